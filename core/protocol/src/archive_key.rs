@@ -1,0 +1,1 @@
+//! The archive keys A and B, and A's shares.

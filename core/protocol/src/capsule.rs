@@ -1,0 +1,1 @@
+//! The epoch's secret, sealed to the two archive keys.

@@ -1,0 +1,5 @@
+//! The company log.
+
+pub mod entry;
+pub mod state;
+pub mod voucher;

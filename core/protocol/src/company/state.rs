@@ -1,0 +1,1 @@
+//! What the company log says, at any size of it.

@@ -1,0 +1,301 @@
+//! The three primitives that everything else is built from: a labelled hash, a labelled key
+//! derivation and a labelled signature.
+//!
+//! Each label begins with `hauspost/1 ` and stands, with its length, before what is hashed or
+//! signed: no input of one use is an input of another, nor of MLS, whose signatures begin with a
+//! length byte and `MLS 1.0 ` (RFC 9420 §5.1.2). Signatures are verified by ZIP-215, so that one
+//! signature at a time and a whole batch always agree (attacks.md 13).
+
+use ed25519_zebra as zebra;
+use hkdf::HkdfExtract;
+use rand::CryptoRng;
+use sha2::{Digest as _, Sha256};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::encoding::{Bytes, FormError, Item, Reader, Writer, encode};
+use crate::ids::{Digest, KeyId};
+
+/// A signature of ours does not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not verify")]
+pub struct BadSignature;
+
+/// SHA-256 without a label; for payloads, files and what another standard hashes.
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+/// `H(label, x)` = SHA-256(u8(len label) ‖ label ‖ x).
+pub fn hash(label: &str, bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update([label_len(label)]);
+    hasher.update(label.as_bytes());
+    hasher.update(bytes);
+    hasher.finalize().into()
+}
+
+fn label_len(label: &str) -> u8 {
+    u8::try_from(label.len()).expect("labels are constants below 256 bytes")
+}
+
+/// The second argument of a derivation: a byte string or a number.
+#[derive(Clone, Copy)]
+pub enum Context<'a> {
+    /// A byte string, often the encoding of a list.
+    Bytes(&'a [u8]),
+    /// A number, such as a record's index.
+    Number(u64),
+}
+
+/// A 32-byte secret that is erased when it goes away and never shown.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Secret([u8; 32]);
+
+impl Secret {
+    /// Takes these bytes as a secret.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A fresh random secret.
+    pub fn random(rng: &mut impl CryptoRng) -> Self {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// HKDF-Extract with SHA-256 (RFC 5869 §2.2).
+    pub fn extract(salt: &str, input: &[&[u8]]) -> Self {
+        let mut extract = HkdfExtract::<Sha256>::new(Some(salt.as_bytes()));
+        for part in input {
+            extract.input_ikm(part);
+        }
+        Self(extract.finalize().0.into())
+    }
+
+    /// `KDF(self, label, ctx, 32)`.
+    pub fn derive(&self, label: &str, context: Context<'_>) -> Self {
+        let mut bytes = [0; 32];
+        self.derive_into(label, context, &mut bytes);
+        Self(bytes)
+    }
+
+    /// `KDF(self, label, ctx, n)` with n = the length of `output`, which stands in the info as well.
+    pub fn derive_into(&self, label: &str, context: Context<'_>, output: &mut [u8]) {
+        let label = format!("hauspost/1 {label}");
+        let len = output.len() as u64;
+        let info = match context {
+            Context::Bytes(bytes) => encode(&(label, Bytes::from(bytes), len)),
+            Context::Number(number) => encode(&(label, number, len)),
+        };
+        hkdf::Hkdf::<Sha256>::from_prk(&self.0)
+            .and_then(|hkdf| hkdf.expand(&info, output).map_err(|_| hkdf::InvalidPrkLength))
+            .expect("a 32-byte key and an output of at most 128 bytes are valid for HKDF");
+    }
+
+    /// The secret's bytes, for a cipher or a store. Do not copy them further than needed.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Item for Secret {
+    fn write(&self, to: &mut Writer) {
+        to.bytes(&self.0);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        <[u8; 32]>::read(from).map(Self)
+    }
+}
+
+/// An Ed25519 signature (RFC 8032).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signature(pub [u8; 64]);
+
+impl Item for Signature {
+    fn write(&self, to: &mut Writer) {
+        to.bytes(&self.0);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        <[u8; 64]>::read(from).map(Self)
+    }
+}
+
+/// An Ed25519 public key, as 32 bytes; checked when it is used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl PublicKey {
+    /// `H("hauspost/1 key", pk)[0..16]`.
+    pub fn id(&self) -> KeyId {
+        let digest = hash("hauspost/1 key", &self.0);
+        KeyId(digest[..16].try_into().expect("16 of 32 bytes"))
+    }
+
+    /// Verifies by ZIP-215.
+    pub fn verify(
+        &self,
+        label: &str,
+        bytes: &[u8],
+        signature: &Signature,
+    ) -> Result<(), BadSignature> {
+        let key = zebra::VerificationKey::try_from(self.0).map_err(|_| BadSignature)?;
+        key.verify(&zebra::Signature::from(signature.0), &labelled(label, bytes))
+            .map_err(|_| BadSignature)
+    }
+
+    /// Whether the key has small order; issuers refuse such keys, since they verify what nobody signed.
+    pub fn has_small_order(&self) -> bool {
+        // With a small-order key A and R = identity, s = 0, ZIP-215's equation [8]R = [8]kA holds
+        // for every message; it holds for no other key but with negligible probability.
+        let mut nothing = [0; 64];
+        nothing[0] = 1;
+        self.verify("hauspost/1 small-order", &[], &Signature(nothing)).is_ok()
+    }
+}
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PublicKey({})", self.id())
+    }
+}
+
+impl Item for PublicKey {
+    fn write(&self, to: &mut Writer) {
+        to.bytes(&self.0);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        <[u8; 32]>::read(from).map(Self)
+    }
+}
+
+/// An Ed25519 signing key, kept as its 32-byte seed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey(Secret);
+
+impl SigningKey {
+    /// The key of this seed.
+    pub fn from_seed(seed: Secret) -> Self {
+        Self(seed)
+    }
+
+    /// A fresh random key.
+    pub fn random(rng: &mut impl CryptoRng) -> Self {
+        Self(Secret::random(rng))
+    }
+
+    /// The seed, for a store or a file.
+    pub fn seed(&self) -> &Secret {
+        &self.0
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(zebra::VerificationKey::from(&self.expanded()).into())
+    }
+
+    /// `Sig(self, label, bytes)`.
+    pub fn sign(&self, label: &str, bytes: &[u8]) -> Signature {
+        self.sign_raw(&labelled(label, bytes))
+    }
+
+    /// A plain Ed25519 signature without a label of ours, for what another standard signs: MLS,
+    /// X.509 and checkpoint notes.
+    pub fn sign_raw(&self, bytes: &[u8]) -> Signature {
+        Signature(self.expanded().sign(bytes).into())
+    }
+
+    fn expanded(&self) -> zebra::SigningKey {
+        zebra::SigningKey::from_bytes(self.0.expose())
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", self.public().id())
+    }
+}
+
+fn labelled(label: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(1 + label.len() + bytes.len());
+    message.push(label_len(label));
+    message.extend_from_slice(label.as_bytes());
+    message.extend_from_slice(bytes);
+    message
+}
+
+/// Many signatures checked together; half the cost of one by one.
+///
+/// A batch only says whether all hold. When one does not, check them singly: ZIP-215 promises that
+/// the two ways agree.
+#[derive(Default)]
+pub struct Batch(zebra::batch::Verifier);
+
+impl Batch {
+    /// Adds a signature to check.
+    pub fn add(&mut self, key: &PublicKey, label: &str, bytes: &[u8], signature: &Signature) {
+        let key = zebra::VerificationKeyBytes::from(key.0);
+        let signature = zebra::Signature::from(signature.0);
+        self.0.queue((key, signature, &labelled(label, bytes)));
+    }
+
+    /// Whether all of them hold.
+    pub fn verify(self, rng: &mut impl CryptoRng) -> Result<(), BadSignature> {
+        self.0.verify(rng).map_err(|_| BadSignature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn a_label_separates_two_uses_of_the_same_bytes() {
+        assert_ne!(hash("hauspost/1 a", b"bc"), hash("hauspost/1 ab", b"c"));
+        let key = SigningKey::from_seed(Secret::new([7; 32]));
+        let signature = key.sign("hauspost/1 record", b"x");
+        assert_eq!(key.public().verify("hauspost/1 record", b"x", &signature), Ok(()));
+        assert_eq!(
+            key.public().verify("hauspost/1 entry-body", b"x", &signature),
+            Err(BadSignature)
+        );
+    }
+
+    #[test]
+    fn a_batch_holds_exactly_when_each_signature_holds() {
+        let mut rng = rand_chacha(1);
+        let keys: Vec<_> = (0..4).map(|_| SigningKey::random(&mut rng)).collect();
+        for broken in [None, Some(2)] {
+            let mut batch = Batch::default();
+            for (i, key) in keys.iter().enumerate() {
+                let text = if Some(i) == broken { b"other" } else { b"texts" };
+                batch.add(
+                    &key.public(),
+                    "hauspost/1 record",
+                    text,
+                    &key.sign("hauspost/1 record", b"texts"),
+                );
+            }
+            assert_eq!(batch.verify(&mut rng).is_ok(), broken.is_none());
+        }
+    }
+
+    #[test]
+    fn a_key_of_small_order_is_recognised() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert!(PublicKey(identity).has_small_order());
+        assert!(!SigningKey::from_seed(Secret::new([7; 32])).public().has_small_order());
+    }
+
+    fn rand_chacha(seed: u64) -> rand::rngs::StdRng {
+        rand::rngs::StdRng::seed_from_u64(seed)
+    }
+}

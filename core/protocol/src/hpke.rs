@@ -1,0 +1,1 @@
+//! Sealing to one key (RFC 9180).

@@ -1,0 +1,1 @@
+//! What a new phone is given to find its company.

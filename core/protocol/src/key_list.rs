@@ -1,0 +1,1 @@
+//! Record keys handed from one to another.

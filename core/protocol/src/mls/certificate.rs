@@ -1,0 +1,1 @@
+//! Device certificates and the leaf rule.

@@ -1,0 +1,1 @@
+//! A group as those who are not in it can follow it.

@@ -1,0 +1,1 @@
+//! OpenMLS' storage over any ordered key-value store.

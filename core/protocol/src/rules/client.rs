@@ -1,0 +1,1 @@
+//! The rules C1 to C13.

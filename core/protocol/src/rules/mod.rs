@@ -1,0 +1,4 @@
+//! When an entry is accepted.
+
+pub mod client;
+pub mod server;

@@ -1,0 +1,1 @@
+//! The rules S1 to S13.

@@ -1,0 +1,1 @@
+//! What an author signs with a message.

@@ -1,0 +1,1 @@
+//! The heads tree and the outer tree.

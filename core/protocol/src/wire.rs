@@ -1,0 +1,540 @@
+//! What travels between phone and server: one struct for each request and answer.
+//!
+//! All of it is the same deterministic CBOR, over TLS. Every request but the first few carries a
+//! session token, which a device gets by signing a challenge with the key that its hardware
+//! keystore never gives out (S1), and a role's tool by signing it with the role key.
+
+use crate::array_item;
+use crate::encoding::{Bytes, FormError, Item, Reader, Writer};
+use crate::entry::Entry;
+use crate::ids::{
+    CompanyId, DeviceId, Digest, Epoch, Gen, KeyId, LogId, LogNo, Seq, TimeMs, UserId,
+};
+
+/// The media type of requests and answers.
+pub const MEDIA_TYPE: &str = "application/cbor";
+
+/// The paths, in the order in which a phone meets them.
+pub mod path {
+    /// GET → [`Hello`](super::Hello). No session.
+    pub const HELLO: &str = "/v1/hello";
+    /// POST [`Found`](super::Found) → `[]`, once, with the founding token as bearer.
+    pub const FOUND: &str = "/v1/found";
+    /// POST [`EnrolRequest`](super::EnrolRequest) → [`EnrolAnswer`](super::EnrolAnswer). No session.
+    pub const ENROL: &str = "/v1/enrol";
+    /// GET → bstr: a challenge to sign. No session.
+    pub const CHALLENGE: &str = "/v1/session/challenge";
+    /// POST [`SessionRequest`](super::SessionRequest) → [`SessionAnswer`](super::SessionAnswer). No session.
+    pub const SESSION: &str = "/v1/session";
+    /// POST [`AppendRequest`](super::AppendRequest) → array of [`Outcome`](super::Outcome).
+    pub const APPEND: &str = "/v1/append";
+    /// POST [`SyncRequest`](super::SyncRequest) → [`SyncAnswer`](super::SyncAnswer).
+    pub const SYNC: &str = "/v1/sync";
+    /// GET → a stream of lines; each is a hint to sync and carries nothing.
+    pub const LIVE: &str = "/v1/live";
+    /// POST `[]` → [`LogNo`](crate::ids::LogNo), reserved for the session's user.
+    pub const RESERVE: &str = "/v1/log-number";
+    /// POST [`PackagesPut`](super::PackagesPut) → number of one-time packages in stock.
+    pub const PACKAGES_PUT: &str = "/v1/packages/put";
+    /// POST array of devices → array of [`PackageTaken`](super::PackageTaken).
+    pub const PACKAGES_TAKE: &str = "/v1/packages/take";
+    /// GET `/v1/tree/<log>/<hex tree hash>` → the ratchet tree's TLS bytes.
+    pub const TREE: &str = "/v1/tree";
+    /// GET `/v1/groupinfo/<log>/<gen>/<epoch>` → array of bstr: GroupInfos as MLSMessage.
+    pub const GROUP_INFO: &str = "/v1/groupinfo";
+    /// POST [`HeadsProofRequest`](super::HeadsProofRequest) → array of [`HeadsProof`](super::HeadsProof).
+    pub const PROOF_HEADS: &str = "/v1/proof/heads";
+    /// POST [`ConsistencyRequest`](super::ConsistencyRequest) → array of 32-byte hashes.
+    pub const PROOF_CONSISTENCY: &str = "/v1/proof/consistency";
+    /// POST version known (number) → [`Directory`](super::Directory).
+    pub const DIRECTORY: &str = "/v1/directory";
+    /// POST array of [`Person`](super::Person) → new version. Admin role.
+    pub const DIRECTORY_PUT: &str = "/v1/directory/put";
+    /// POST [`ArchiveRequest`](super::ArchiveRequest) → [`ArchiveAnswer`](super::ArchiveAnswer). Officer or council role.
+    pub const ARCHIVE: &str = "/v1/archive";
+}
+
+array_item! {
+    /// Who the server is, for a phone that has only an address and a pin.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Hello = 1 {
+        /// The company log's first entry, once the company is founded.
+        pub genesis: Option<Entry>,
+        /// The key that certifies devices online; the root certifies it in turn.
+        pub issuing_key: [u8; 32],
+        /// Ed25519 key of the checkpoints.
+        pub log_key: [u8; 32],
+        /// ML-DSA-44 key of the checkpoints, encoded as FIPS 204 says.
+        pub log_key_pq: Bytes,
+        /// The server's time.
+        pub t_ms: TimeMs,
+    }
+}
+
+array_item! {
+    /// The company log's first entries, all at once: heads and payloads, genesis first.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Found {
+        /// The company's id, random.
+        pub company: CompanyId,
+        /// The entries.
+        pub entries: Vec<NewEntry>,
+        /// The first people of the directory.
+        pub people: Vec<Person>,
+    }
+}
+
+/// An entry as its author offers it: head and payload.
+pub type NewEntry = (Bytes, Bytes);
+
+array_item! {
+    /// A new device asks for its certificate and its place in the company log.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct EnrolRequest {
+        /// Whose device it is.
+        pub user: UserId,
+        /// Its id, drawn by the phone.
+        pub device: DeviceId,
+        /// Its Ed25519 key, which is its MLS signature key too.
+        pub signature_key: [u8; 32],
+        /// Its keystore key, P-256, compressed (SEC 1 §2.3.3).
+        pub keystore_key: [u8; 33],
+        /// Its X-Wing key for history, 1,216 bytes.
+        pub history_key: Bytes,
+        /// The voucher's encoding.
+        pub voucher: Bytes,
+        /// The signature by the voucher's seed.
+        pub seed_signature: [u8; 64],
+        /// Proof of possession: the device key's signature over the same bytes as the seed's.
+        pub possession: [u8; 64],
+    }
+}
+
+array_item! {
+    /// The device's certificate, and where its entry stands.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct EnrolAnswer {
+        /// X.509 v3, DER.
+        pub certificate: Bytes,
+        /// The `device` entry's number in the company log.
+        pub company_seq: Seq,
+    }
+}
+
+/// Who asks for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal {
+    /// A phone, by its keystore key.
+    Device(DeviceId),
+    /// A role's tool, by the role key.
+    Role(KeyId),
+}
+
+impl Item for Principal {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::Device(device) => (0u64, *device).write(to),
+            Self::Role(key) => (1u64, *key).write(to),
+        }
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        from.array(2, |from| match from.uint()? {
+            0 => Item::read(from).map(Self::Device),
+            1 => Item::read(from).map(Self::Role),
+            _ => Err(FormError::Unlisted),
+        })
+    }
+}
+
+array_item! {
+    /// A signed challenge.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SessionRequest {
+        /// Who asks.
+        pub principal: Principal,
+        /// The challenge as the server gave it.
+        pub challenge: Bytes,
+        /// Over H("hauspost/1 session", CBOR[company, principal, bstr challenge]): for a device ECDSA P-256
+        /// with SHA-256, r ‖ s of 64 bytes, over the 32-byte hash as message; for a role
+        /// `Sig(role key, "hauspost/1 session", …)` over the same list.
+        pub signature: [u8; 64],
+    }
+}
+
+array_item! {
+    /// A session.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SessionAnswer {
+        /// Sent as `authorization: Bearer <base64url without padding>`.
+        pub token: Bytes,
+        /// When the token ends, by the server's clock.
+        pub not_after: TimeMs,
+        /// The server's clock now.
+        pub t_ms: TimeMs,
+    }
+}
+
+array_item! {
+    /// A batch for one log: all or nothing, but for what the log has already.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct AppendRequest {
+        /// The log.
+        pub log: LogId,
+        /// The entries, in order.
+        pub entries: Vec<NewEntry>,
+        /// GroupInfo as MLSMessage, with a commit.
+        pub group_info: Option<Bytes>,
+        /// Welcome as MLSMessage, with a commit that adds.
+        pub welcome: Option<Bytes>,
+    }
+}
+
+/// What became of one entry of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Accepted under this number.
+    Ok(Seq),
+    /// Known already under this number.
+    Dup(Seq),
+    /// The epoch is over; the one named is in force.
+    Stale(Gen, Epoch),
+    /// The index expected.
+    Gap(u32),
+    /// The slot holds another record: two phones use one leaf.
+    Conflict,
+    /// Devices at these leaves are revoked; remove them first.
+    RemoveFirst(Vec<u32>),
+    /// A newer archive key must enter the group first.
+    RekeyFirst,
+    /// The session is not, or no longer, a device's.
+    Session,
+    /// Not the form that the protocol demands.
+    Form,
+    /// Above a limit.
+    TooLarge,
+    /// The quota is used up.
+    Quota,
+    /// No such log, or its number is not reserved for this user.
+    NoLog,
+    /// The kind is not for this device or role.
+    Role,
+    /// A class that this entry may not have.
+    Class,
+    /// Not the leaf of this device.
+    Leaf,
+    /// No such capsule in that epoch.
+    Cap,
+    /// A file is missing or of another log.
+    Blob(Digest),
+    /// Not authorised, by the rule named.
+    Authorise(u64),
+    /// MLS refuses it.
+    Mls,
+    /// A pure update too early.
+    Budget(TimeMs),
+    /// The policy forbids it.
+    Policy,
+    /// The user has left.
+    Left,
+    /// The company log moved on; judge by this size.
+    Behind(u64),
+    /// The server is being restored; later.
+    Restoring,
+}
+
+impl Outcome {
+    /// The stable code of protocol §7, "Results".
+    pub fn code(&self) -> u64 {
+        match self {
+            Self::Ok(_) => 0,
+            Self::Dup(_) => 1,
+            Self::Stale(..) => 2,
+            Self::Gap(_) => 3,
+            Self::Conflict => 4,
+            Self::RemoveFirst(_) => 5,
+            Self::RekeyFirst => 6,
+            Self::Session => 7,
+            Self::Form => 8,
+            Self::TooLarge => 9,
+            Self::Quota => 10,
+            Self::NoLog => 11,
+            Self::Role => 12,
+            Self::Class => 13,
+            Self::Leaf => 14,
+            Self::Cap => 15,
+            Self::Blob(_) => 16,
+            Self::Authorise(_) => 17,
+            Self::Mls => 18,
+            Self::Budget(_) => 19,
+            Self::Policy => 20,
+            Self::Left => 21,
+            Self::Behind(_) => 22,
+            Self::Restoring => 23,
+        }
+    }
+}
+
+impl Item for Outcome {
+    fn write(&self, to: &mut Writer) {
+        let code = self.code();
+        match self {
+            Self::Ok(seq) | Self::Dup(seq) => (code, *seq).write(to),
+            Self::Stale(r#gen, epoch) => (code, *r#gen, *epoch).write(to),
+            Self::Gap(index) => (code, *index).write(to),
+            Self::RemoveFirst(leaves) => (code, leaves.clone()).write(to),
+            Self::Blob(root) => (code, *root).write(to),
+            Self::Authorise(number) | Self::Budget(number) | Self::Behind(number) => {
+                (code, *number).write(to);
+            }
+            _ => (code,).write(to),
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        from.list(|from, len| {
+            let outcome = match (from.uint()?, len) {
+                (0, 2) => Self::Ok(Item::read(from)?),
+                (1, 2) => Self::Dup(Item::read(from)?),
+                (2, 3) => Self::Stale(Item::read(from)?, Item::read(from)?),
+                (3, 2) => Self::Gap(Item::read(from)?),
+                (4, 1) => Self::Conflict,
+                (5, 2) => Self::RemoveFirst(Item::read(from)?),
+                (6, 1) => Self::RekeyFirst,
+                (7, 1) => Self::Session,
+                (8, 1) => Self::Form,
+                (9, 1) => Self::TooLarge,
+                (10, 1) => Self::Quota,
+                (11, 1) => Self::NoLog,
+                (12, 1) => Self::Role,
+                (13, 1) => Self::Class,
+                (14, 1) => Self::Leaf,
+                (15, 1) => Self::Cap,
+                (16, 2) => Self::Blob(Item::read(from)?),
+                (17, 2) => Self::Authorise(Item::read(from)?),
+                (18, 1) => Self::Mls,
+                (19, 2) => Self::Budget(Item::read(from)?),
+                (20, 1) => Self::Policy,
+                (21, 1) => Self::Left,
+                (22, 2) => Self::Behind(Item::read(from)?),
+                (23, 1) => Self::Restoring,
+                _ => return Err(FormError::Unlisted),
+            };
+            Ok(outcome)
+        })
+    }
+}
+
+array_item! {
+    /// Everything that changed since these cursors, for all conversations of the device at once.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SyncRequest {
+        /// The next entry wanted of each log known; logs unknown to the phone come by themselves.
+        pub cursors: Vec<(LogId, Seq)>,
+        /// The next entry wanted of the company log.
+        pub company_next: Seq,
+        /// The newest checkpoint verified: era and outer size.
+        pub checkpoint: Option<(u64, u64)>,
+    }
+}
+
+array_item! {
+    /// What changed; if `more`, ask again at once.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SyncAnswer {
+        /// The company log's entries, before everything that relies on them.
+        pub company: Vec<Entry>,
+        /// The company log's size at the server.
+        pub company_size: u64,
+        /// The logs with news, newest conversation first.
+        pub logs: Vec<LogNews>,
+        /// The newest checkpoint, if it is newer than the one named.
+        pub checkpoint: Option<CheckpointNews>,
+        /// Whether there is more.
+        pub more: bool,
+    }
+}
+
+array_item! {
+    /// News of one log.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct LogNews {
+        /// The log.
+        pub log: LogId,
+        /// Its entries from the cursor on. A record of an epoch without a leaf of this device comes
+        /// without its payload.
+        pub entries: Vec<Entry>,
+        /// Welcomes for this device among them, by the commit's number.
+        pub welcomes: Vec<(Seq, Bytes)>,
+        /// The log's size at the server, as far as this device may read it.
+        pub size: u64,
+    }
+}
+
+array_item! {
+    /// A checkpoint with what it takes to believe it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CheckpointNews {
+        /// The signed note (C2SP tlog-checkpoint).
+        pub note: String,
+        /// The newest outer leaf.
+        pub leaf: Bytes,
+        /// Its inclusion proof; its position is size − 1.
+        pub inclusion: Vec<Digest>,
+        /// Consistency with the checkpoint named in the request; empty without one.
+        pub consistency: Vec<Digest>,
+    }
+}
+
+array_item! {
+    /// Key packages of the session's device for those who add it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PackagesPut {
+        /// One-time packages, as MLSMessage.
+        pub packages: Vec<Bytes>,
+        /// The one that is used when the others are gone; replaces the one before.
+        pub last_resort: Option<Bytes>,
+    }
+}
+
+array_item! {
+    /// A key package taken for one device, if it has one.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PackageTaken {
+        /// The device.
+        pub device: DeviceId,
+        /// Its package, as MLSMessage.
+        pub package: Option<Bytes>,
+    }
+}
+
+array_item! {
+    /// Asks for the places of logs in the heads tree of the newest outer leaf of a checkpoint.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HeadsProofRequest {
+        /// The era.
+        pub era: u64,
+        /// The checkpoint's outer size.
+        pub size: u64,
+        /// The logs.
+        pub logs: Vec<LogId>,
+    }
+}
+
+array_item! {
+    /// One log's place in the heads tree.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HeadsProof {
+        /// The heads leaf.
+        pub leaf: Bytes,
+        /// The log's number, which is the leaf's position.
+        pub position: LogNo,
+        /// Inclusion proof under heads_root.
+        pub path: Vec<Digest>,
+    }
+}
+
+array_item! {
+    /// Asks that two outer trees of an era be shown to be one.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ConsistencyRequest {
+        /// The era.
+        pub era: u64,
+        /// The older size.
+        pub old: u64,
+        /// The newer size.
+        pub new: u64,
+    }
+}
+
+array_item! {
+    /// A person of the directory. The directory is the only place with names, and it can forget.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Person {
+        /// The person's id.
+        pub user: UserId,
+        /// The short name by which admins call them; letters, digits, `.`, `-`, `_`.
+        pub handle: String,
+        /// The name that colleagues see; null = forgotten.
+        pub name: Option<String>,
+    }
+}
+
+array_item! {
+    /// The directory, as far as it changed, with the history keys of devices.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Directory {
+        /// The version of this answer.
+        pub version: u64,
+        /// People who changed.
+        pub people: Vec<Person>,
+    }
+}
+
+array_item! {
+    /// Officers or council fetch what an opening entitles them to.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ArchiveRequest {
+        /// The company entry `opening`; null for an export of chains without any record's payload.
+        pub opening: Option<Seq>,
+        /// The log.
+        pub log: LogId,
+        /// From this entry on.
+        pub from: Seq,
+    }
+}
+
+array_item! {
+    /// A stretch of one log for officers or council.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ArchiveAnswer {
+        /// The entries. Records' payloads are there for officers only, and in the scope only.
+        pub entries: Vec<Entry>,
+        /// The log's size.
+        pub size: u64,
+        /// The newest checkpoint that covers it.
+        pub checkpoint: Option<CheckpointNews>,
+        /// The log's place in it.
+        pub proof: Option<HeadsProof>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::{decode, encode};
+
+    #[test]
+    fn every_outcome_has_one_form_under_its_own_code() {
+        let outcomes = [
+            Outcome::Ok(Seq(1)),
+            Outcome::Dup(Seq(2)),
+            Outcome::Stale(Gen(1), Epoch(2)),
+            Outcome::Gap(3),
+            Outcome::Conflict,
+            Outcome::RemoveFirst(vec![4, 5]),
+            Outcome::RekeyFirst,
+            Outcome::Session,
+            Outcome::Form,
+            Outcome::TooLarge,
+            Outcome::Quota,
+            Outcome::NoLog,
+            Outcome::Role,
+            Outcome::Class,
+            Outcome::Leaf,
+            Outcome::Cap,
+            Outcome::Blob(Digest([6; 32])),
+            Outcome::Authorise(7),
+            Outcome::Mls,
+            Outcome::Budget(8),
+            Outcome::Policy,
+            Outcome::Left,
+            Outcome::Behind(9),
+            Outcome::Restoring,
+        ];
+        for (code, outcome) in outcomes.into_iter().enumerate() {
+            assert_eq!(outcome.code(), code as u64);
+            assert_eq!(decode(&encode(&outcome)), Ok(outcome));
+        }
+        assert_eq!(decode::<Outcome>(&encode(&(24u64,))), Err(FormError::Unlisted));
+    }
+}
