@@ -52,6 +52,8 @@ pub mod path {
     pub const DIRECTORY_PUT: &str = "/v1/directory/put";
     /// POST [`ArchiveRequest`](super::ArchiveRequest) → [`ArchiveAnswer`](super::ArchiveAnswer). Officer or council role.
     pub const ARCHIVE: &str = "/v1/archive";
+    /// POST `[]` → array of [`LogPlace`](super::LogPlace): all logs. Admin, officer or council role.
+    pub const ARCHIVE_LOGS: &str = "/v1/archive/logs";
 }
 
 array_item! {
@@ -495,6 +497,19 @@ array_item! {
         pub checkpoint: Option<CheckpointNews>,
         /// The log's place in it.
         pub proof: Option<HeadsProof>,
+    }
+}
+
+array_item! {
+    /// A log that exists, for those who export a whole archive.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct LogPlace {
+        /// Its number.
+        pub position: LogNo,
+        /// The log.
+        pub log: LogId,
+        /// Its size.
+        pub size: u64,
     }
 }
 
