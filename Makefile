@@ -1,0 +1,37 @@
+# The few commands of daily work. Each installs or names what it needs on a fresh Debian 12 with Rust.
+
+CARGO ?= cargo
+
+.PHONY: demo test check deny bench book setup
+
+## The main job, told as a story: a company is founded, people talk, one leaves, the archive is opened and verified.
+demo: setup
+	$(CARGO) build --quiet --bin hauspost
+	target/debug/hauspost demo
+
+## All tests.
+test: setup check
+	$(CARGO) test --workspace
+	/usr/bin/python3 tests/vectors/check.py
+
+## What a reader would complain about: form, lints, documentation.
+check: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	tools/file-length
+
+## What may enter the dependency tree; installs cargo-deny when it is missing.
+deny: setup
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --quiet --locked cargo-deny --version 0.20.2
+	$(CARGO) deny --log-level error check bans licenses sources
+
+## The performance tables.
+bench: setup
+	$(CARGO) bench --workspace
+
+book:
+	mdbook build docs
+
+setup:
+	@tools/setup
