@@ -1,0 +1,19 @@
+//! The company's one binary, as a library: what it promises and where each promise is kept.
+//!
+//! The server orders, checks and keeps. It puts the entries of every conversation into one total
+//! order, accepts only what the rules of `hauspost-protocol` allow, and keeps what it cannot read:
+//! neither an epoch's secret nor a record's key ever reaches it. Every rule that it keeps is checked
+//! again by the phones, and every answer that it gave is durable before it was given.
+//!
+//! A request walks through the modules in this order and never back:
+//!
+//! 1. [`serve`] is the rim: TLS, routes, sessions, limits, metrics. It parses bytes into values
+//!    once, asks the rules, and answers in the shapes of `hauspost_protocol::wire`.
+//! 2. [`store`] is what endures: one trait of transactions, contract tests that every
+//!    implementation passes, and the embedded SQLite that `hauspost serve` starts with.
+//!
+//! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
+//! that it checks against the store inside the transaction that uses it.
+
+pub mod serve;
+pub mod store;

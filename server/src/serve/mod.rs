@@ -1,0 +1,163 @@
+//! `hauspost serve`: the server as a value that a process, or a test, starts and stops.
+
+pub mod folder;
+pub mod tls;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hauspost_protocol::ids::TimeMs;
+use tokio::task::JoinHandle;
+
+use folder::{Access, DataFolder, FolderError};
+pub use tls::{Tls, TlsError};
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct ServeConfig {
+    /// The data folder; created when it is not there.
+    pub data: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The certificate.
+    pub tls: Tls,
+    /// When checkpoints are made.
+    pub checkpoints: CheckpointTimes,
+    /// The clock, Unix time in milliseconds.
+    pub clock: Clock,
+}
+
+impl ServeConfig {
+    /// A server with the company's own certificate authority, the protocol's periods and the
+    /// system's clock.
+    pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> Self {
+        Self {
+            data: data.into(),
+            listen,
+            tls: Tls::CompanyCa { names: Vec::new() },
+            checkpoints: CheckpointTimes::default(),
+            clock: system_clock(),
+        }
+    }
+}
+
+/// Unix time in milliseconds.
+pub type Clock = Arc<dyn Fn() -> TimeMs + Send + Sync>;
+
+/// The system's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_millis() as TimeMs)
+    })
+}
+
+/// When checkpoints are made (`docs/protocol.md` §1, "Periods").
+#[derive(Debug, Clone, Copy)]
+pub struct CheckpointTimes {
+    /// The shortest time between two, and so the longest from an append to its checkpoint.
+    pub after_append: Duration,
+    /// The longest time between two when nothing was appended.
+    pub at_least_every: Duration,
+}
+
+impl Default for CheckpointTimes {
+    fn default() -> Self {
+        Self { after_append: Duration::from_secs(10), at_least_every: Duration::from_secs(5 * 60) }
+    }
+}
+
+/// Why a server does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The port is taken.
+    #[error("the address {0} is in use by another program; stop it or listen on another port")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened on for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The server stopped by itself.
+    #[error("the server stopped: {0}")]
+    Stopped(io::Error),
+}
+
+/// The time that requests under way have to finish when the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Starts a server and returns when it accepts connections.
+///
+/// Its URL then stands in the file `address` of the data folder until it stops.
+pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
+    let folder = DataFolder::open(&config.data)?;
+    let tls = tls::server_config(&config.tls, &folder, config.listen, (config.clock)())?;
+    let listener = TcpListener::bind(config.listen).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse(config.listen),
+        _ => ServeError::Listen { address: config.listen, source },
+    })?;
+    let listen = |source| ServeError::Listen { address: config.listen, source };
+    let address = listener.local_addr().map_err(listen)?;
+    let handle = Handle::new();
+    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
+        .map_err(listen)?
+        .handle(handle.clone());
+    let router = axum::Router::<()>::new();
+    let url = format!("https://{address}");
+    folder.write("address", url.as_bytes(), Access::Public)?;
+    let task = tokio::spawn(async move {
+        let end = server.serve(router.into_make_service()).await;
+        folder.remove("address")?;
+        end.map_err(ServeError::Stopped)
+    });
+    Ok(Server { address, url, handle, task })
+}
+
+/// A running server. Dropping it leaves the server running; [`Server::shut_down`] ends it.
+pub struct Server {
+    address: SocketAddr,
+    url: String,
+    handle: Handle<SocketAddr>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Server {
+    /// The address that it listens on, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `https://` and the address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Accepts nothing more, lets requests under way finish, ends live streams, and returns when
+    /// the data folder is free again.
+    pub async fn shut_down(self) -> Result<(), ServeError> {
+        self.handle.graceful_shutdown(Some(GRACE));
+        self.stopped().await
+    }
+
+    /// Waits until the server stopped.
+    pub async fn stopped(self) -> Result<(), ServeError> {
+        match self.task.await {
+            Ok(end) => end,
+            Err(panic) => Err(ServeError::Stopped(io::Error::other(panic))),
+        }
+    }
+}
