@@ -62,7 +62,7 @@ pub fn decode<T: Item>(bytes: &[u8]) -> Result<T, FormError> {
     if reader.position() != bytes.len() {
         return Err(FormError::Trailing);
     }
-    if encode(&item) != bytes {
+    if write_sized(bytes.len(), |to| item.write(to)) != bytes {
         return Err(FormError::NotCanonical);
     }
     Ok(item)
@@ -73,10 +73,29 @@ pub fn decode_prefix<T: Item>(bytes: &[u8]) -> Result<(T, usize), FormError> {
     let mut reader = Reader::new(bytes);
     let item = T::read(&mut reader)?;
     let used = reader.position();
-    if encode(&item) != bytes[..used] {
+    if write_sized(used, |to| item.write(to)) != bytes[..used] {
         return Err(FormError::NotCanonical);
     }
     Ok((item, used))
+}
+
+/// What `write` writes, in a buffer of about `len` bytes: for what is written often and large.
+pub(crate) fn write_sized(len: usize, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer(Encoder::new(Vec::with_capacity(len)));
+    write(&mut writer);
+    writer.finish()
+}
+
+/// What `read` takes from the start of these bytes, borrowed from them, and how many bytes it took.
+///
+/// The caller checks that the encoding is the deterministic one, by writing what was read.
+pub(crate) fn read_prefix<'b, T>(
+    bytes: &'b [u8],
+    read: impl FnOnce(&mut Reader<'b>) -> Result<T, FormError>,
+) -> Result<(T, usize), FormError> {
+    let mut reader = Reader::new(bytes);
+    let value = read(&mut reader)?;
+    Ok((value, reader.position()))
 }
 
 /// Writes items one after another.
