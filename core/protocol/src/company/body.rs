@@ -1,0 +1,622 @@
+//! What stands in the company log's entries: one struct for each kind of `docs/protocol.md §12`.
+//!
+//! Bodies hold ids and keys only, never the name of a person or a room (docs/attacks.md 29).
+
+use crate::company::voucher::Voucher;
+use crate::crypto::{PublicKey, Signature};
+use crate::encoding::{Bytes, FormError, decode, encode, read_prefix};
+use crate::entry::{Kind, Seen};
+use crate::ids::{CompanyId, DeviceId, Digest, KeyId, LogId, Seq, TimeMs, UserId};
+use crate::tree::checkpoint::TreeHead;
+use crate::{array_item, code_item};
+
+array_item! {
+    /// The first entry: which company this is, and the key that everything else hangs from.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CompanyGenesis = 1 {
+        /// The company, whose log has the same id.
+        pub company: CompanyId,
+        /// The root key. The pin that a phone is given is its hash.
+        pub root: PublicKey,
+    }
+}
+
+array_item! {
+    /// The root key is followed by another.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RootRotation {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The new root key.
+        pub key: PublicKey,
+    }
+}
+
+array_item! {
+    /// A key begins or ceases to be an issuing key or an enrolment authority.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct KeySwitch {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The key.
+        pub key: PublicKey,
+        /// Whether it is good from now on.
+        pub active: bool,
+    }
+}
+
+array_item! {
+    /// The keys that sign checkpoints from now on.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct LogKeyEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The Ed25519 key.
+        pub ed25519: PublicKey,
+        /// The ML-DSA-44 key, 1,312 bytes (FIPS 204).
+        pub ml_dsa: Bytes,
+    }
+}
+
+array_item! {
+    /// A witness begins or ceases to cosign checkpoints.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct WitnessEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The witness's key name, as its note signatures say it.
+        pub name: String,
+        /// Its ML-DSA-44 key, 1,312 bytes (FIPS 204).
+        pub key: Bytes,
+        /// Whether it is good from now on.
+        pub active: bool,
+    }
+}
+
+array_item! {
+    /// A device, or a renewed certificate for one.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct DeviceEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// Whose device it is.
+        pub user: UserId,
+        /// The device.
+        pub device: DeviceId,
+        /// Its signature key, which is its MLS key too.
+        pub signature_key: PublicKey,
+        /// SHA-256 of its certificate's DER.
+        pub certificate: Digest,
+        /// `H("hauspost/1 history-key", pk)` of its X-Wing key.
+        pub history_key: Digest,
+        /// Its keystore key, P-256, compressed (SEC 1 §2.3.3).
+        pub keystore_key: [u8; 33],
+        /// The voucher by which it enrolled, if it came by one.
+        pub voucher: Option<Voucher>,
+        /// The voucher's seed over the enrolment; set exactly if the voucher is.
+        pub seed_signature: Option<Signature>,
+        /// A device of the same user that this one takes the place of, and revokes.
+        pub replaces: Option<DeviceId>,
+    }
+}
+
+code_item! {
+    /// Why a device is no longer trusted.
+    pub enum RevokeReason {
+        /// Its user left the company.
+        Left = 0,
+        /// The phone is lost.
+        Lost = 1,
+        /// Another device took its place.
+        Replaced = 2,
+        /// Two phones used one leaf.
+        Conflict = 3,
+    }
+}
+
+array_item! {
+    /// A device is no longer trusted, for good.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RevokeEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The device.
+        pub device: DeviceId,
+        /// Why.
+        pub reason: RevokeReason,
+    }
+}
+
+code_item! {
+    /// What a role key may do.
+    pub enum Role {
+        /// Runs devices and roles.
+        Admin = 0,
+        /// Human resources: leavers and successors.
+        Hr = 1,
+        /// Compliance officer, with a share of archive key A.
+        Officer = 2,
+        /// Works council (Betriebsrat), with archive key B.
+        Council = 3,
+        /// The directory service that reports leavers; an online key.
+        Scim = 4,
+        /// The server's key for expired retention; an online key.
+        Retention = 5,
+    }
+}
+
+array_item! {
+    /// A key begins or ceases to have a role.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RoleEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The role's signing key.
+        pub key: PublicKey,
+        /// `H("hauspost/1 history-key", pk)` of the role's X-Wing key, if it may be given record keys.
+        pub history_key: Option<Digest>,
+        /// Whose key it is; null for a machine's.
+        pub user: Option<UserId>,
+        /// The role.
+        pub role: Role,
+        /// Whether it has it from now on.
+        pub active: bool,
+    }
+}
+
+array_item! {
+    /// The policy's next version.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PolicyEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The version: the one before it + 1; the first is 1.
+        pub version: u64,
+        /// The document, a [`PolicyDocument`].
+        pub document: Bytes,
+    }
+}
+
+array_item! {
+    /// A policy in two parts, of which the council must sign changes of the first.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PolicyDocument {
+        /// What the works council has a say in. CBOR list whose first item is `handover_council`.
+        pub council: Bytes,
+        /// Everything else.
+        pub rest: Bytes,
+    }
+}
+
+code_item! {
+    /// Which of the two archive keys.
+    pub enum ArchiveSide {
+        /// The officers', in shares.
+        A = 0,
+        /// The works council's.
+        B = 1,
+    }
+}
+
+array_item! {
+    /// An archive key for the epochs to come.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ArchiveKeyEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// Which of the two it is.
+        pub side: ArchiveSide,
+        /// The X-Wing key, 1,216 bytes.
+        pub key: Bytes,
+        /// `H("hauspost/1 share", share)` of each share.
+        pub shares: Vec<Digest>,
+    }
+}
+
+impl ArchiveKeyEntry {
+    /// `H("hauspost/1 archive-key", pk)[0..16]`.
+    pub fn id(&self) -> KeyId {
+        archive_key_id(&self.key)
+    }
+}
+
+/// `H("hauspost/1 archive-key", pk)[0..16]`.
+pub fn archive_key_id(key: &[u8]) -> KeyId {
+    let digest = crate::crypto::hash("hauspost/1 archive-key", key);
+    KeyId(digest[..16].try_into().expect("16 of 32 bytes"))
+}
+
+/// `H("hauspost/1 history-key", pk)`, which device and role entries carry.
+pub fn history_key_hash(key: &[u8]) -> Digest {
+    Digest(crate::crypto::hash("hauspost/1 history-key", key))
+}
+
+array_item! {
+    /// What an opening, a hold or a handover is about. Bounds are inclusive; an empty list or null
+    /// is no limit.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    pub struct Scope {
+        /// Stretches of logs: from, and to or without an end.
+        pub logs: Vec<(LogId, Seq, Option<Seq>)>,
+        /// Not before this time.
+        pub t_from: Option<TimeMs>,
+        /// Not after this time.
+        pub t_to: Option<TimeMs>,
+        /// Only what these people wrote.
+        pub users: Vec<UserId>,
+    }
+}
+
+impl Scope {
+    /// Whether an entry lies in the scope.
+    pub fn covers(&self, log: LogId, seq: Seq, t_ms: TimeMs, author: UserId) -> bool {
+        self.may_touch(log, seq, t_ms) && (self.users.is_empty() || self.users.contains(&author))
+    }
+
+    /// Whether an entry whose author is not known yet may lie in the scope.
+    pub fn may_touch(&self, log: LogId, seq: Seq, t_ms: TimeMs) -> bool {
+        let in_logs = self.logs.is_empty()
+            || self.logs.iter().any(|(named, from, to)| {
+                *named == log && *from <= seq && to.is_none_or(|to| seq <= to)
+            });
+        in_logs
+            && self.t_from.is_none_or(|from| from <= t_ms)
+            && self.t_to.is_none_or(|to| t_ms <= to)
+    }
+}
+
+array_item! {
+    /// The archive is to be opened. Written before anything is released.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct OpeningEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// What for.
+        pub purpose: String,
+        /// What may be read.
+        pub scope: Scope,
+        /// The notice to the person affected.
+        pub notice: Option<String>,
+        /// Why there is none yet; exactly one of the two is set.
+        pub block_reason: Option<String>,
+    }
+}
+
+array_item! {
+    /// The archive was opened: how many record keys left the council's machine.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct OpenedEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The entry `opening`.
+        pub opening: Seq,
+        /// Keys given, for each log.
+        pub counts: Vec<(LogId, u64)>,
+    }
+}
+
+array_item! {
+    /// A legal hold: nothing in the scope is erased.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HoldEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// What is held.
+        pub scope: Scope,
+        /// Why.
+        pub reason: String,
+    }
+}
+
+array_item! {
+    /// The end of a legal hold.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ReleaseEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The entry `hold`.
+        pub hold: Seq,
+    }
+}
+
+code_item! {
+    /// Why payloads are erased.
+    pub enum EraseReason {
+        /// Their retention ended.
+        Expiry = 0,
+        /// Before that, by two roles.
+        Early = 1,
+        /// Old capsules, after they were sealed to new keys.
+        Rewrap = 2,
+    }
+}
+
+array_item! {
+    /// An erasure; its list stands in the logs.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CompanyErase {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// Why.
+        pub reason: EraseReason,
+        /// The retention class, for an expiry.
+        pub class: Option<u64>,
+        /// How many entries.
+        pub count: u64,
+        /// How many logs, the leaves of the list's tree.
+        pub logs: u64,
+        /// Root of the list's tree.
+        pub list_root: Digest,
+    }
+}
+
+array_item! {
+    /// A successor takes over.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HandoverEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// Who leaves.
+        pub from: UserId,
+        /// Who takes over.
+        pub to: UserId,
+        /// What.
+        pub scope: Scope,
+    }
+}
+
+array_item! {
+    /// Old capsules were sealed to new archive keys.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RewrapEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The archive keys before.
+        pub old: Vec<KeyId>,
+        /// The archive keys now.
+        pub new: Vec<KeyId>,
+        /// How many capsules.
+        pub count: u64,
+        /// SHA-256 of the list.
+        pub list: Digest,
+    }
+}
+
+array_item! {
+    /// A restore from a backup that left a gap; it begins the next era.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CompanyRestore {
+        /// The newest company entry that is left.
+        pub seen: Option<Seen>,
+        /// The newest checkpoint known.
+        pub checkpoint: TreeHead,
+        /// How many logs, the leaves of the list's tree.
+        pub count: u64,
+        /// Root of the list's tree.
+        pub list_root: Digest,
+    }
+}
+
+array_item! {
+    /// A device's last counters.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CloseEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The device.
+        pub device: DeviceId,
+        /// SHA-256 of CBOR[[log, last dctr]*].
+        pub counters: Digest,
+        /// How many messages it could not send.
+        pub unsent: u64,
+    }
+}
+
+array_item! {
+    /// What is in the scope gets another retention class.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ClassEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// What.
+        pub scope: Scope,
+        /// The class; 0 is the longest.
+        pub class: u64,
+        /// Why.
+        pub reason: String,
+    }
+}
+
+array_item! {
+    /// An admin asks for a new MLS group of a conversation.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ResetOrder {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The conversation.
+        pub log: LogId,
+        /// Why.
+        pub reason: String,
+    }
+}
+
+code_item! {
+    /// What a device reports.
+    pub enum ReportCode {
+        /// Two histories.
+        Fork = 0,
+        /// Its own phone was set back.
+        Rollback = 1,
+        /// The server broke a rule.
+        ServerBrokeRule = 2,
+        /// A class that does not fit what it holds.
+        Class = 3,
+        /// A reset.
+        Reset = 4,
+    }
+}
+
+array_item! {
+    /// A device reports a breach; one for each device, log, code and day.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ReportEntry {
+        /// The newest entry that the signers had processed.
+        pub seen: Option<Seen>,
+        /// The device that reports.
+        pub device: DeviceId,
+        /// Where it happened.
+        pub log: LogId,
+        /// What happened.
+        pub code: ReportCode,
+        /// At which entry.
+        pub seq: Seq,
+        /// SHA-256 of the evidence that the device keeps.
+        pub evidence: Digest,
+    }
+}
+
+macro_rules! company_bodies {
+    ($($(#[$meta:meta])* $variant:ident($body:ty) = $kind:ident,)+) => {
+        /// The body of a company entry, by kind.
+        // A device entry is the largest and by far the most frequent; boxing it would win nothing.
+        #[allow(clippy::large_enum_variant)]
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum CompanyBody {
+            /// `genesis`
+            Genesis(CompanyGenesis),
+            $($(#[$meta])* $variant($body),)+
+        }
+
+        impl CompanyBody {
+            /// Reads the body of an entry of this kind.
+            pub fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, FormError> {
+                match kind {
+                    Kind::Genesis => decode(bytes).map(Self::Genesis),
+                    $(Kind::$kind => decode(bytes).map(Self::$variant),)+
+                    _ => Err(FormError::Unlisted),
+                }
+            }
+
+            /// The body's bytes.
+            pub fn encode(&self) -> Vec<u8> {
+                match self {
+                    Self::Genesis(body) => encode(body),
+                    $(Self::$variant(body) => encode(body),)+
+                }
+            }
+
+            /// The kind of the entry that it stands in.
+            pub fn kind(&self) -> Kind {
+                match self {
+                    Self::Genesis(_) => Kind::Genesis,
+                    $(Self::$variant(_) => Kind::$kind,)+
+                }
+            }
+
+            /// The newest entry that the signers had processed; none in genesis and in the founding.
+            pub fn seen(&self) -> Option<Seen> {
+                match self {
+                    Self::Genesis(_) => None,
+                    $(Self::$variant(body) => body.seen,)+
+                }
+            }
+        }
+
+    };
+}
+
+company_bodies! {
+    /// `root_rotation`
+    RootRotation(RootRotation) = RootRotation,
+    /// `issuing_key`
+    IssuingKey(KeySwitch) = IssuingKey,
+    /// `enrolment_authority`
+    EnrolmentAuthority(KeySwitch) = EnrolmentAuthority,
+    /// `log_key`
+    LogKey(LogKeyEntry) = LogKey,
+    /// `witness`
+    Witness(WitnessEntry) = Witness,
+    /// `device`
+    Device(DeviceEntry) = Device,
+    /// `revoke`
+    Revoke(RevokeEntry) = Revoke,
+    /// `role`
+    Role(RoleEntry) = Role,
+    /// `policy`
+    Policy(PolicyEntry) = Policy,
+    /// `archive_key`
+    ArchiveKey(ArchiveKeyEntry) = ArchiveKey,
+    /// `opening`
+    Opening(OpeningEntry) = Opening,
+    /// `opened`
+    Opened(OpenedEntry) = Opened,
+    /// `hold`
+    Hold(HoldEntry) = Hold,
+    /// `release`
+    Release(ReleaseEntry) = Release,
+    /// `erase`
+    Erase(CompanyErase) = CompanyErase,
+    /// `handover`
+    Handover(HandoverEntry) = Handover,
+    /// `rewrap`
+    Rewrap(RewrapEntry) = Rewrap,
+    /// `restore`
+    Restore(CompanyRestore) = CompanyRestore,
+    /// `close`
+    Close(CloseEntry) = Close,
+    /// `class`
+    Class(ClassEntry) = Class,
+    /// `reset_order`
+    ResetOrder(ResetOrder) = ResetOrder,
+    /// `report`
+    Report(ReportEntry) = Report,
+}
+
+impl PolicyDocument {
+    /// Whether a handover needs the council's signature. It does, unless the council part says 0.
+    pub fn handover_council(&self) -> bool {
+        // The rest of the council part belongs to the policy; only its first item is read here.
+        let first = read_prefix(&self.council, |from| from.list(|from, _| from.uint()));
+        !matches!(first, Ok((0, _)))
+    }
+}
+
+/// The hash at which a phone is pinned: `H("hauspost/1 root", root pk)`.
+pub fn company_pin(root: &PublicKey) -> Digest {
+    Digest(crate::crypto::hash("hauspost/1 root", &root.0))
+}
+
+macro_rules! bodies_from {
+    ($($variant:ident($body:ty),)+) => {$(
+        impl From<$body> for CompanyBody {
+            fn from(body: $body) -> Self {
+                Self::$variant(body)
+            }
+        }
+    )+};
+}
+
+// Not KeySwitch, which two kinds share: its kind has to be named.
+bodies_from! {
+    Genesis(CompanyGenesis),
+    RootRotation(RootRotation),
+    LogKey(LogKeyEntry),
+    Witness(WitnessEntry),
+    Device(DeviceEntry),
+    Revoke(RevokeEntry),
+    Role(RoleEntry),
+    Policy(PolicyEntry),
+    ArchiveKey(ArchiveKeyEntry),
+    Opening(OpeningEntry),
+    Opened(OpenedEntry),
+    Hold(HoldEntry),
+    Release(ReleaseEntry),
+    Erase(CompanyErase),
+    Handover(HandoverEntry),
+    Rewrap(RewrapEntry),
+    Restore(CompanyRestore),
+    Close(CloseEntry),
+    Class(ClassEntry),
+    ResetOrder(ResetOrder),
+    Report(ReportEntry),
+}
