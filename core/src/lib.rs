@@ -1,1 +1,3 @@
-//! x
+//! The phone's core: sync, storage, crypto.
+
+pub mod env;
