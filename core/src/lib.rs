@@ -1,3 +1,4 @@
 //! The phone's core: sync, storage, crypto.
 
 pub mod env;
+pub mod sync;

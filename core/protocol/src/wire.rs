@@ -5,7 +5,8 @@
 //! keystore never gives out (S1), and a role's tool by signing it with the role key.
 
 use crate::array_item;
-use crate::encoding::{Bytes, FormError, Item, Reader, Writer};
+use crate::crypto::hash;
+use crate::encoding::{Bytes, FormError, Item, Reader, Writer, encode};
 use crate::entry::Entry;
 use crate::ids::{
     CompanyId, DeviceId, Digest, Epoch, Gen, KeyId, LogId, LogNo, Seq, TimeMs, UserId,
@@ -162,6 +163,21 @@ array_item! {
         pub signature: [u8; 64],
     }
 }
+
+impl SessionRequest {
+    /// What a role key signs, under the label [`SESSION_LABEL`]: CBOR[company, principal, bstr challenge].
+    pub fn signed(company: CompanyId, principal: Principal, challenge: &[u8]) -> Vec<u8> {
+        encode(&(company, principal, Bytes::from(challenge)))
+    }
+
+    /// The message that a device's keystore signs: the labelled hash of the same list.
+    pub fn device_message(company: CompanyId, principal: Principal, challenge: &[u8]) -> [u8; 32] {
+        hash(SESSION_LABEL, &Self::signed(company, principal, challenge))
+    }
+}
+
+/// The label of a signed challenge.
+pub const SESSION_LABEL: &str = "hauspost/1 session";
 
 array_item! {
     /// A session.
@@ -516,7 +532,7 @@ array_item! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::{decode, encode};
+    use crate::encoding::decode;
 
     #[test]
     fn every_outcome_has_one_form_under_its_own_code() {

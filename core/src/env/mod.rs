@@ -19,6 +19,8 @@ use rand::rngs::StdRng;
 
 pub use key_file::FileKeyStore;
 
+use crate::sync::Network;
+
 /// The world that one core lives in. Cheap to clone.
 #[derive(Clone)]
 pub struct Env {
@@ -28,6 +30,8 @@ pub struct Env {
     pub randomness: Arc<dyn Randomness>,
     /// The keys that the platform guards.
     pub key_store: Arc<dyn KeyStore>,
+    /// The way to the company's server.
+    pub network: Arc<dyn Network>,
 }
 
 /// The phone's clock. It may be wrong by years; the protocol's rules judge by the log's clock.
