@@ -8,6 +8,7 @@ use crate::crypto::{BadSignature, PublicKey, Signature, SigningKey, sha256};
 use crate::encoding::{Bytes, FormError, Item, Reader, Writer, decode, encode};
 use crate::entry::{At, Ranges, Seen};
 use crate::ids::{DeviceId, Digest, EntryHash, KeyId, LogId, LogNo, Seq, UserId};
+use crate::xwing::CIPHERTEXT_BYTES;
 use crate::{array_item, code_item};
 
 const LABEL: &str = "hauspost/1 entry-body";
@@ -126,8 +127,6 @@ array_item! {
     }
 }
 
-/// Length of an X-Wing ciphertext in bytes (draft-connolly-cfrg-xwing-kem §5.2).
-pub const XWING_CIPHERTEXT_BYTES: usize = 1120;
 /// Length of a capsule's box in bytes: 32 of the epoch secret and 16 of the tag.
 pub const CAPSULE_BOX_BYTES: usize = 48;
 
@@ -142,9 +141,9 @@ array_item! {
         /// Id of the council's key.
         pub id_b: KeyId,
         /// X-Wing ciphertext to A.
-        pub c_a: [u8; XWING_CIPHERTEXT_BYTES],
+        pub c_a: [u8; CIPHERTEXT_BYTES],
         /// X-Wing ciphertext to B.
-        pub c_b: [u8; XWING_CIPHERTEXT_BYTES],
+        pub c_b: [u8; CIPHERTEXT_BYTES],
         /// ChaCha20-Poly1305 of the epoch's secret.
         pub sealed: [u8; CAPSULE_BOX_BYTES],
     }

@@ -50,6 +50,11 @@ impl EpochSecret {
         Self { secret, context }
     }
 
+    /// E as it came out of a capsule; only `capsule` may believe such bytes, since it recomputes.
+    pub(crate) fn from_capsule(secret: Secret, context: EpochContext) -> Self {
+        Self { secret, context }
+    }
+
     /// What the epoch is bound to.
     pub fn context(&self) -> &EpochContext {
         &self.context
@@ -60,6 +65,10 @@ impl EpochSecret {
         let context = encode(&(encoded(&self.context), leaf));
         let secret = self.secret.derive("chain", Context::Bytes(&context));
         Chain { secret, index: RecordIndex(0) }
+    }
+
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
     }
 }
 

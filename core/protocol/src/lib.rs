@@ -17,7 +17,8 @@
 //! 6. [`authorise`] says who may change a conversation; [`rules`] when a server and when a client
 //!    accepts an entry.
 //! 7. [`tree`] ties all logs together: heads, checkpoints, proofs.
-//! 8. [`archive_key`] and [`key_list`] open the archive, in two halves that never meet.
+//! 8. [`archive_key`] and [`key_list`] open the archive, in two halves that never meet; [`xwing`] and
+//!    [`hpke`] seal to a key that may be needed in ten years.
 //! 9. [`wire`] is what travels between phone and server, [`invitation`] what a new phone is given.
 
 pub mod archive_key;
@@ -41,3 +42,4 @@ pub mod rules;
 pub mod statement;
 pub mod tree;
 pub mod wire;
+pub mod xwing;
