@@ -1,4 +1,5 @@
 //! The phone's core: sync, storage, crypto.
 
 pub mod env;
+pub mod group;
 pub mod sync;
