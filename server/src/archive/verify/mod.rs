@@ -1,0 +1,3 @@
+//! `hauspost archive verify`.
+
+pub mod chain;
