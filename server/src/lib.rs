@@ -12,8 +12,20 @@
 //! 2. [`store`] is what endures: one trait of transactions, contract tests that every
 //!    implementation passes, and the embedded SQLite that `hauspost serve` starts with.
 //!
+//! Beside the server stand the tools of those who run the company. Their keys are never on the
+//! server, so each of them is a program of its own that talks to it as any other client does:
+//!
+//! 3. [`company`] founds the company, invites and revokes: key files, pages to print, and what is
+//!    signed with them.
+//! 4. [`archive`] opens the archive in two halves that never meet, exports it, and verifies an
+//!    export offline.
+//! 5. [`cli`] is the command line over all of it.
+//!
 //! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
 //! that it checks against the store inside the transaction that uses it.
 
+pub mod archive;
+pub mod cli;
+pub mod company;
 pub mod serve;
 pub mod store;

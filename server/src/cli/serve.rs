@@ -1,0 +1,103 @@
+//! `hauspost serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use super::terminal::{self, Terminal};
+use crate::serve::{ServeConfig, ServeError, Tls};
+
+/// Targets of our own only: no crate of others writes to the log, whatever it would like to say.
+const LOG_FILTER: &str = "off,hauspost=info";
+
+#[derive(Args)]
+#[command(
+    after_help = "An empty folder becomes a server that waits for its company: found it with `hauspost admin found`.\n\n\
+    Example:\n  hauspost serve --data /srv/hauspost --listen 0.0.0.0:8443 --host hauspost.example.com"
+)]
+pub struct Serve {
+    /// The data folder; made when it is not there.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// A host name or address in the certificate of the company's own authority; may be repeated.
+    #[arg(long = "host", value_name = "NAME", conflicts_with = "tls_cert")]
+    hosts: Vec<String>,
+    /// PEM file of the certificate chain; without it the company's own authority issues one.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Write the log as JSON lines.
+    #[arg(long)]
+    log_json: bool,
+}
+
+impl Serve {
+    pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        start_log(self.log_json);
+        let mut config = ServeConfig::new(&self.data, self.listen);
+        config.tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Tls::Files { certificate, key },
+            _ => Tls::CompanyCa { names: self.hosts },
+        };
+        let server = crate::serve::run(config).await?;
+        terminal::result(format_args!("hauspost serves {}", server.url()));
+        if self.data.join("founding-token").exists() {
+            terminal::say(format_args!(
+                "No company yet. Found it: hauspost admin found --server {} --ca {data}/ca.pem --token {data}/founding-token \
+                 --name NAME --keys KEYS",
+                server.url(),
+                data = self.data.display(),
+            ));
+        }
+        stop_asked().await;
+        let stopping = terminal.spinner("stopping …");
+        server.shut_down().await?;
+        stopping.finish_and_clear();
+        Ok(())
+    }
+}
+
+fn start_log(json: bool) {
+    let filter =
+        EnvFilter::try_from_env("HAUSPOST_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process, as tests do, keeps the first log.
+    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
+
+async fn stop_asked() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let failure = Self::files(&error);
+        match error {
+            ServeError::AddressInUse(_) => {
+                failure.next("`--listen 127.0.0.1:0` takes any free port.")
+            }
+            _ => failure,
+        }
+    }
+}
