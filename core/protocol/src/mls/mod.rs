@@ -10,6 +10,8 @@ pub mod extension;
 pub mod member;
 pub mod public;
 pub mod storage;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// An object of MLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

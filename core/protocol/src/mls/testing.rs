@@ -1,0 +1,151 @@
+//! Phones in memory, for the tests of this crate.
+
+use openmls::prelude::{KeyPackage, MlsGroup, ProcessedMessageContent};
+use openmls_traits::OpenMlsProvider as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use crate::crypto::{Secret, SigningKey};
+use crate::ids::{
+    CompanyId, DeviceId, Digest, Gen, KeyId, LeafIndex, LogId, LogNo, TimeMs, UserId,
+};
+use crate::mls::certificate::{CertificateFacts, DeviceCertificate};
+use crate::mls::extension::GroupBinding;
+use crate::mls::member::{self, Change, OwnCommit, Suite};
+use crate::mls::storage::{MemoryBackend, Provider};
+
+/// The company of all test phones.
+pub const COMPANY: CompanyId = CompanyId([0xC0; 16]);
+
+/// The company's issuing key.
+pub fn issuing_key() -> SigningKey {
+    SigningKey::from_seed(Secret::new([0xCA; 32]))
+}
+
+/// The binding of the log that most tests use.
+pub fn binding() -> GroupBinding {
+    GroupBinding {
+        log: LogId([0x10; 16]),
+        log_no: LogNo(7),
+        r#gen: Gen(0),
+        genesis: Digest([0x11; 32]),
+        id_a: KeyId([0xA; 16]),
+        id_b: KeyId([0xB; 16]),
+    }
+}
+
+/// A phone: device n of user u.
+pub struct Phone {
+    pub provider: Provider<MemoryBackend>,
+    pub key: SigningKey,
+    pub certificate: DeviceCertificate,
+    pub user: UserId,
+    pub device: DeviceId,
+    pub group: Option<MlsGroup>,
+}
+
+impl Phone {
+    pub fn new(user: u8, device: u8) -> Self {
+        let key = SigningKey::from_seed(Secret::new([device; 32]));
+        let facts = CertificateFacts {
+            company: COMPANY,
+            user: UserId([user; 16]),
+            device: DeviceId([device; 16]),
+            signature_key: key.public(),
+            serial: [device; 16],
+            not_before_s: 0,
+            not_after_s: 4_000_000_000,
+        };
+        let certificate = DeviceCertificate::issue(&issuing_key(), facts).unwrap();
+        let mut rng = StdRng::seed_from_u64(u64::from(device));
+        let provider = Provider::new(MemoryBackend::default(), &mut rng);
+        Self { provider, key, certificate, user: facts.user, device: facts.device, group: None }
+    }
+
+    pub fn package(&self, suite: Suite, made_t_ms: TimeMs) -> KeyPackage {
+        let credential = self.certificate.credential();
+        let package =
+            member::key_package(&self.provider, suite, &self.key, credential, made_t_ms, false);
+        let bytes = member::key_package_bytes(package.unwrap().key_package());
+        member::parse_key_package(&bytes).unwrap()
+    }
+
+    /// Begins a group; returns the base.
+    pub fn create(&mut self, suite: Suite, binding: &GroupBinding) -> Vec<u8> {
+        let config = member::create_config(suite, binding);
+        let credential = self.certificate.credential();
+        let id = binding.group_id();
+        let group = MlsGroup::new_with_group_id(&self.provider, &self.key, &config, id, credential)
+            .unwrap();
+        let base = member::group_info(&group, &self.provider, &self.key, true).unwrap();
+        self.group = Some(group);
+        base
+    }
+
+    pub fn group(&mut self) -> &mut MlsGroup {
+        self.group.as_mut().unwrap()
+    }
+
+    pub fn commit(&mut self, change: Change) -> OwnCommit {
+        let group = self.group.as_mut().unwrap();
+        member::commit(group, &self.provider, &self.key, change).unwrap()
+    }
+
+    /// Adds these phones; their packages are made now.
+    pub fn adding(&mut self, others: &[&Phone], made_t_ms: TimeMs) -> OwnCommit {
+        let code = self.group().ciphersuite() as u16;
+        let suite = Suite::from_code(code).unwrap();
+        let adds = others.iter().map(|phone| phone.package(suite, made_t_ms)).collect();
+        self.commit(Change { adds, ..Change::default() })
+    }
+
+    pub fn removing(&mut self, leaves: &[u32]) -> OwnCommit {
+        let removes = leaves.iter().copied().map(LeafIndex).collect();
+        self.commit(Change { removes, ..Change::default() })
+    }
+
+    /// Takes the own pending commit; X of the new epoch.
+    pub fn merge_own(&mut self) -> Vec<u8> {
+        let group = self.group.as_mut().unwrap();
+        let secret = member::exported_secret_of_pending(group, &self.provider).unwrap();
+        group.merge_pending_commit(&self.provider).unwrap();
+        secret.to_vec()
+    }
+
+    /// Takes another's commit; X of the new epoch.
+    pub fn process(&mut self, commit: &[u8]) -> Vec<u8> {
+        use tls_codec::Deserialize as _;
+        let message = openmls::prelude::MlsMessageIn::tls_deserialize_exact(commit).unwrap();
+        let message = message.try_into_protocol_message().unwrap();
+        let group = self.group.as_mut().unwrap();
+        let processed = group.process_message(&self.provider, message).unwrap();
+        let ProcessedMessageContent::StagedCommitMessage(mut staged) = processed.into_content()
+        else {
+            panic!("not a commit");
+        };
+        let secret = member::exported_secret_of_staged(&mut staged).unwrap();
+        group.merge_staged_commit(&self.provider, *staged).unwrap();
+        secret.to_vec()
+    }
+
+    /// Joins by a Welcome; X of the epoch.
+    pub fn join(&mut self, welcome: &[u8], tree: &[u8]) -> Vec<u8> {
+        let staged = member::join(&self.provider, welcome, tree).unwrap();
+        let mut group = staged.into_group(&self.provider).unwrap();
+        let secret = member::exported_secret(&mut group, &self.provider).unwrap();
+        self.group = Some(group);
+        secret.to_vec()
+    }
+
+    /// GroupInfo of the epoch that this phone is in.
+    pub fn group_info(&self, with_tree: bool) -> Vec<u8> {
+        let group = self.group.as_ref().unwrap();
+        member::group_info(group, &self.provider, &self.key, with_tree).unwrap()
+    }
+
+    /// As after a restart: the group from its storage.
+    pub fn reload(&mut self) {
+        let id = self.group().group_id().clone();
+        self.group = MlsGroup::load(self.provider.storage(), &id).unwrap();
+    }
+}
