@@ -152,12 +152,37 @@ impl PublicKey {
 
     /// Whether the key has small order; issuers refuse such keys, since they verify what nobody signed.
     pub fn has_small_order(&self) -> bool {
-        // With a small-order key A and R = identity, s = 0, ZIP-215's equation [8]R = [8]kA holds
-        // for every message; it holds for no other key but with negligible probability.
-        let mut nothing = [0; 64];
-        nothing[0] = 1;
-        self.verify("hauspost/1 small-order", &[], &Signature(nothing)).is_ok()
+        let mut y = self.0;
+        y[31] &= 0x7f;
+        SMALL_ORDER_Y.contains(&y)
     }
+}
+
+/// The encodings of the y coordinates of the curve's eight points of small order, little-endian and
+/// without the sign of x; the last two are those that are not reduced and that ZIP-215 takes as well.
+const SMALL_ORDER_Y: [[u8; 32]; 7] = [
+    first_byte(0, 0, 0),
+    first_byte(1, 0, 0),
+    first_byte(0xec, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    first_byte(0xed, 0xff, 0x7f),
+    first_byte(0xee, 0xff, 0x7f),
+];
+
+const fn first_byte(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut y = [middle; 32];
+    y[0] = first;
+    y[31] = last;
+    y
 }
 
 impl std::fmt::Debug for PublicKey {
@@ -289,10 +314,20 @@ mod tests {
 
     #[test]
     fn a_key_of_small_order_is_recognised() {
-        let mut identity = [0; 32];
-        identity[0] = 1;
-        assert!(PublicKey(identity).has_small_order());
-        assert!(!SigningKey::from_seed(Secret::new([7; 32])).public().has_small_order());
+        // With a key A of small order and R = identity, s = 0, ZIP-215's equation [8]R = [8]kA
+        // holds for every message; it holds for no other key but with negligible probability.
+        let mut nothing = Signature([0; 64]);
+        nothing.0[0] = 1;
+        let verifies_nothing = |key: &PublicKey| key.verify("any", b"thing", &nothing).is_ok();
+        for y in SMALL_ORDER_Y {
+            for sign in [0, 0x80] {
+                let mut key = PublicKey(y);
+                key.0[31] |= sign;
+                assert!(key.has_small_order() && verifies_nothing(&key), "{:?}", key.0);
+            }
+        }
+        let honest = SigningKey::from_seed(Secret::new([7; 32])).public();
+        assert!(!honest.has_small_order() && !verifies_nothing(&honest));
     }
 
     fn rand_chacha(seed: u64) -> rand::rngs::StdRng {

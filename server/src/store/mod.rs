@@ -1,1 +1,330 @@
-//! What endures.
+//! What endures: logs, payloads, memberships, key packages, the directory and the trees.
+//!
+//! A [`Store`] offers two things: to write, a closure over a [`Tx`] in one serialisable
+//! transaction whose answer comes after the durable commit; and to read, a closure over a
+//! [`ReadTx`], which sees one state from beginning to end. Everything that an append changes it
+//! changes in one such transaction. The contract tests say what an implementation must hold.
+//!
+//! A payload lies apart from its entry, sealed under a random key of its own in a second store
+//! ("shred keys"), so that deleting one small key erases it, in replicas and in old backups too
+//! (`docs/protocol.md` §11). The company log is clear and lasts as long as the company; it is not
+//! sealed.
+
+#[cfg(test)]
+mod contract;
+pub mod rows;
+pub mod sqlite;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use hauspost_protocol::ids::{
+    CoreHash, DeviceId, Digest, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, UserId,
+};
+use hauspost_protocol::wire::Person;
+use tokio::sync::oneshot;
+
+pub use rows::*;
+
+/// The store fails. Nothing of the transaction remains.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The backend cannot do what was asked: disk full, file damaged, connection lost.
+    #[error("the store failed to {action}: {source}")]
+    Backend {
+        /// What was tried.
+        action: &'static str,
+        /// What the backend says.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A stored value is not what was stored.
+    #[error("the stored {0} is damaged")]
+    Damaged(&'static str),
+    /// The database was written by a newer version of this program.
+    #[error("the database has version {found}, this program knows versions up to {known}")]
+    Newer {
+        /// Its version.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// A job panicked; the defect is ours, and the transaction is undone.
+    #[error("a transaction met a defect of the program and was undone")]
+    Defect,
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Reads of one state of the store.
+pub trait ReadTx {
+    /// A small value by its name.
+    fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// For whom a log number is reserved, and the log that took it.
+    fn reservation(&self, no: LogNo) -> Result<Option<Reservation>, StoreError>;
+    /// How many log numbers are reserved; the next is this one.
+    fn reserved(&self) -> Result<u64, StoreError>;
+    /// A log by its id.
+    fn log(&self, log: LogId) -> Result<Option<LogRow>, StoreError>;
+    /// A log by its number.
+    fn log_by_no(&self, no: LogNo) -> Result<Option<LogRow>, StoreError>;
+    /// All logs in the order of their numbers.
+    fn logs(&self) -> Result<Vec<LogRow>, StoreError>;
+    /// The first conversation of this pair of users, or of one user with himself.
+    fn pair(&self, users: (UserId, UserId)) -> Result<Option<LogId>, StoreError>;
+
+    /// One entry with its payload, if that is still there.
+    fn entry(&self, no: LogNo, seq: Seq) -> Result<Option<EntryRow>, StoreError>;
+    /// Entries from `from` on, as many as fit into the budget but at least one; payloads only where
+    /// `wanted` says so.
+    fn entries(
+        &self,
+        no: LogNo,
+        from: Seq,
+        budget: Budget,
+        wanted: &dyn Fn(&EntryRow) -> bool,
+    ) -> Result<Vec<EntryRow>, StoreError>;
+    /// The number of the entry with this core (S2).
+    fn seq_of_core(&self, no: LogNo, core: CoreHash) -> Result<Option<Seq>, StoreError>;
+
+    /// The rules' state of a conversation.
+    fn conversation(&self, no: LogNo) -> Result<Option<ConversationRow>, StoreError>;
+    /// The part of it that decides on records, without the MLS group.
+    fn conversation_state(&self, no: LogNo) -> Result<Option<Vec<u8>>, StoreError>;
+    /// How many records of this leaf the epoch in force holds (S6).
+    fn chain(&self, no: LogNo, leaf: LeafIndex) -> Result<u32, StoreError>;
+    /// The stretches of logs in which a device has or had a leaf.
+    fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, StoreError>;
+    /// All memberships of a log, ended ones too.
+    fn members(&self, no: LogNo) -> Result<Vec<Membership>, StoreError>;
+
+    /// A ratchet tree by its hash.
+    fn tree(&self, no: LogNo, hash: Digest) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The GroupInfos kept for an epoch, the committer's first.
+    fn group_infos(
+        &self,
+        no: LogNo,
+        r#gen: Gen,
+        epoch: Epoch,
+    ) -> Result<Vec<(DeviceId, Vec<u8>)>, StoreError>;
+    /// The Welcome of a commit.
+    fn welcome(&self, no: LogNo, seq: Seq) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The one-time key packages that a device has in stock.
+    fn packages(&self, device: DeviceId) -> Result<u64, StoreError>;
+
+    /// The enrolment that used up this seed.
+    fn enrolment(&self, seed: [u8; 32]) -> Result<Option<EnrolmentRow>, StoreError>;
+    /// A device's public history key.
+    fn history_key(&self, device: DeviceId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The directory's version and the people changed after `version`, forgotten ones included.
+    fn people(&self, version: u64) -> Result<(u64, Vec<Person>), StoreError>;
+
+    /// How many leaves the outer tree of an era has.
+    fn outer_size(&self, era: u64) -> Result<u64, StoreError>;
+    /// A leaf of an outer tree with the note that was signed over it.
+    fn outer(&self, era: u64, index: u64) -> Result<Option<OuterRow>, StoreError>;
+    /// The leaf hashes of an outer tree, the first `size`.
+    fn outer_hashes(&self, era: u64, size: u64) -> Result<Vec<Digest>, StoreError>;
+    /// The heads leaves as they were under outer leaf `index` of an era, in the order of their logs'
+    /// numbers; a number without a log has none.
+    fn heads(&self, era: u64, index: u64) -> Result<Vec<(LogNo, Vec<u8>)>, StoreError>;
+}
+
+/// One serialisable transaction.
+pub trait Tx: ReadTx {
+    /// Sets a small value.
+    fn put_setting(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Reserves the next log number.
+    fn reserve(&mut self, user: UserId) -> Result<LogNo, StoreError>;
+    /// Begins the log of a reserved number; it has no entry yet.
+    fn create_log(&mut self, no: LogNo, log: LogId) -> Result<(), StoreError>;
+    /// Notes the conversation of a pair of users; the first stays.
+    fn put_pair(&mut self, users: (UserId, UserId), log: LogId) -> Result<(), StoreError>;
+    /// Appends the next entry of a log.
+    fn append(&mut self, no: LogNo, entry: &NewRow<'_>) -> Result<(), StoreError>;
+    /// Deletes a payload for good by deleting its shred key.
+    fn shred(&mut self, no: LogNo, seq: Seq) -> Result<(), StoreError>;
+
+    /// Replaces the rules' state of a conversation.
+    fn put_conversation(&mut self, no: LogNo, row: &ConversationRow) -> Result<(), StoreError>;
+    /// Replaces the part of it that decides on records.
+    fn put_conversation_state(&mut self, no: LogNo, state: &[u8]) -> Result<(), StoreError>;
+    /// Counts one more record of this leaf in the epoch in force.
+    fn advance_chain(&mut self, no: LogNo, leaf: LeafIndex) -> Result<(), StoreError>;
+    /// A new epoch begins: all chains of the log start anew.
+    fn restart_chains(&mut self, no: LogNo) -> Result<(), StoreError>;
+    /// A device has a leaf from this entry on.
+    fn join(&mut self, no: LogNo, device: DeviceId, from: Seq) -> Result<(), StoreError>;
+    /// A device has no leaf after this entry, which it may still read.
+    fn leave(&mut self, no: LogNo, device: DeviceId, to: Seq) -> Result<(), StoreError>;
+
+    /// Keeps a ratchet tree under its hash.
+    fn put_tree(&mut self, no: LogNo, hash: Digest, tree: &[u8]) -> Result<(), StoreError>;
+    /// Keeps a device's GroupInfo of an epoch; a device has one for each epoch, the newest.
+    fn put_group_info(
+        &mut self,
+        no: LogNo,
+        r#gen: Gen,
+        epoch: Epoch,
+        device: DeviceId,
+        info: &[u8],
+    ) -> Result<(), StoreError>;
+    /// Keeps the Welcome of a commit.
+    fn put_welcome(&mut self, no: LogNo, seq: Seq, welcome: &[u8]) -> Result<(), StoreError>;
+
+    /// Adds one-time key packages to a device's stock.
+    fn put_packages(&mut self, device: DeviceId, packages: &[&[u8]]) -> Result<(), StoreError>;
+    /// Replaces the package that a device keeps for when the others are gone.
+    fn put_last_resort(&mut self, device: DeviceId, package: &[u8]) -> Result<(), StoreError>;
+    /// Takes the oldest one-time package, or copies the last resort.
+    fn take_package(&mut self, device: DeviceId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Deletes all packages of a device.
+    fn drop_packages(&mut self, device: DeviceId) -> Result<(), StoreError>;
+
+    /// Notes an enrolment; its seed is used up.
+    fn put_enrolment(&mut self, row: &EnrolmentRow) -> Result<(), StoreError>;
+    /// Keeps a device's public history key.
+    fn put_history_key(&mut self, device: DeviceId, key: &[u8]) -> Result<(), StoreError>;
+
+    /// Changes a person, and with it the directory's version, which is returned.
+    fn put_person(&mut self, person: &Person) -> Result<u64, StoreError>;
+
+    /// Appends a leaf to an outer tree, with the heads leaves that changed.
+    fn put_outer(
+        &mut self,
+        era: u64,
+        index: u64,
+        row: &OuterRow,
+        heads: &[(LogNo, Vec<u8>)],
+    ) -> Result<(), StoreError>;
+}
+
+/// A transaction that waits for its turn.
+pub trait WriteJob: Send {
+    /// Runs in the transaction; with an error everything that it did is undone. A store whose
+    /// transactions may collide runs it again.
+    fn run(&mut self, tx: &mut dyn Tx) -> Result<(), Undo>;
+    /// Told once: after the durable commit or the undoing, or why neither came about.
+    fn done(self: Box<Self>, end: Result<(), StoreError>);
+}
+
+/// A read that waits for a free reader.
+pub trait ReadJob: Send {
+    /// Runs over one state and answers by itself.
+    fn run(self: Box<Self>, tx: Result<&dyn ReadTx, StoreError>);
+}
+
+/// The job wants its transaction undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undo;
+
+/// A place to keep things. [`Database`] is the comfortable way to use it.
+pub trait Store: Send + Sync {
+    /// Queues a transaction.
+    fn submit_write(&self, job: Box<dyn WriteJob>);
+    /// Queues a read.
+    fn submit_read(&self, job: Box<dyn ReadJob>);
+    /// Bytes that the store takes on disk, shred keys included.
+    fn size_bytes(&self) -> u64;
+}
+
+/// A store, shared.
+#[derive(Clone)]
+pub struct Database(Arc<dyn Store>);
+
+impl Database {
+    /// Shares a store.
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self(Arc::new(store))
+    }
+
+    /// Runs `job` in one serialisable transaction and returns after the durable commit. With an
+    /// error of the job everything is undone.
+    ///
+    /// The job may run more than once, so it has no effect but on the transaction and its result.
+    pub async fn write<T, E>(
+        &self,
+        job: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.0.submit_write(Box::new(Writing { job, result: None, answer }));
+        answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Runs `job` over one state of the store.
+    pub async fn read<T, E>(
+        &self,
+        job: impl FnOnce(&dyn ReadTx) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.0.submit_read(Box::new(Reading { job, answer }));
+        answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Bytes that the store takes on disk.
+    pub fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+}
+
+struct Writing<J, T, E> {
+    job: J,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<J, T, E> WriteJob for Writing<J, T, E>
+where
+    J: FnMut(&mut dyn Tx) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut dyn Tx) -> Result<(), Undo> {
+        let result = (self.job)(tx);
+        let end = result.as_ref().map(|_| ()).map_err(|_| Undo);
+        self.result = Some(result);
+        end
+    }
+
+    fn done(self: Box<Self>, end: Result<(), StoreError>) {
+        let result = match (end, self.result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(StoreError::Defect.into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        // Whoever asked may have hung up; the transaction counts all the same.
+        let _ = self.answer.send(result);
+    }
+}
+
+struct Reading<J, T, E> {
+    job: J,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<J, T, E> ReadJob for Reading<J, T, E>
+where
+    J: FnOnce(&dyn ReadTx) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(self: Box<Self>, tx: Result<&dyn ReadTx, StoreError>) {
+        let result = match tx {
+            Ok(tx) => (self.job)(tx),
+            Err(error) => Err(error.into()),
+        };
+        let _ = self.answer.send(result);
+    }
+}

@@ -1,9 +1,18 @@
 //! The company log: who belongs to the company, with which keys, and who had to sign for it.
 //!
 //! [`body`] holds what each kind of entry says, [`entry`] how it is signed, [`voucher`] how a new
-//! device proves that it was invited, and [`state`] what the log says at any size of it.
+//! device proves that it was invited. [`state`] builds the company from its log, entry by entry:
+//! `judge` says whether an entry counts, with the table of `signers` and in batches of `checked`,
+//! and each fact is kept as a `timeline`. [`view`] answers questions at any size of the log, and
+//! [`finding`] names what is wrong.
 
 pub mod body;
+mod checked;
 pub mod entry;
+pub mod finding;
+mod judge;
+mod signers;
 pub mod state;
+mod timeline;
+pub mod view;
 pub mod voucher;

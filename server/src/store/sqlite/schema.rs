@@ -1,0 +1,109 @@
+//! Tables, and the way from each version of them to the next.
+
+use rusqlite::Connection;
+
+use super::backend;
+use crate::store::StoreError;
+
+/// The main database, one step a version. A step that was released never changes.
+pub const MAIN: &[&str] = &[r"
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
+    -- log numbers are dense and never used again; the company log is number 0
+    CREATE TABLE log_numbers (
+        no INTEGER PRIMARY KEY, user BLOB NOT NULL, log BLOB UNIQUE
+    ) STRICT;
+    CREATE TABLE logs (
+        no INTEGER PRIMARY KEY REFERENCES log_numbers (no), log BLOB NOT NULL UNIQUE,
+        size INTEGER NOT NULL, head BLOB NOT NULL, t_ms INTEGER NOT NULL, co INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE pairs (
+        low BLOB NOT NULL, high BLOB NOT NULL, log BLOB NOT NULL, PRIMARY KEY (low, high)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE entries (
+        no INTEGER NOT NULL REFERENCES logs (no), seq INTEGER NOT NULL, kind INTEGER NOT NULL,
+        head BLOB NOT NULL, payload_hash BLOB NOT NULL, payload_len INTEGER NOT NULL,
+        t_ms INTEGER NOT NULL, co INTEGER NOT NULL, core BLOB NOT NULL, hash BLOB NOT NULL,
+        PRIMARY KEY (no, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX entries_by_core ON entries (core, no);
+    -- sealed under the shred key of the same place, but for the company log
+    CREATE TABLE payloads (
+        no INTEGER NOT NULL, seq INTEGER NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (no, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE conversations (
+        no INTEGER PRIMARY KEY REFERENCES logs (no), state BLOB NOT NULL, public BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE chains (
+        no INTEGER NOT NULL, leaf INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (no, leaf)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE members (
+        device BLOB NOT NULL, no INTEGER NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER,
+        PRIMARY KEY (device, no, from_seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX members_by_log ON members (no);
+
+    CREATE TABLE trees (
+        no INTEGER NOT NULL, hash BLOB NOT NULL, tree BLOB NOT NULL, PRIMARY KEY (no, hash)
+    ) STRICT;
+    CREATE TABLE group_infos (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, no INTEGER NOT NULL, gen INTEGER NOT NULL,
+        epoch INTEGER NOT NULL, device BLOB NOT NULL, info BLOB NOT NULL,
+        UNIQUE (no, gen, epoch, device)
+    ) STRICT;
+    CREATE TABLE welcomes (
+        no INTEGER NOT NULL, seq INTEGER NOT NULL, welcome BLOB NOT NULL, PRIMARY KEY (no, seq)
+    ) STRICT;
+
+    CREATE TABLE packages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NULL, package BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX packages_by_device ON packages (device, id);
+    CREATE TABLE last_resorts (device BLOB PRIMARY KEY, package BLOB NOT NULL) STRICT;
+
+    CREATE TABLE enrolments (
+        seed BLOB PRIMARY KEY, request BLOB NOT NULL, company_seq INTEGER NOT NULL,
+        certificate BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE history_keys (device BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;
+
+    CREATE TABLE people (
+        user BLOB PRIMARY KEY, handle TEXT NOT NULL, name TEXT, version INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX people_by_version ON people (version);
+
+    CREATE TABLE outer_leaves (
+        era INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL, hash BLOB NOT NULL,
+        note TEXT NOT NULL, PRIMARY KEY (era, idx)
+    ) STRICT, WITHOUT ROWID;
+    -- a heads leaf holds from this outer leaf on until the next one of its log
+    CREATE TABLE heads (
+        era INTEGER NOT NULL, no INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL,
+        PRIMARY KEY (era, no, idx)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// The shred keys, in a file with backups of its own that live for at most 30 days.
+pub const SHRED: &[&str] = &[r"
+    CREATE TABLE shred_keys (
+        no INTEGER NOT NULL, seq INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (no, seq)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings a database to the newest version, each step in a transaction of its own.
+pub fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), StoreError> {
+    let failed = backend("bring the database to the newest version");
+    let known = steps.len() as u32;
+    let found: u32 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&failed)?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (step, version) in steps.iter().zip(1u32..).skip(found as usize) {
+        let sql = format!("BEGIN IMMEDIATE; {step}; PRAGMA user_version = {version}; COMMIT");
+        connection.execute_batch(&sql).map_err(&failed)?;
+    }
+    Ok(())
+}

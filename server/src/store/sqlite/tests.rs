@@ -1,0 +1,94 @@
+use hauspost_protocol::ids::LogNo;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::contract::{append, contract_tests, two_logs};
+use crate::store::{Database, StoreError};
+
+fn open(folder: &Path) -> Result<Database, StoreError> {
+    SqliteStore::open(folder, StdRng::seed_from_u64(1)).map(Database::new)
+}
+
+fn empty() -> (Database, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (open(folder.path()).unwrap(), folder)
+}
+
+contract_tests!(empty());
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let (database, folder) = empty();
+    database.write::<_, StoreError>(|tx| tx.put_setting("a", b"1")).await.unwrap();
+    drop(database);
+    let database = open(folder.path()).unwrap();
+    let found = database.read::<_, StoreError>(|tx| tx.setting("a")).await.unwrap();
+    assert_eq!(found, Some(b"1".to_vec()));
+}
+
+#[test]
+fn a_database_of_a_newer_program_is_refused_and_left_alone() {
+    let (database, folder) = empty();
+    drop(database);
+    let path = folder.path().join(MAIN_FILE);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let refused = open(folder.path()).err().unwrap();
+    assert!(matches!(refused, StoreError::Newer { found: 99, .. }), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(MAIN_FILE);
+    let bytes = vec![7; 8_192];
+    std::fs::write(&path, &bytes).unwrap();
+    let refused = open(folder.path()).err().unwrap();
+    assert!(matches!(refused, StoreError::Backend { action: "open the database", .. }));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+/// SQLite before 3.51.3 could corrupt a database when it reset its write-ahead log.
+#[test]
+fn the_bundled_sqlite_is_newer_than_the_wal_reset_defect() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
+#[test]
+fn every_commit_is_synced_to_disk() {
+    let (_database, folder) = empty();
+    let connections = Connections::open(folder.path()).unwrap();
+    for connection in [&connections.main, &connections.shred] {
+        let pragma =
+            |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        assert_eq!(pragma("journal_mode").unwrap(), "wal");
+        assert_eq!(number("synchronous").unwrap(), 2);
+    }
+}
+
+/// `docs/attacks.md` 11: a payload that was shredded must not survive in the main database, of which
+/// backups live for years.
+#[tokio::test]
+async fn the_main_database_holds_no_payload_in_the_clear() {
+    const CANARY: &[u8] = b"Kanarienvogel im Kontor";
+    let (database, folder) = empty();
+    two_logs(&database).await;
+    database
+        .write(|tx| {
+            append(tx, LogNo(0), b"the company log is clear").and(append(tx, LogNo(1), CANARY))
+        })
+        .await
+        .unwrap();
+    drop(database);
+    let found = |file: &str, text: &[u8]| {
+        let bytes = std::fs::read(folder.path().join(file)).unwrap_or_default();
+        bytes.windows(text.len()).any(|window| window == text)
+    };
+    assert!(found(MAIN_FILE, b"the company log is clear"));
+    for file in [MAIN_FILE, SHRED_FILE, "hauspost.db-wal", "shred.db-wal"] {
+        assert!(!found(file, CANARY), "{file}");
+    }
+}

@@ -1,0 +1,158 @@
+//! The writer's and the readers' threads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rand::rngs::StdRng;
+
+use super::{Connections, SqliteTx, backend};
+use crate::store::{ReadJob, StoreError, Undo, WriteJob};
+
+/// Jobs that share one sync to disk, at most.
+const GROUP: usize = 256;
+
+/// The thread that owns the write connections.
+pub struct Writer {
+    jobs: Option<Sender<Box<dyn WriteJob>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(connections: Connections, rng: StdRng) -> Self {
+        let (jobs, queue) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_all(&connections, rng, &queue))
+            .expect("the system starts a thread");
+        Self { jobs: Some(jobs), thread: Some(thread) }
+    }
+
+    /// Queues a job.
+    pub fn submit(&self, job: Box<dyn WriteJob>) {
+        let jobs = self.jobs.as_ref().expect("the queue is open until the writer is dropped");
+        if let Err(refused) = jobs.send(job) {
+            refused.0.done(Err(StoreError::Closed));
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn write_all(connections: &Connections, mut rng: StdRng, queue: &Receiver<Box<dyn WriteJob>>) {
+    while let Ok(first) = queue.recv() {
+        if let Err(error) = connections.both("begin a transaction", "BEGIN IMMEDIATE") {
+            let _ = connections.shred.execute_batch("ROLLBACK");
+            first.done(Err(error));
+            continue;
+        }
+        let mut ran = Vec::new();
+        let mut next = Some(first);
+        while let Some(mut job) = next {
+            let end = run_one(connections, &mut rng, job.as_mut());
+            ran.push((job, end));
+            next = if ran.len() < GROUP { queue.try_recv().ok() } else { None };
+        }
+        let committed = commit(connections);
+        for (job, end) in ran {
+            job.done(committed.clone().and(end));
+        }
+    }
+}
+
+/// Runs a job between a savepoint and its release, or undoes it.
+fn run_one(
+    connections: &Connections,
+    rng: &mut StdRng,
+    job: &mut dyn WriteJob,
+) -> Result<(), StoreError> {
+    connections.both("set a savepoint", "SAVEPOINT job")?;
+    let mut tx = SqliteTx { main: &connections.main, shred: &connections.shred, rng };
+    // A job that panics has left nothing behind but what the rollback undoes.
+    let end = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
+    match end {
+        Ok(Ok(())) => connections.both("release a savepoint", "RELEASE job"),
+        Ok(Err(Undo)) => connections.both("undo a job", "ROLLBACK TO job; RELEASE job"),
+        Err(_) => {
+            connections.both("undo a job", "ROLLBACK TO job; RELEASE job")?;
+            Err(StoreError::Defect)
+        }
+    }
+}
+
+/// Makes the group durable: the shred keys first (see the module above).
+fn commit(connections: &Connections) -> Result<(), StoreError> {
+    let failed = backend("commit");
+    let committed = connections
+        .shred
+        .execute_batch("COMMIT")
+        .and_then(|()| connections.main.execute_batch("COMMIT"))
+        .map_err(failed);
+    if committed.is_err() {
+        for connection in [&connections.main, &connections.shred] {
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+        }
+    }
+    committed
+}
+
+/// The threads that answer reads.
+pub struct Readers {
+    jobs: Option<Sender<Box<dyn ReadJob>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Starts a thread for each pair of connections.
+    pub fn start(connections: Vec<Connections>) -> Self {
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let start = |connections: Connections| {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new()
+                .name("store-reader".into())
+                .spawn(move || read_all(&connections, &queue))
+                .expect("the system starts a thread")
+        };
+        let threads = connections.into_iter().map(start).collect();
+        Self { jobs: Some(jobs), threads }
+    }
+
+    /// Queues a job.
+    pub fn submit(&self, job: Box<dyn ReadJob>) {
+        let jobs = self.jobs.as_ref().expect("the queue is open until the readers are dropped");
+        if let Err(refused) = jobs.send(job) {
+            refused.0.run(Err(StoreError::Closed));
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read_all(connections: &Connections, queue: &Mutex<Receiver<Box<dyn ReadJob>>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        let begun = connections.both("begin a read", "BEGIN");
+        let tx = SqliteTx { main: &connections.main, shred: &connections.shred, rng: () };
+        // A panic drops the job, and with it its answer's channel: the asker hears that.
+        let _ = catch_unwind(AssertUnwindSafe(|| job.run(begun.map(|()| &tx as _))));
+        let _ = connections.both("end a read", "ROLLBACK");
+    }
+}
