@@ -6,12 +6,11 @@
 
 use openmls::group::{
     MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, StagedCommit,
-    StagedWelcome,
 };
 use openmls::prelude::{
     Capabilities, Ciphersuite, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
-    KeyPackageBundle, KeyPackageIn, LeafNodeIndex, Lifetime, MlsGroup, MlsMessageBodyIn,
-    MlsMessageIn, MlsMessageOut, ProtocolVersion, RatchetTreeIn,
+    KeyPackageBundle, KeyPackageIn, Lifetime, MlsGroup, MlsMessageBodyIn, MlsMessageIn,
+    MlsMessageOut, ProtocolVersion,
 };
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
@@ -21,7 +20,7 @@ use tls_codec::{Deserialize as _, Serialize as _};
 use zeroize::Zeroizing;
 
 use crate::crypto::SigningKey;
-use crate::ids::{LeafIndex, TimeMs};
+use crate::ids::TimeMs;
 use crate::limits;
 use crate::mls::extension::{AGE, Age, EXPORTER_COMPONENT, GROUP_BINDING, GroupBinding};
 use crate::mls::{MlsError, MlsObject};
@@ -156,102 +155,6 @@ pub fn parse_key_package(bytes: &[u8]) -> Result<KeyPackage, MlsError> {
     package
         .validate(&RustCrypto::default(), ProtocolVersion::Mls10)
         .map_err(|error| MlsError::refused(MlsObject::KeyPackage)(&error))
-}
-
-/// What a commit is to do, besides making the committer's own leaf anew, which every commit does.
-#[derive(Debug, Default)]
-pub struct Change {
-    /// The key packages of devices to add.
-    pub adds: Vec<KeyPackage>,
-    /// The leaves to empty.
-    pub removes: Vec<LeafIndex>,
-    /// The binding of the new epoch, when archive keys change.
-    pub rebinds: Option<GroupBinding>,
-}
-
-/// An own commit, which is pending in the group, and what goes with it; each an MLSMessage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnCommit {
-    /// The commit.
-    pub commit: Vec<u8>,
-    /// GroupInfo of the epoch that it begins, with an external key and without the tree.
-    pub group_info: Vec<u8>,
-    /// The Welcome, if it adds anybody.
-    pub welcome: Option<Vec<u8>>,
-}
-
-/// Makes a commit and leaves it pending in the group.
-pub fn commit<P: openmls::storage::OpenMlsProvider>(
-    group: &mut MlsGroup,
-    provider: &P,
-    key: &SigningKey,
-    change: Change,
-) -> Result<OwnCommit, MlsError> {
-    let refused = MlsError::refused(MlsObject::Commit);
-    let mut builder = group
-        .commit_builder()
-        .force_self_update(true)
-        .propose_adds(change.adds)
-        .propose_removals(change.removes.into_iter().map(|leaf| LeafNodeIndex::new(leaf.0)));
-    if let Some(binding) = change.rebinds {
-        builder = builder
-            .propose_group_context_extensions(binding.extensions())
-            .map_err(|error| refused(&error))?;
-    }
-    let bundle = builder
-        .load_psks(provider.storage())
-        .map_err(|error| refused(&error))?
-        .create_group_info(true)
-        .use_ratchet_tree_extension(false)
-        .build(provider.rand(), provider.crypto(), key, |_| true)
-        .map_err(|error| refused(&error))?
-        .stage_commit(provider)
-        .map_err(|error| refused(&error))?;
-    let (commit, welcome, group_info) = bundle.into_messages();
-    let group_info = group_info.ok_or_else(|| refused(&"no GroupInfo came with it"))?;
-    Ok(OwnCommit {
-        commit: message_bytes(&commit),
-        group_info: message_bytes(&group_info),
-        welcome: welcome.as_ref().map(message_bytes),
-    })
-}
-
-/// The GroupInfo of the group's epoch as an MLSMessage; with the tree only as the base of a
-/// generation.
-pub fn group_info<P: OpenMlsProvider>(
-    group: &MlsGroup,
-    provider: &P,
-    key: &SigningKey,
-    with_tree: bool,
-) -> Result<Vec<u8>, MlsError> {
-    group
-        .export_group_info(provider.crypto(), key, with_tree)
-        .map(|message| message_bytes(&message))
-        .map_err(|error| MlsError::refused(MlsObject::GroupInfo)(&error))
-}
-
-/// Joins by a Welcome and the tree of its epoch. OpenMLS checks that they belong together; whose
-/// the leaves are is for the leaf rule. Nothing is stored before `into_group`.
-pub fn join<P: openmls::storage::OpenMlsProvider>(
-    provider: &P,
-    welcome: &[u8],
-    tree: &[u8],
-) -> Result<StagedWelcome, MlsError> {
-    let form = |_| MlsError::Form(MlsObject::Welcome);
-    let message = MlsMessageIn::tls_deserialize_exact(welcome).map_err(form)?;
-    let MlsMessageBodyIn::Welcome(welcome) = message.extract() else {
-        return Err(MlsError::Form(MlsObject::Welcome));
-    };
-    let tree =
-        RatchetTreeIn::tls_deserialize_exact(tree).map_err(|_| MlsError::Form(MlsObject::Tree))?;
-    let refused = MlsError::refused(MlsObject::Welcome);
-    StagedWelcome::build_from_welcome(provider, &join_config(), welcome)
-        .map_err(|error| refused(&error))?
-        .with_ratchet_tree(tree)
-        .skip_lifetime_validation()
-        .replace_old_group()
-        .build()
-        .map_err(|error| refused(&error))
 }
 
 /// X, the new epoch's exported secret, from a commit that is not merged yet. The exporter answers

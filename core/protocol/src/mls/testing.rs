@@ -1,9 +1,13 @@
 //! Phones in memory, for the tests of this crate.
 
-use openmls::prelude::{KeyPackage, MlsGroup, ProcessedMessageContent};
+use openmls::prelude::{
+    KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
+    RatchetTreeIn, StagedWelcome,
+};
 use openmls_traits::OpenMlsProvider as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use tls_codec::Deserialize as _;
 
 use crate::crypto::{Secret, SigningKey};
 use crate::ids::{
@@ -11,7 +15,7 @@ use crate::ids::{
 };
 use crate::mls::certificate::{CertificateFacts, DeviceCertificate};
 use crate::mls::extension::GroupBinding;
-use crate::mls::member::{self, Change, OwnCommit, Suite};
+use crate::mls::member::{self, Suite};
 use crate::mls::storage::{MemoryBackend, Provider};
 
 /// The company of all test phones.
@@ -32,6 +36,22 @@ pub fn binding() -> GroupBinding {
         id_a: KeyId([0xA; 16]),
         id_b: KeyId([0xB; 16]),
     }
+}
+
+/// What a commit is to do, besides making the committer's own leaf anew.
+#[derive(Debug, Default)]
+pub struct Change {
+    pub adds: Vec<KeyPackage>,
+    pub removes: Vec<LeafIndex>,
+    pub rebinds: Option<GroupBinding>,
+}
+
+/// An own commit, which is pending in the group, and what goes with it; each an MLSMessage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCommit {
+    pub commit: Vec<u8>,
+    pub group_info: Vec<u8>,
+    pub welcome: Option<Vec<u8>>,
 }
 
 /// A phone: device n of user u.
@@ -77,9 +97,8 @@ impl Phone {
         let id = binding.group_id();
         let group = MlsGroup::new_with_group_id(&self.provider, &self.key, &config, id, credential)
             .unwrap();
-        let base = member::group_info(&group, &self.provider, &self.key, true).unwrap();
         self.group = Some(group);
-        base
+        self.group_info(true)
     }
 
     pub fn group(&mut self) -> &mut MlsGroup {
@@ -88,7 +107,30 @@ impl Phone {
 
     pub fn commit(&mut self, change: Change) -> OwnCommit {
         let group = self.group.as_mut().unwrap();
-        member::commit(group, &self.provider, &self.key, change).unwrap()
+        let removes = change.removes.into_iter().map(|leaf| LeafNodeIndex::new(leaf.0));
+        let mut builder = group
+            .commit_builder()
+            .force_self_update(true)
+            .propose_adds(change.adds)
+            .propose_removals(removes);
+        if let Some(binding) = change.rebinds {
+            builder = builder.propose_group_context_extensions(binding.extensions()).unwrap();
+        }
+        let (rand, crypto) = (self.provider.rand(), self.provider.crypto());
+        let bundle = builder
+            .load_psks(self.provider.storage())
+            .unwrap()
+            .create_group_info(true)
+            .build(rand, crypto, &self.key, |_| true)
+            .unwrap()
+            .stage_commit(&self.provider)
+            .unwrap();
+        let (commit, welcome, group_info) = bundle.into_messages();
+        OwnCommit {
+            commit: member::message_bytes(&commit),
+            group_info: member::message_bytes(&group_info.unwrap()),
+            welcome: welcome.as_ref().map(member::message_bytes),
+        }
     }
 
     /// Adds these phones; their packages are made now.
@@ -114,8 +156,7 @@ impl Phone {
 
     /// Takes another's commit; X of the new epoch.
     pub fn process(&mut self, commit: &[u8]) -> Vec<u8> {
-        use tls_codec::Deserialize as _;
-        let message = openmls::prelude::MlsMessageIn::tls_deserialize_exact(commit).unwrap();
+        let message = MlsMessageIn::tls_deserialize_exact(commit).unwrap();
         let message = message.try_into_protocol_message().unwrap();
         let group = self.group.as_mut().unwrap();
         let processed = group.process_message(&self.provider, message).unwrap();
@@ -130,7 +171,16 @@ impl Phone {
 
     /// Joins by a Welcome; X of the epoch.
     pub fn join(&mut self, welcome: &[u8], tree: &[u8]) -> Vec<u8> {
-        let staged = member::join(&self.provider, welcome, tree).unwrap();
+        let message = MlsMessageIn::tls_deserialize_exact(welcome).unwrap();
+        let MlsMessageBodyIn::Welcome(welcome) = message.extract() else { panic!("not a Welcome") };
+        let tree = RatchetTreeIn::tls_deserialize_exact(tree).unwrap();
+        let staged =
+            StagedWelcome::build_from_welcome(&self.provider, &member::join_config(), welcome)
+                .unwrap()
+                .with_ratchet_tree(tree)
+                .skip_lifetime_validation()
+                .build()
+                .unwrap();
         let mut group = staged.into_group(&self.provider).unwrap();
         let secret = member::exported_secret(&mut group, &self.provider).unwrap();
         self.group = Some(group);
@@ -140,7 +190,8 @@ impl Phone {
     /// GroupInfo of the epoch that this phone is in.
     pub fn group_info(&self, with_tree: bool) -> Vec<u8> {
         let group = self.group.as_ref().unwrap();
-        member::group_info(group, &self.provider, &self.key, with_tree).unwrap()
+        let info = group.export_group_info(self.provider.crypto(), &self.key, with_tree).unwrap();
+        member::message_bytes(&info)
     }
 
     /// As after a restart: the group from its storage.

@@ -1,6 +1,5 @@
 use super::*;
-use crate::mls::member::{Change, OwnCommit};
-use crate::mls::testing::{Phone, binding};
+use crate::mls::testing::{Change, OwnCommit, Phone, binding};
 
 const SUITE: Suite = Suite::Hybrid;
 
@@ -127,9 +126,7 @@ fn attacks_2_a_group_info_that_does_not_fit_the_commit_is_refused() {
     let staged = follower.stage(&own.commit).unwrap();
     assert_eq!(staged.check_group_info(&own.group_info), Ok(()));
     // That of the epoch before.
-    let old =
-        crate::mls::member::group_info(ben.group.as_ref().unwrap(), &ben.provider, &ben.key, false)
-            .unwrap();
+    let old = ben.group_info(false);
     refused_for(staged.check_group_info(&old), "its context is the commit's");
     assert_eq!(follower.check_group_info(&old), Ok(LeafIndex(1)));
     // A changed signature, and a changed confirmation tag.
