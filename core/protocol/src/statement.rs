@@ -13,6 +13,7 @@ use crate::encoding::{Bytes, FormError, Item, Reader, Writer, decode, encode};
 use crate::entry::{BlobRef, Seen};
 use crate::ids::{DeviceId, Digest, TimeMs};
 use crate::limits;
+use crate::tree::checkpoint::TreeHead;
 
 code_item! {
     /// What a statement's content is.
@@ -26,10 +27,6 @@ code_item! {
     }
 }
 
-/// A checkpoint as phones tell it to one another: a server that shows two people two histories is
-/// caught by the first statement that crosses between them.
-pub type Gossip = (u64, u64, Digest);
-
 /// One message's statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -42,8 +39,9 @@ pub struct Statement {
     pub dctr: u64,
     /// The newest entry of this log that the author had processed.
     pub seen: Seen,
-    /// [era, outer size, root] of the newest checkpoint that the author verified.
-    pub checkpoint: Option<Gossip>,
+    /// The newest checkpoint that the author verified: a server that shows two people two histories
+    /// is caught by the first statement that crosses between them.
+    pub checkpoint: Option<TreeHead>,
     /// What the content is.
     pub ptype: PayloadType,
     /// The content's bytes.
@@ -218,7 +216,7 @@ pub(crate) mod tests {
             t_ms: 1_795_000_000_000,
             dctr: 3,
             seen: Seen { seq: Seq(9), hash: EntryHash([5; 32]) },
-            checkpoint: Some((0, 12, Digest([6; 32]))),
+            checkpoint: Some(TreeHead { era: 0, size: 12, root: Digest([6; 32]) }),
             ptype: PayloadType::Content,
             content: content.into(),
             files: Vec::new(),
