@@ -10,9 +10,14 @@ pub mod body;
 mod checked;
 pub mod entry;
 pub mod finding;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod judge;
 mod signers;
 pub mod state;
 mod timeline;
 pub mod view;
 pub mod voucher;
+
+#[cfg(test)]
+mod tests;
