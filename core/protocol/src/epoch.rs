@@ -5,6 +5,8 @@
 //! each record. The archive reaches E through the capsule, so members and archive open the very
 //! same bytes. All of it: docs/protocol.md §4.
 
+use std::collections::BTreeMap;
+
 use crate::array_item;
 use crate::crypto::{Context, Secret};
 use crate::encoding::{FormError, Item, Reader, Writer, encode};
@@ -124,6 +126,36 @@ impl Item for Chain {
     }
 }
 
+/// The chains of one epoch for a reader who holds its secret and walks along the log: the council,
+/// an auditor, a verifier with an opened capsule.
+#[derive(Debug)]
+pub struct Chains {
+    epoch: EpochSecret,
+    chains: BTreeMap<LeafIndex, Chain>,
+}
+
+impl Chains {
+    /// All chains of an epoch, each at its first record.
+    pub fn new(epoch: EpochSecret) -> Self {
+        Self { epoch, chains: BTreeMap::new() }
+    }
+
+    /// The key of the record that comes next in its leaf's chain.
+    ///
+    /// A record with any other index has no key here and moves nothing: the server accepts none
+    /// (docs/protocol.md §7, S6), and no index may make a reader hash for hours (docs/attacks.md 23).
+    pub fn take(&mut self, leaf: LeafIndex, index: RecordIndex) -> Option<RecordKey> {
+        let chain = self.chains.remove(&leaf).unwrap_or_else(|| self.epoch.chain(leaf));
+        if chain.index != index {
+            self.chains.insert(leaf, chain);
+            return None;
+        }
+        let (key, next) = chain.advance();
+        self.chains.insert(leaf, next);
+        Some(key)
+    }
+}
+
 /// K, the key of one record. It opens that record and nothing else, so it is what a history grant
 /// and an archive opening hand over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +239,19 @@ mod tests {
         let stored: Chain = decode(&encode(&chain)).unwrap();
         assert_eq!(stored.index(), RecordIndex(1));
         assert_eq!(stored.advance(), chain.advance());
+    }
+
+    #[test]
+    fn a_reader_of_the_whole_epoch_gets_the_key_that_comes_next_and_no_other() {
+        let epoch = || EpochSecret::from_exporter(&[9; 32], context());
+        let (leaf, other) = (LeafIndex(3), LeafIndex(4));
+        let mut chains = Chains::new(epoch());
+        let (first, next) = epoch().chain(leaf).advance();
+        assert_eq!(chains.take(leaf, RecordIndex(0)), Some(first));
+        assert_eq!(chains.take(leaf, RecordIndex(0)), None, "a key comes once");
+        assert_eq!(chains.take(leaf, RecordIndex(u32::MAX)), None, "nothing is hashed for a gap");
+        assert_eq!(chains.take(other, RecordIndex(0)), Some(epoch().chain(other).key()));
+        assert_eq!(chains.take(leaf, RecordIndex(1)), Some(next.key()));
     }
 
     #[test]
