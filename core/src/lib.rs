@@ -2,4 +2,6 @@
 
 pub mod env;
 pub mod group;
+pub mod observe;
+pub mod store;
 pub mod sync;

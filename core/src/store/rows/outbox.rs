@@ -1,0 +1,366 @@
+//! What the person wants said and done, until it is secured or failed.
+//!
+//! `Queued → Sealed → Accepted → Secured`, or `Failed` with a reason; back to `Queued` when what was
+//! sealed cannot be sent any more. The sealed bytes are stored before they are sent, and kept until a
+//! checkpoint covers the entry.
+
+use hauspost_protocol::ids::{CoreHash, Epoch, Gen, LogId, MessageId, RecordIndex, Seq, TimeMs};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::observe::Change;
+use crate::store::cell::{C, cell, code_cell};
+use crate::store::{StoreError, Tx};
+
+code_cell! {
+    /// What is to be done.
+    pub enum IntentKind {
+        /// Send a record.
+        Record = 0,
+        /// Create a conversation.
+        Create = 1,
+        /// Add people.
+        Add = 2,
+        /// Remove people or devices.
+        Remove = 3,
+        /// Leave.
+        Leave = 4,
+        /// Renew the own leaf.
+        Update = 5,
+    }
+}
+
+code_cell! {
+    /// How far it is.
+    pub enum IntentState {
+        /// To be sealed.
+        Queued = 0,
+        /// Its bytes are stored and may have been sent.
+        Sealed = 1,
+        /// The server ordered it.
+        Accepted = 2,
+        /// A checkpoint covers it.
+        Secured = 3,
+        /// It ended, with a reason.
+        Failed = 4,
+    }
+}
+
+/// An intent to be added.
+#[derive(Debug, Clone)]
+pub struct NewIntent {
+    /// The conversation.
+    pub log: LogId,
+    /// What is to be done.
+    pub kind: IntentKind,
+    /// The message, of a record; an intent with this id is added once.
+    pub message_id: Option<MessageId>,
+    /// What is to be said or done, as the outbox encodes it.
+    pub body: Vec<u8>,
+    /// When the person wanted it, by the phone's clock.
+    pub made_ms: TimeMs,
+}
+
+/// What sealing made of an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Generation of the epoch that it was sealed for.
+    pub r#gen: Gen,
+    /// That epoch.
+    pub epoch: Epoch,
+    /// The index in the own chain.
+    pub leaf_index: RecordIndex,
+    /// The device's running number.
+    pub dctr: u64,
+    /// The core.
+    pub core: CoreHash,
+    /// The head's bytes.
+    pub head: Vec<u8>,
+    /// The payload's bytes.
+    pub payload: Vec<u8>,
+}
+
+/// An intent.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// Its number, in the order of wanting; never used again.
+    pub id: i64,
+    /// The conversation.
+    pub log: LogId,
+    /// What is to be done.
+    pub kind: IntentKind,
+    /// How far it is.
+    pub state: IntentState,
+    /// The message, of a record.
+    pub message_id: Option<MessageId>,
+    /// What is to be said or done.
+    pub body: Vec<u8>,
+    /// The bytes to send, from `Sealed` until `Secured`.
+    pub sealed: Option<Sealed>,
+    /// Where the server put it.
+    pub seq: Option<Seq>,
+    /// How often it was sealed in vain.
+    pub attempt: u32,
+    /// Why it failed; an outcome's code.
+    pub reason: Option<u64>,
+    /// When the person wanted it.
+    pub made_ms: TimeMs,
+    /// Not before this time.
+    pub next_ms: TimeMs,
+}
+
+const COLUMNS: &str = "id, log, kind, state, message_id, body, gen, epoch, leaf_index, dctr, core,
+    head, payload, seq, attempt, reason, made_ms, next_ms";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Intent> {
+    let sealed = match cell::<Option<Vec<u8>>>(row, 12)? {
+        None => None,
+        Some(payload) => Some(Sealed {
+            r#gen: cell(row, 6)?,
+            epoch: cell(row, 7)?,
+            leaf_index: cell(row, 8)?,
+            dctr: cell(row, 9)?,
+            core: cell(row, 10)?,
+            head: cell(row, 11)?,
+            payload,
+        }),
+    };
+    Ok(Intent {
+        id: row.get(0)?,
+        log: cell(row, 1)?,
+        kind: cell(row, 2)?,
+        state: cell(row, 3)?,
+        message_id: cell(row, 4)?,
+        body: cell(row, 5)?,
+        sealed,
+        seq: cell(row, 13)?,
+        attempt: cell(row, 14)?,
+        reason: cell(row, 15)?,
+        made_ms: cell(row, 16)?,
+        next_ms: cell(row, 17)?,
+    })
+}
+
+/// Adds an intent and gives its number.
+pub fn insert(tx: &Tx<'_>, intent: &NewIntent) -> Result<i64, StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO outbox (log, kind, state, message_id, body, made_ms)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5)",
+    )?;
+    insert.execute(params![
+        C(intent.log),
+        C(intent.kind),
+        C(intent.message_id),
+        intent.body,
+        C(intent.made_ms),
+    ])?;
+    tx.touch(Change::Outbox);
+    Ok(tx.last_insert_rowid())
+}
+
+/// One intent.
+pub fn find(conn: &Connection, id: i64) -> Result<Option<Intent>, StoreError> {
+    let mut select = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1"))?;
+    Ok(select.query_row([id], read).optional()?)
+}
+
+/// The intents of a log that are to be sealed or sent, in order.
+pub fn open(conn: &Connection, log: LogId, limit: u32) -> Result<Vec<Intent>, StoreError> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE log = ?1 AND state IN (0, 1) ORDER BY id LIMIT ?2",
+    ))?;
+    let rows = select.query_map(params![C(log), limit], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The logs that have something to be sealed or sent, oldest intent first.
+pub fn logs_with_work(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT log FROM outbox WHERE state IN (0, 1) GROUP BY log ORDER BY min(id)",
+    )?;
+    let rows = select.query_map([], |row| cell(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The intent whose sealed bytes have this core, whatever its state.
+pub fn by_core(
+    conn: &Connection,
+    log: LogId,
+    core: CoreHash,
+) -> Result<Option<Intent>, StoreError> {
+    let mut select =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE core = ?1 AND log = ?2"))?;
+    Ok(select.query_row(params![C(core), C(log)], read).optional()?)
+}
+
+/// The intents of a log that the server ordered and no checkpoint covers yet.
+pub fn accepted(conn: &Connection, log: LogId) -> Result<Vec<(i64, Seq)>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT id, seq FROM outbox WHERE log = ?1 AND state = 2 AND seq IS NOT NULL ORDER BY id",
+    )?;
+    let rows = select.query_map([C(log)], |row| Ok((row.get(0)?, cell(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Replaces what is to be said or done.
+pub fn set_body(tx: &Tx<'_>, id: i64, body: &[u8]) -> Result<(), StoreError> {
+    change(tx, "UPDATE outbox SET body = ?2 WHERE id = ?1", params![id, body])
+}
+
+/// Queued → Sealed.
+pub fn seal(tx: &Tx<'_>, id: i64, sealed: &Sealed) -> Result<(), StoreError> {
+    change(
+        tx,
+        "UPDATE outbox SET state = 1, gen = ?2, epoch = ?3, leaf_index = ?4, dctr = ?5, core = ?6,
+             head = ?7, payload = ?8
+         WHERE id = ?1",
+        params![
+            id,
+            C(sealed.r#gen),
+            C(sealed.epoch),
+            C(sealed.leaf_index),
+            C(sealed.dctr),
+            C(sealed.core),
+            sealed.head,
+            sealed.payload,
+        ],
+    )
+}
+
+const UNSEAL: &str = "UPDATE outbox SET state = 0, gen = NULL, epoch = NULL, leaf_index = NULL,
+    dctr = NULL, core = NULL, head = NULL, payload = NULL, seq = NULL, attempt = attempt + 1";
+
+/// Sealed → Queued: its bytes will not be sent again.
+pub fn unseal(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    change(tx, &format!("{UNSEAL} WHERE id = ?1"), [id])
+}
+
+/// All sealed records of a log go back to Queued, since their epoch ended.
+pub fn unseal_log(tx: &Tx<'_>, log: LogId) -> Result<(), StoreError> {
+    change(tx, &format!("{UNSEAL} WHERE log = ?1 AND state = 1 AND kind = 0"), [C(log)])
+}
+
+/// Sealed → Accepted.
+pub fn accept(tx: &Tx<'_>, id: i64, seq: Seq) -> Result<(), StoreError> {
+    change(
+        tx,
+        "UPDATE outbox SET state = 2, seq = ?2, reason = NULL WHERE id = ?1",
+        params![id, C(seq)],
+    )
+}
+
+/// Accepted → Secured for entries below `below`: the sealed bytes are let go. The messages follow by
+/// [`message::secure`](super::message::secure).
+pub fn secure(tx: &Tx<'_>, log: LogId, below: Seq) -> Result<(), StoreError> {
+    change(
+        tx,
+        "UPDATE outbox SET state = 3, head = NULL, payload = NULL
+         WHERE log = ?1 AND state = 2 AND seq < ?2",
+        params![C(log), C(below)],
+    )
+}
+
+/// Ends an intent with a reason that the person sees.
+pub fn fail(tx: &Tx<'_>, id: i64, reason: u64) -> Result<(), StoreError> {
+    change(
+        tx,
+        "UPDATE outbox SET state = 4, reason = ?2, head = NULL, payload = NULL WHERE id = ?1",
+        params![id, C(reason)],
+    )
+}
+
+/// Failed → Queued, because the person asked for it.
+pub fn retry(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    change(tx, &format!("{UNSEAL}, reason = NULL, next_ms = 0 WHERE id = ?1 AND state = 4"), [id])
+}
+
+/// Not before this time.
+pub fn defer(tx: &Tx<'_>, id: i64, next_ms: TimeMs) -> Result<(), StoreError> {
+    change(tx, "UPDATE outbox SET next_ms = ?2 WHERE id = ?1", params![id, C(next_ms)])
+}
+
+/// Forgets an intent: the person took it back.
+pub fn discard(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    change(tx, "DELETE FROM outbox WHERE id = ?1", [id])
+}
+
+fn change(tx: &Tx<'_>, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+    tx.prepare_cached(sql)?.execute(params)?;
+    tx.touch(Change::Outbox);
+    Ok(())
+}
+
+/// A commit of ours that the server has not answered: all that is needed to send it again, and what
+/// to store when it is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingCommit {
+    /// The conversation.
+    pub log: LogId,
+    /// The intent behind it, if a person wanted it.
+    pub outbox: Option<i64>,
+    /// The commit entry's core.
+    pub core: CoreHash,
+    /// The entries of the batch, as the group encodes them.
+    pub batch: Vec<u8>,
+    /// The GroupInfo that goes with them.
+    pub group_info: Vec<u8>,
+    /// The Welcome, if anybody is added.
+    pub welcome: Option<Vec<u8>>,
+    /// What merging stores: chains, expected capsule, roster.
+    pub after: Vec<u8>,
+    /// When it was made.
+    pub made_ms: TimeMs,
+}
+
+/// The commit of this log that is under way.
+pub fn pending(conn: &Connection, log: LogId) -> Result<Option<PendingCommit>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT log, outbox, core, batch, group_info, welcome, after, made_ms
+         FROM pending_commit WHERE log = ?1",
+    )?;
+    let found = select.query_row([C(log)], |row| {
+        Ok(PendingCommit {
+            log: cell(row, 0)?,
+            outbox: row.get(1)?,
+            core: cell(row, 2)?,
+            batch: row.get(3)?,
+            group_info: row.get(4)?,
+            welcome: row.get(5)?,
+            after: row.get(6)?,
+            made_ms: cell(row, 7)?,
+        })
+    });
+    Ok(found.optional()?)
+}
+
+/// The logs with a commit under way.
+pub fn logs_pending(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
+    let mut select = conn.prepare_cached("SELECT log FROM pending_commit")?;
+    let rows = select.query_map([], |row| cell(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Stores the commit of a log before it is sent. There is one at a time.
+pub fn put_pending(tx: &Tx<'_>, commit: &PendingCommit) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO pending_commit
+             (log, outbox, core, batch, group_info, welcome, after, made_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    insert.execute(params![
+        C(commit.log),
+        commit.outbox,
+        C(commit.core),
+        commit.batch,
+        commit.group_info,
+        commit.welcome,
+        commit.after,
+        C(commit.made_ms),
+    ])?;
+    Ok(())
+}
+
+/// The commit was taken, or lost its race.
+pub fn delete_pending(tx: &Tx<'_>, log: LogId) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM pending_commit WHERE log = ?1")?.execute([C(log)])?;
+    Ok(())
+}

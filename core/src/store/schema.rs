@@ -1,0 +1,39 @@
+//! The schema and its versions.
+//!
+//! Version n is what migration n made of version n − 1, in one transaction with its number. A
+//! version that left the house is never edited; the next migration changes it.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::StoreError;
+
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001.sql")];
+
+/// The schema's version of this build.
+pub const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Brings a database to this build's version; a newer one is left untouched.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    if version(conn)? == VERSION {
+        return Ok(());
+    }
+    conn.execute_batch("PRAGMA journal_mode = WAL")?;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    // Read again: another process may have migrated while this one waited for the lock.
+    let found = version(&tx)?;
+    for migration in &MIGRATIONS[found as usize..] {
+        tx.execute_batch(migration)?;
+    }
+    tx.pragma_update(None, "user_version", VERSION)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// The version of this database, if this build knows it.
+pub(super) fn version(conn: &Connection) -> Result<u32, StoreError> {
+    let found = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Err(StoreError::NewerVersion { found, known: VERSION });
+    }
+    Ok(found)
+}

@@ -1,0 +1,79 @@
+//! A running write transaction, and what it collects until it commits.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::error::StoreError;
+use super::rows::conversation;
+use super::rows::log::LocalLog;
+use super::search;
+use crate::observe::{Change, Changes};
+
+/// A write transaction. Everything done through it is stored together or not at all.
+///
+/// It derefs to the connection, so that each row can be read through it as well. An error that SQLite
+/// answers with a rollback of its own (a full disk) must be returned from the job, not swallowed.
+pub struct Tx<'c> {
+    tx: Transaction<'c>,
+    changes: RefCell<Changes>,
+    words: RefCell<BTreeMap<i64, String>>,
+    unread: RefCell<BTreeMap<LocalLog, u32>>,
+}
+
+impl<'c> Tx<'c> {
+    /// Begins with the write lock (`BEGIN IMMEDIATE`), so that no later statement can find it taken.
+    pub(super) fn begin(conn: &'c mut Connection) -> Result<Self, StoreError> {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Self {
+            tx,
+            changes: RefCell::default(),
+            words: RefCell::default(),
+            unread: RefCell::default(),
+        })
+    }
+
+    /// Tells observers of this change, after the commit and only then.
+    pub fn touch(&self, change: Change) {
+        self.changes.borrow_mut().add(change);
+    }
+
+    /// Brings the conversation's row in the list up to date at the end of the transaction, once for
+    /// however many messages it changed.
+    pub(super) fn refresh(&self, log: LocalLog, more_unread: u32) {
+        *self.unread.borrow_mut().entry(log).or_default() += more_unread;
+        self.touch(Change::Log(log.id));
+        self.touch(Change::Conversations);
+    }
+
+    /// Adds words to the full-text index under this row, at the end of the transaction: the index
+    /// takes ascending rows far more cheaply than mixed ones.
+    pub(super) fn index(&self, search_id: i64, words: String) {
+        self.words.borrow_mut().insert(search_id, words);
+    }
+
+    /// Takes back what [`Tx::index`] was to add; `false` if the row is in the index already.
+    pub(super) fn unindex(&self, search_id: i64) -> bool {
+        self.words.borrow_mut().remove(&search_id).is_some()
+    }
+
+    pub(super) fn commit(self) -> Result<Changes, StoreError> {
+        for (log, more_unread) in self.unread.into_inner() {
+            conversation::refresh(&self.tx, log, more_unread)?;
+        }
+        for (search_id, words) in self.words.into_inner() {
+            search::insert(&self.tx, search_id, &words)?;
+        }
+        self.tx.commit()?;
+        Ok(self.changes.into_inner())
+    }
+}
+
+impl Deref for Tx<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.tx
+    }
+}

@@ -1,0 +1,90 @@
+//! The one thread that writes.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+use super::THREAD_NAME;
+use super::error::StoreError;
+use super::faults::{FaultPoint, Faults};
+use super::transaction::Tx;
+use crate::observe::Hub;
+
+/// A job for the writer's thread; it answers by itself.
+pub(super) type WriteJob = Box<dyn FnOnce(&mut Writer) + Send>;
+
+pub(super) struct Writer {
+    conn: Connection,
+    hub: Arc<Hub>,
+    faults: Arc<Faults>,
+}
+
+/// What the writer closes when it ends, in this order.
+pub(super) struct Closing {
+    pub(super) readers: Vec<JoinHandle<()>>,
+    pub(super) lock: File,
+}
+
+/// Starts the writer. It ends when all senders are gone; then the receiver becomes true.
+pub(super) fn start(
+    conn: Connection,
+    hub: Arc<Hub>,
+    faults: Arc<Faults>,
+    closing: Closing,
+) -> Result<(UnboundedSender<WriteJob>, watch::Receiver<bool>), StoreError> {
+    let (sender, jobs) = unbounded_channel();
+    let (done, closed) = watch::channel(false);
+    let writer = Writer { conn, hub, faults };
+    std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        writer.serve(jobs, closing);
+        done.send_replace(true);
+    })?;
+    Ok((sender, closed))
+}
+
+impl Writer {
+    fn serve(mut self, mut jobs: UnboundedReceiver<WriteJob>, closing: Closing) {
+        while let Some(job) = jobs.blocking_recv() {
+            job(&mut self);
+        }
+        // The readers first: the checkpoint empties the write-ahead log only when nobody reads it.
+        for reader in closing.readers {
+            let _ = reader.join();
+        }
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the write-ahead log was not emptied; it is at the next start");
+        }
+        drop(closing.lock);
+    }
+
+    fn close(self) -> Result<(), StoreError> {
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.conn.close().map_err(|(_, error)| error)?;
+        Ok(())
+    }
+
+    /// Runs a job in one transaction, and tells observers after its commit.
+    pub(super) fn run<T, E: From<StoreError>>(
+        &mut self,
+        job: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let fault = self.faults.begin()?;
+        // Unwind safety: a panic drops the transaction, which rolls it back; the connection holds
+        // nothing of the job then.
+        let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<_, E> {
+            let tx = Tx::begin(&mut self.conn)?;
+            let value = job(&tx)?;
+            self.faults.reach(FaultPoint::BeforeCommit, fault)?;
+            Ok((value, tx.commit()?))
+        }));
+        let (value, changes) = outcome.unwrap_or_else(|_| Err(StoreError::Panicked.into()))?;
+        self.faults.reach(FaultPoint::AfterCommit, fault)?;
+        self.hub.tell(&changes);
+        Ok(value)
+    }
+}
