@@ -77,7 +77,10 @@ pub(crate) fn required(body: &CompanyBody, before: &CompanyAt<'_>) -> Vec<Vec<Pa
         CompanyBody::ArchiveKey(_) => {
             vec![vec![Root, role(Role::Officer), role(Role::Officer), role(Role::Council)]]
         }
-        CompanyBody::Opening(_) | CompanyBody::Release(_) => vec![vec![role(Role::Officer); 2]],
+        CompanyBody::Opening(_) => {
+            vec![vec![role(Role::Officer), role(Role::Officer), role(Role::Council)]]
+        }
+        CompanyBody::Release(_) => vec![vec![role(Role::Officer); 2]],
         CompanyBody::Opened(_) => vec![vec![role(Role::Council)]],
         CompanyBody::Hold(_) => vec![vec![role(Role::Officer)]],
         CompanyBody::Erase(body) => match body.reason {

@@ -36,7 +36,8 @@ fn stage() -> Stage {
     }
     let [one, two, _] = founded.keys.officers.clone();
     let hold = founded.must(hold_entry(founded.seen()), &[&one]);
-    let opening = founded.must(opening_entry(founded.seen(), "audit"), &[&one, &two]);
+    let council = founded.keys.council[0].clone();
+    let opening = founded.must(opening_entry(founded.seen(), "audit"), &[&one, &two, &council]);
     Stage { founded, hold, opening }
 }
 
@@ -134,7 +135,7 @@ fn rows(stage: &Stage) -> Vec<(&'static str, CompanyBody, Vec<Vec<SigningKey>>)>
             vec![vec![admin, hr, council]],
         ),
         ("archive_key", archive.into(), vec![vec![root, officer, officer3, council]]),
-        ("opening", opening_entry(seen, "why").into(), vec![vec![officer, officer2]]),
+        ("opening", opening_entry(seen, "why").into(), vec![vec![officer, officer2, council]]),
         ("opened", opened.into(), vec![vec![council]]),
         ("hold", hold_entry(seen).into(), vec![vec![officer]]),
         ("release", ReleaseEntry { seen, hold: *hold }.into(), vec![vec![officer, officer2]]),
@@ -263,9 +264,11 @@ fn two_keys_of_one_officer_are_one_officer() {
     let stage = stage();
     let same = key(SECOND_KEY_OF_OFFICER);
     let [officer, officer2, _] = &stage.founded.keys.officers;
+    let council = &stage.founded.keys.council[0];
     let opening = opening_entry(stage.founded.seen(), "why").into();
-    assert_eq!(finding(&stage, &opening, &[officer, &same]), Some(Finding::Signatures));
-    assert_eq!(finding(&stage, &opening, &[officer, &same, officer2]), None);
+    let found = finding(&stage, &opening, &[officer, &same, council]);
+    assert_eq!(found, Some(Finding::Signatures));
+    assert_eq!(finding(&stage, &opening, &[officer, &same, officer2, council]), None);
 }
 
 #[test]
