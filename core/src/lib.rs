@@ -3,5 +3,6 @@
 pub mod env;
 pub mod group;
 pub mod observe;
+pub mod read;
 pub mod store;
 pub mod sync;

@@ -19,6 +19,8 @@
 pub(crate) mod cell;
 mod error;
 mod faults;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod opening;
 mod readers;
 pub mod rows;

@@ -1,21 +1,11 @@
-use std::path::Path;
-
 use hauspost_protocol::body::LogType;
-use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::ids::LogId;
 
+use super::fixture::open;
 use super::rows::account;
 use super::*;
 use crate::observe::Change;
 use crate::store::rows::log;
-
-fn key(byte: u8) -> DatabaseKey {
-    DatabaseKey { key: Secret::new([byte; 32]), salt: [byte; 16] }
-}
-
-fn open(folder: &Path) -> Store {
-    Store::open(folder.join("db"), key(1)).unwrap()
-}
 
 async fn put(store: &Store, name: &'static str) -> Result<(), StoreError> {
     store.write(move |tx| account::put_fact(tx, name, b"value")).await

@@ -118,11 +118,14 @@ pub struct Message {
     pub text: Option<String>,
     /// The content's bytes.
     pub content: Option<Vec<u8>>,
+    /// Why it failed, if it did; an outcome's code.
+    pub reason: Option<u64>,
 }
 
 /// The columns of [`read`].
 pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kind, m.state, m.t_ms,
-    m.sent_ms, m.missing, m.text, m.content";
+    m.sent_ms, m.missing, m.text, m.content,
+    CASE WHEN m.state = 4 THEN (SELECT reason FROM outbox o WHERE o.message_id = m.message_id) END";
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     let key = row.get(0)?;
@@ -139,6 +142,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         missing: cell(row, 8)?,
         text: cell(row, 9)?,
         content: cell(row, 10)?,
+        reason: cell(row, 11)?,
     })
 }
 

@@ -34,13 +34,18 @@ fn key(log: LocalLog, place: i64) -> i64 {
     log.number << PLACE_BITS | place
 }
 
-fn seq_key(log: LocalLog, seq: Seq) -> i64 {
+pub(crate) fn seq_key(log: LocalLog, seq: Seq) -> i64 {
     // Half a trillion entries of one log are beyond its lifetime; the last key stands for them.
     key(log, i64::try_from(seq.0).unwrap_or(i64::MAX).min(PENDING - 1))
 }
 
+/// All keys of a log, first and last.
+pub(crate) fn keys(log: LocalLog) -> (i64, i64) {
+    (key(log, 0), key(log, (PENDING << 1) - 1))
+}
+
 /// The seq that a key names; `None` for what is pending.
-fn key_seq(key: i64) -> Option<Seq> {
+pub(crate) fn key_seq(key: i64) -> Option<Seq> {
     let place = key & ((1 << PLACE_BITS) - 1);
     (place < PENDING).then(|| Seq(place.unsigned_abs()))
 }

@@ -1,0 +1,20 @@
+//! What views show: the list of conversations, a page of a timeline, hits of a search.
+//!
+//! Each call is one query on a snapshot and gives plain records, a page at a time; a view hears from
+//! [`observe`](crate::observe) when to ask again. Nothing here writes.
+
+mod conversations;
+mod search;
+mod timeline;
+
+pub use self::conversations::{
+    ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
+};
+pub use self::search::{SearchHit, SearchPage, SnippetPart, search};
+pub use self::timeline::{TimelinePage, Window, timeline};
+
+/// Rows of a page, at most; who asks for more gets as many.
+pub const PAGE_ROWS: u32 = 500;
+
+#[cfg(test)]
+mod tests;

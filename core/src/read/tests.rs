@@ -1,0 +1,213 @@
+use hauspost_protocol::ids::{LogId, Seq, UserId};
+use hauspost_protocol::wire::Person;
+
+use super::*;
+use crate::store::fixture::{ANNA, enrolled, group, own, text};
+use crate::store::rows::log::{self, LocalLog, Log};
+use crate::store::rows::message::{self, Event, MessageKind, MessageState, NewMessage, Place};
+use crate::store::rows::{conversation as rows, person};
+use crate::store::{Store, StoreError};
+
+async fn add(store: &Store, log: LocalLog, messages: Vec<NewMessage>) -> Vec<bool> {
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            messages.iter().map(|message| message::insert(tx, log, message)).collect()
+        })
+        .await
+        .unwrap()
+}
+
+async fn list(store: &Store) -> Vec<ConversationRow> {
+    store.read(|conn| conversations(conn, None, 50)).await.unwrap()
+}
+
+async fn texts(store: &Store, log: LocalLog, window: Window, limit: u32) -> Vec<String> {
+    let page = store.read(move |conn| timeline(conn, log.id, window, limit)).await.unwrap();
+    page.rows.into_iter().map(|row| row.text.unwrap_or_default()).collect()
+}
+
+async fn found(store: &Store, query: &'static str, only: Option<LogId>) -> Vec<Option<Seq>> {
+    let page = store.read(move |conn| search(conn, query, only, None, 50)).await.unwrap();
+    page.hits.into_iter().map(|hit| hit.seq).collect()
+}
+
+#[tokio::test]
+async fn the_list_shows_the_newest_conversation_first_with_its_last_line_and_unread_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (lager, team) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    assert_eq!(list(&store).await[0].title.as_deref(), Some("Team"));
+
+    add(&store, lager, vec![text(1, "erste"), text(2, "zweite")]).await;
+    let rows = list(&store).await;
+    assert_eq!(rows[0].title.as_deref(), Some("Lager"));
+    assert_eq!(rows[0].last.as_ref().unwrap().text.as_deref(), Some("zweite"));
+    assert_eq!((rows[0].unread, rows[1].unread), (2, 0));
+
+    add(&store, team, vec![text(5, "neu")]).await;
+    let first: Vec<_> = store.read(|conn| conversations(conn, None, 1)).await.unwrap();
+    let cursor = first[0].cursor;
+    let second: Vec<_> =
+        store.read(move |conn| conversations(conn, Some(cursor), 5)).await.unwrap();
+    assert_eq!((first[0].log, second[0].log, second.len()), (team.id, lager.id, 1));
+}
+
+#[tokio::test]
+async fn a_dm_bears_its_peers_name_also_after_the_directory_forgot_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let mut dm = Log::new(LogId([7; 16]), hauspost_protocol::body::LogType::Dm);
+    dm.peer = Some(ANNA);
+    let person = |user, name: Option<&str>| Person {
+        user,
+        handle: "anna".to_owned(),
+        name: name.map(str::to_owned),
+    };
+    let people = [person(ANNA, Some("Anna Groß")), person(UserId([8; 16]), None)];
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            log::insert(tx, &dm, None, 1)?;
+            person::put(tx, &people)
+        })
+        .await
+        .unwrap();
+    assert_eq!(list(&store).await[0].title.as_deref(), Some("Anna Groß"));
+}
+
+#[tokio::test]
+async fn reading_up_to_an_entry_leaves_the_later_ones_unread_and_never_goes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    add(&store, log, (1..=5).map(|seq| text(seq, "x")).collect()).await;
+    for (up_to, unread) in [(3, 2), (1, 2), (5, 0)] {
+        store
+            .write::<_, StoreError, _>(move |tx| rows::mark_read(tx, log, Seq(up_to)))
+            .await
+            .unwrap();
+        assert_eq!(list(&store).await[0].unread, unread, "read up to {up_to}");
+    }
+    assert_eq!(store.read(unread_total).await.unwrap(), 0);
+    add(&store, log, vec![text(6, "y")]).await;
+    assert_eq!(store.read(unread_total).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_timeline_pages_both_ways_without_a_gap_or_a_double() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (log, other) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    add(&store, log, (1..=10).map(|seq| text(seq, &seq.to_string())).collect()).await;
+    add(&store, other, vec![text(1, "elsewhere")]).await;
+
+    let newest = store.read(move |c| timeline(c, log.id, Window::Newest, 4)).await.unwrap();
+    assert!(newest.more_before && !newest.more_after);
+    let before = Window::Before(newest.rows[0].key);
+    assert_eq!(texts(&store, log, Window::Newest, 4).await, ["7", "8", "9", "10"]);
+    assert_eq!(texts(&store, log, before, 4).await, ["3", "4", "5", "6"]);
+    assert_eq!(texts(&store, log, Window::After(newest.rows[1].key), 4).await, ["9", "10"]);
+    assert_eq!(texts(&store, log, Window::Around(Seq(5)), 5).await, ["3", "4", "5", "6", "7"]);
+    let around = store.read(move |c| timeline(c, log.id, Window::Around(Seq(2)), 4)).await;
+    let around: TimelinePage = around.unwrap();
+    assert_eq!((around.more_before, around.more_after), (false, true));
+}
+
+#[tokio::test]
+async fn what_is_not_sent_stands_last_and_moves_to_its_place_when_the_server_ordered_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    let mine = own(3, "meins");
+    let id = mine.message_id;
+    add(&store, log, vec![mine, text(1, "eins")]).await;
+    assert_eq!(texts(&store, log, Window::Newest, 9).await, ["eins", "meins"]);
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            message::place(tx, log, id, Place::At(Seq(2)), 1_002, MessageState::Sent)?;
+            message::insert(tx, log, &text(3, "drei")).map(|_| ())
+        })
+        .await
+        .unwrap();
+    assert_eq!(texts(&store, log, Window::Newest, 9).await, ["eins", "meins", "drei"]);
+    assert_eq!(list(&store).await[0].last.as_ref().unwrap().text.as_deref(), Some("drei"));
+    assert_eq!(found(&store, "meins", None).await, [Some(Seq(2))]);
+}
+
+#[tokio::test]
+async fn a_message_id_that_comes_again_is_not_shown_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (log, other) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    let again = NewMessage { place: Place::At(Seq(2)), ..text(1, "eins") };
+    assert_eq!(add(&store, log, vec![text(1, "eins"), again.clone()]).await, [true, false]);
+    assert_eq!(add(&store, other, vec![again]).await, [true], "ids are unique per log only");
+    assert_eq!(texts(&store, log, Window::Newest, 9).await, ["eins"]);
+    assert_eq!(list(&store).await.iter().map(|row| row.unread).sum::<u64>(), 2);
+}
+
+#[tokio::test]
+async fn events_and_gaps_stand_in_the_timeline_and_do_not_count_as_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    let by = (ANNA, hauspost_protocol::ids::DeviceId([2; 16]));
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            message::event(tx, log, Seq(1), &Event::Joined(vec![ANNA]), by, 1)?;
+            message::gap(tx, log, Seq(2), by, 2)
+        })
+        .await
+        .unwrap();
+    let page = store.read(move |c| timeline(c, log.id, Window::Newest, 9)).await.unwrap();
+    assert_eq!(
+        Event::from_content(page.rows[0].content.as_ref().unwrap()),
+        Event::Joined(vec![ANNA])
+    );
+    assert_eq!(page.rows[1].kind, MessageKind::Gap);
+    assert_eq!(list(&store).await[0].unread, 0);
+}
+
+#[tokio::test]
+async fn search_finds_by_beginning_umlaut_and_conversation_newest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (log, other) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    // The newest arrives first, as in a catch-up.
+    add(&store, other, vec![text(9, "Müller ruft an")]).await;
+    add(&store, log, vec![text(1, "Frau Mueller kommt"), text(2, "Lieferschein KB-4711")]).await;
+
+    assert_eq!(found(&store, "müll", None).await, [Some(Seq(9)), Some(Seq(1))]);
+    assert_eq!(found(&store, "MUELLER", None).await, [Some(Seq(9)), Some(Seq(1))]);
+    assert_eq!(found(&store, "mueller", Some(log.id)).await, [Some(Seq(1))]);
+    assert_eq!(found(&store, "kb-47 liefer", None).await, [Some(Seq(2))]);
+    assert_eq!(found(&store, "lieferschein mueller", None).await, []);
+    assert_eq!(
+        found(&store, " \"*\u{E000}1 ", None).await,
+        [],
+        "syntax and our marks are no words"
+    );
+    let page = store.read(|conn| search(conn, "muller", None, None, 1)).await.unwrap();
+    assert_eq!((page.hits.len(), page.hits[0].seq), (1, Some(Seq(9))));
+    let page = store.read(move |c| search(c, "mueller", None, page.next, 1)).await.unwrap();
+    assert_eq!(page.hits[0].seq, Some(Seq(1)));
+}
+
+#[tokio::test]
+async fn an_erased_message_is_in_no_page_no_hit_and_no_word_of_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    add(&store, log, vec![text(1, "geheimniskrämerei"), text(2, "bleibt")]).await;
+    store.write::<_, StoreError, _>(move |tx| message::erase(tx, log, Seq(1))).await.unwrap();
+    assert_eq!(texts(&store, log, Window::Newest, 9).await, ["", "bleibt"]);
+    assert_eq!(found(&store, "geheim", None).await, []);
+    let words: Vec<String> = store
+        .write::<_, StoreError, _>(|tx| {
+            tx.execute_batch("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, search, row)")?;
+            let mut select = tx.prepare("SELECT term FROM temp.words ORDER BY term")?;
+            Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+        .unwrap();
+    assert_eq!(words, ["bleibt", "\u{E000}1"]);
+}
