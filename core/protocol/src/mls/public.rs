@@ -89,6 +89,95 @@ impl Roster {
         self.0.is_empty()
     }
 
+    /// What a commit does to this roster, and the new epoch's binding; refused if it is against what
+    /// our commits may be. A member asks it of the commit that its own group staged.
+    pub fn facts(
+        &self,
+        sender: &Sender,
+        commit: &StagedCommit,
+    ) -> Result<(CommitFacts, GroupBinding), MlsError> {
+        let context = commit.group_context();
+        let binding = GroupBinding::of(context)?;
+        if !binding.is_whole(context) {
+            return Err(against_commit("the context holds our extensions and no others"));
+        }
+        let mut adds = Vec::new();
+        let mut removes = Vec::new();
+        let mut rebinds = None;
+        for queued in commit.queued_proposals() {
+            if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
+                return Err(against_commit("proposals stand in the commit itself"));
+            }
+            match queued.proposal() {
+                Proposal::Add(add) => adds.push(add.key_package()),
+                Proposal::Remove(remove) => {
+                    let leaf = LeafIndex(remove.removed().u32());
+                    let member = self.member(leaf);
+                    removes.push((leaf, *member.ok_or(MlsError::Form(MlsObject::State))?));
+                }
+                Proposal::GroupContextExtensions(_) => rebinds = Some(binding.clone()),
+                Proposal::ExternalInit(_) => {}
+                _ => return Err(against_commit("it adds, removes or sets archive keys")),
+            }
+        }
+        let mut after = self.clone();
+        for (leaf, _) in &removes {
+            after.0.remove(leaf);
+        }
+        let (leaf, external) = match sender {
+            Sender::Member(leaf) => (LeafIndex(leaf.u32()), false),
+            Sender::NewMemberCommit => (after.free(), true),
+            _ => return Err(against_commit("a member or a new member commits")),
+        };
+        let path = commit.update_path_leaf_node();
+        let path = path.ok_or(against_commit("each commit has a path"))?;
+        let committer = NewLeaf::read(leaf, path)?;
+        let mut added = Vec::new();
+        for package in adds {
+            if *package.life_time() != lifetime() {
+                return Err(against_commit("a leaf's MLS lifetime is for ever"));
+            }
+            let leaf = NewLeaf::read(after.free(), package.leaf_node())?;
+            after.0.insert(leaf.leaf, leaf.member(Seq(0), 0));
+            added.push((leaf, Age::of(package)?.made_t_ms));
+        }
+        after.0.insert(leaf, committer.member(Seq(0), 0));
+        if after.len() > limits::LEAVES {
+            return Err(against_commit("a tree has at most 1,000 leaves"));
+        }
+        let facts = CommitFacts {
+            r#gen: binding.r#gen,
+            epoch: Epoch(context.epoch().as_u64()),
+            committer,
+            external,
+            adds: added,
+            removes,
+            rebinds,
+            ga: context_hash(context),
+            tree_hash: tree_hash(context),
+        };
+        Ok((facts, binding))
+    }
+
+    /// Takes a commit as the entry with this number and time: removes, then adds, then the
+    /// committer's new leaf (RFC 9420 §12.3).
+    pub fn apply(&mut self, facts: &CommitFacts, seq: Seq, t_ms: TimeMs) {
+        for (leaf, _) in &facts.removes {
+            self.0.remove(leaf);
+        }
+        for (new, _) in &facts.adds {
+            self.0.insert(new.leaf, new.member(seq, t_ms));
+        }
+        let committer = &facts.committer;
+        let entered = self.member(committer.leaf).map_or(seq, |member| member.entered);
+        self.0.insert(committer.leaf, committer.member(entered, t_ms));
+    }
+
+    /// The roster of a group that begins with this one leaf.
+    fn of_base(leaf: NewLeaf) -> Self {
+        Self(BTreeMap::from([(leaf.leaf, leaf.member(Seq(0), 0))]))
+    }
+
     /// The leaf that the next device gets: the leftmost blank one (RFC 9420 §12.1.1).
     fn free(&self) -> LeafIndex {
         let taken = self.0.keys().zip(0..).take_while(|(leaf, at)| leaf.0 == *at).count();
@@ -241,14 +330,11 @@ impl Follower {
         let (group, _) =
             PublicGroup::from_external(&crypto, &storage, tree, info, ProposalStore::new())
                 .map_err(|error| MlsError::refused(MlsObject::GroupInfo)(&error))?;
-        let mut roster = Roster::default();
-        for (leaf, node) in group.treesync().full_leaves() {
-            let leaf = LeafIndex(leaf.u32());
-            roster.0.insert(leaf, NewLeaf::read(leaf, node)?.member(Seq(0), 0));
-        }
-        if roster.len() != 1 || roster.member(LeafIndex(0)).is_none() {
+        let leaves: Vec<_> = group.treesync().full_leaves().collect();
+        let [(first, node)] = leaves.as_slice() else {
             return Err(against_group_info("a base has one leaf"));
-        }
+        };
+        let roster = Roster::of_base(NewLeaf::read(LeafIndex(first.u32()), node)?);
         Ok(Self { group, storage, binding: binding.clone(), roster })
     }
 
@@ -302,12 +388,9 @@ impl Follower {
         let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
             return Err(MlsError::Form(MlsObject::Commit));
         };
-        let (facts, binding) = self.facts(&sender, &commit)?;
+        let (facts, binding) = self.roster.facts(&sender, &commit)?;
         let mut roster = self.roster.clone();
-        apply(&mut roster, &facts, Seq(0), 0);
-        if roster.len() > limits::LEAVES {
-            return Err(against_commit("a tree has at most 1,000 leaves"));
-        }
+        roster.apply(&facts, Seq(0), 0);
         Ok(StagedEpoch { facts, binding, commit: *commit, confirmation_tag, roster })
     }
 
@@ -321,7 +404,7 @@ impl Follower {
         self.group
             .merge_commit(&self.storage, staged.commit)
             .map_err(|error| MlsError::refused(MlsObject::Commit)(&error))?;
-        apply(&mut self.roster, &staged.facts, seq, t_ms);
+        self.roster.apply(&staged.facts, seq, t_ms);
         self.binding = staged.binding;
         let leaves = self.group.treesync().full_leaves();
         let tree: Vec<_> = leaves.map(|(at, node)| (at.u32(), node.signature_key())).collect();
@@ -361,83 +444,6 @@ impl Follower {
         let group = PublicGroup::load(&storage, &id).map_err(|_| form.clone())?.ok_or(form)?;
         Ok(Self { group, storage, binding, roster })
     }
-
-    fn facts(
-        &self,
-        sender: &Sender,
-        commit: &StagedCommit,
-    ) -> Result<(CommitFacts, GroupBinding), MlsError> {
-        let context = commit.group_context();
-        let binding = GroupBinding::of(context)?;
-        if !binding.is_whole(context) {
-            return Err(against_commit("the context holds our extensions and no others"));
-        }
-        let mut adds = Vec::new();
-        let mut removes = Vec::new();
-        let mut rebinds = None;
-        for queued in commit.queued_proposals() {
-            if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
-                return Err(against_commit("proposals stand in the commit itself"));
-            }
-            match queued.proposal() {
-                Proposal::Add(add) => adds.push(add.key_package()),
-                Proposal::Remove(remove) => {
-                    let leaf = LeafIndex(remove.removed().u32());
-                    let member = self.roster.member(leaf);
-                    removes.push((leaf, *member.ok_or(MlsError::Form(MlsObject::State))?));
-                }
-                Proposal::GroupContextExtensions(_) => rebinds = Some(binding.clone()),
-                Proposal::ExternalInit(_) => {}
-                _ => return Err(against_commit("it adds, removes or sets archive keys")),
-            }
-        }
-        let mut after = self.roster.clone();
-        for (leaf, _) in &removes {
-            after.0.remove(leaf);
-        }
-        let (leaf, external) = match sender {
-            Sender::Member(leaf) => (LeafIndex(leaf.u32()), false),
-            Sender::NewMemberCommit => (after.free(), true),
-            _ => return Err(against_commit("a member or a new member commits")),
-        };
-        let path = commit.update_path_leaf_node();
-        let path = path.ok_or(against_commit("each commit has a path"))?;
-        let committer = NewLeaf::read(leaf, path)?;
-        let mut added = Vec::new();
-        for package in adds {
-            if *package.life_time() != lifetime() {
-                return Err(against_commit("a leaf's MLS lifetime is for ever"));
-            }
-            let leaf = NewLeaf::read(after.free(), package.leaf_node())?;
-            after.0.insert(leaf.leaf, leaf.member(Seq(0), 0));
-            added.push((leaf, Age::of(package)?.made_t_ms));
-        }
-        let facts = CommitFacts {
-            r#gen: binding.r#gen,
-            epoch: Epoch(context.epoch().as_u64()),
-            committer,
-            external,
-            adds: added,
-            removes,
-            rebinds,
-            ga: context_hash(context),
-            tree_hash: tree_hash(context),
-        };
-        Ok((facts, binding))
-    }
-}
-
-/// Removes, then adds, then the committer's new leaf (RFC 9420 §12.3).
-fn apply(roster: &mut Roster, facts: &CommitFacts, seq: Seq, t_ms: TimeMs) {
-    for (leaf, _) in &facts.removes {
-        roster.0.remove(leaf);
-    }
-    for (new, _) in &facts.adds {
-        roster.0.insert(new.leaf, new.member(seq, t_ms));
-    }
-    let committer = &facts.committer;
-    let entered = roster.member(committer.leaf).map_or(seq, |member| member.entered);
-    roster.0.insert(committer.leaf, committer.member(entered, t_ms));
 }
 
 fn tree_hash(context: &GroupContext) -> Digest {
