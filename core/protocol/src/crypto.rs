@@ -8,6 +8,9 @@
 
 use ed25519_zebra as zebra;
 use hkdf::HkdfExtract;
+use openmls_rust_crypto::RustCrypto;
+use openmls_traits::crypto::OpenMlsCrypto as _;
+use openmls_traits::types::SignatureScheme;
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -147,6 +150,14 @@ impl PublicKey {
     ) -> Result<(), BadSignature> {
         let key = zebra::VerificationKey::try_from(self.0).map_err(|_| BadSignature)?;
         key.verify(&zebra::Signature::from(signature.0), &labelled(label, bytes))
+            .map_err(|_| BadSignature)
+    }
+
+    /// Verifies a plain Ed25519 signature strictly (RFC 8032), as those do who check notes of C2SP
+    /// with a library of their own.
+    pub fn verify_note(&self, bytes: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        RustCrypto::default()
+            .verify_signature(SignatureScheme::ED25519, bytes, &self.0, &signature.0)
             .map_err(|_| BadSignature)
     }
 

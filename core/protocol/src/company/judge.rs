@@ -18,6 +18,7 @@ use crate::encoding::decode;
 use crate::entry::{Entry, Head, Kind};
 use crate::ids::{DeviceId, Digest, KeyId, LogId, Seq, TimeMs, UserId};
 use crate::limits;
+use crate::tree::checkpoint::is_key_name;
 
 /// Length of an ML-DSA-44 public key in bytes (FIPS 204).
 const ML_DSA_KEY_BYTES: usize = 1312;
@@ -219,11 +220,7 @@ impl Judge<'_> {
 
     fn witness(&self, body: &WitnessEntry) -> Result<(), Finding> {
         of_length(&body.key, ML_DSA_KEY_BYTES)?;
-        let name = &body.name;
-        let fits = !name.is_empty()
-            && name.len() <= limits::NAME_BYTES
-            && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+');
-        if !fits {
+        if !is_key_name(&body.name) || body.name.len() > limits::NAME_BYTES {
             return Err(Finding::Name);
         }
         let before = self.company.facts.witnesses.get(&body.key);
