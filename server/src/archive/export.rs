@@ -312,6 +312,11 @@ pub fn read_log(path: &Path) -> Result<(Vec<ArchivedEntry>, Option<String>), Exp
     Ok(parse_log(&bytes))
 }
 
+/// Writes a log file, over another one if it is there.
+pub fn write_log(path: &Path, entries: &[ArchivedEntry]) -> Result<(), ExportError> {
+    write_durably(path, &log_file(entries))
+}
+
 /// A log file's bytes.
 pub fn log_file(entries: &[ArchivedEntry]) -> Vec<u8> {
     let mut bytes = LOG_MAGIC.to_vec();

@@ -12,6 +12,7 @@
 //! | 4 | the server, or a rule, refuses |
 //! | 10 | `archive verify` has findings |
 
+mod admin;
 mod failure;
 mod serve;
 mod terminal;
@@ -19,6 +20,9 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rand::CryptoRng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 
 pub use failure::Failure;
 
@@ -45,6 +49,8 @@ struct Arguments {
 enum Command {
     /// Run the company's server.
     Serve(serve::Serve),
+    #[command(subcommand)]
+    Admin(admin::Admin),
 }
 
 /// Runs the command that this process was started with.
@@ -60,12 +66,23 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match arguments.command {
             Command::Serve(serve) => serve.run(&terminal).await,
+            Command::Admin(admin) => Box::pin(admin.run(&terminal)).await,
         }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The system's clock, Unix time in milliseconds.
+fn now_ms() -> u64 {
+    (crate::serve::system_clock())()
+}
+
+/// The system's generator.
+fn rng() -> impl CryptoRng + Send {
+    UnwrapErr(SysRng)
 }
 
 #[cfg(test)]
@@ -77,7 +94,7 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         fn walk(command: &clap::Command, path: &str) {
             let name = format!("{path} {}", command.get_name());
-            if command.get_subcommands().next().is_none() {
+            if own(command).next().is_none() {
                 let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
                 assert!(help.contains("Example"), "{name} has no example");
             }
@@ -89,16 +106,16 @@ mod tests {
                     argument.get_id()
                 );
             }
-            command.get_subcommands().for_each(|sub| walk(sub, &name));
+            own(command).for_each(|sub| walk(sub, &name));
         }
         let mut command = Arguments::command();
         command.build();
-        command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(|sub| {
-            let sub = sub.clone();
-            let mut sub = sub.disable_help_subcommand(true);
-            sub.build();
-            walk(&sub, "hauspost");
-        });
+        own(&command).for_each(|sub| walk(sub, "hauspost"));
+    }
+
+    /// The commands that are ours, without clap's own `help`.
+    fn own(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+        command.get_subcommands().filter(|sub| sub.get_name() != "help")
     }
 
     #[test]

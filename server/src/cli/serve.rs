@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,9 @@ pub struct Serve {
     /// PEM file of the certificate's key.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// The shortest time between two checkpoints, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    checkpoint_seconds: u64,
     /// Write the log as JSON lines.
     #[arg(long)]
     log_json: bool,
@@ -43,6 +47,7 @@ impl Serve {
     pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
         start_log(self.log_json);
         let mut config = ServeConfig::new(&self.data, self.listen);
+        config.checkpoints.after_append = Duration::from_secs(self.checkpoint_seconds);
         config.tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Tls::Files { certificate, key },
             _ => Tls::CompanyCa { names: self.hosts },

@@ -2,10 +2,15 @@
 //!
 //! Everything that needs a key of the company happens here, on the machine of whoever holds it.
 //! [`key_file`] and [`page`] are how keys lie on disk and on paper, [`card`] is what everybody may
-//! know of the company, [`client`] the way to the server. On top of them [`founding`] makes the
+//! know of the company, [`holder`] one holder's folder with both, [`sealed`] the shares in it, and
+//! [`client`] the way to the server. On top of them [`founding`] makes the
 //! company, and [`people`] invites, revokes and lists.
 
 pub mod card;
 pub mod client;
+pub mod founding;
+pub mod holder;
 pub mod key_file;
 pub mod page;
+pub mod people;
+pub mod sealed;

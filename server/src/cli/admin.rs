@@ -1,0 +1,326 @@
+//! `hauspost admin`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use hauspost_protocol::company::body::RevokeReason;
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::invitation::Trust;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::terminal::{self, Terminal};
+use super::{Failure, now_ms, rng};
+use crate::company::card::CardError;
+use crate::company::client::Client;
+use crate::company::founding::{self, Founding, FoundingError};
+use crate::company::holder::{Holder, HolderError};
+use crate::company::page::qr_text;
+use crate::company::people::{self, PeopleError};
+
+/// Found the company, invite and revoke people.
+#[derive(Subcommand)]
+pub enum Admin {
+    /// Found the company: make all its keys away from the server.
+    Found(Found),
+    /// Invite a person to enrol a first phone.
+    Invite(Invite),
+    /// Revoke a person's devices, or one device.
+    Revoke(Revoke),
+    /// List people and their devices.
+    List(List),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Makes a folder for each holder: root, admin, hr, retention, officer-1 to officer-3, council-1 and council-2, \
+    each with key files and a page to print. Hand each folder to its holder and keep none together. Prints the \
+    company's pin.\n\nAfter a crash the same command goes on where it was.\n\n\
+    Example:\n  hauspost admin found --server https://127.0.0.1:8443 --ca server/ca.pem --token server/founding-token \\\n      \
+    --name \"Muster GmbH\" --keys keys"
+)]
+pub struct Found {
+    /// The server's address.
+    #[arg(long, value_name = "URL")]
+    server: String,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// The file with the founding token, from the server's data folder.
+    #[arg(long, value_name = "FILE")]
+    token: PathBuf,
+    /// The company's name.
+    #[arg(long)]
+    name: String,
+    /// The folder for the keys; made here.
+    #[arg(long, value_name = "DIR")]
+    keys: PathBuf,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct TrustArgs {
+    /// Trust this certificate authority alone; `hauspost serve` writes its own to DATA/ca.pem.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Trust the public certificate authorities.
+    #[arg(long)]
+    public_roots: bool,
+}
+
+/// Whose keys a command uses, and where the server is.
+#[derive(Args)]
+pub struct Keys {
+    /// The folder of the holder who acts, such as KEYS/admin.
+    #[arg(long, value_name = "DIR")]
+    pub keys: PathBuf,
+    /// The server's address, if it is not the one in the folder's company.json.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Prints the invitation, one line for the MDM's managed configuration. It enrols one phone and is a secret \
+    until then.\n\nExample:\n  hauspost admin invite anna --name \"Anna Berg\" --keys keys/admin"
+)]
+pub struct Invite {
+    /// The person's short name: letters, digits, `.`, `-`, `_`.
+    handle: String,
+    /// The name that colleagues see; needed for a person who is new.
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    keys: Keys,
+    /// For how many days the invitation is good.
+    #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=365))]
+    days: u32,
+    /// Print a QR code as well.
+    #[arg(long)]
+    qr: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Reason {
+    /// The person left the company.
+    Left,
+    /// The phone is lost.
+    Lost,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "From the entry on no message is valid for these devices; the next sender in each conversation removes them \
+    by itself.\n\nExample:\n  hauspost admin revoke anna --reason left --keys keys/hr"
+)]
+pub struct Revoke {
+    /// A person's short name, or the id of one device.
+    who: String,
+    /// Why.
+    #[arg(long)]
+    reason: Reason,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "One line for each device: short name, name, device, state; separated by tabs.\n\n\
+    Example:\n  hauspost admin list --keys keys/admin"
+)]
+pub struct List {
+    #[command(flatten)]
+    keys: Keys,
+}
+
+impl Admin {
+    pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        match self {
+            Self::Found(found) => found.run(terminal).await,
+            Self::Invite(invite) => invite.run(terminal).await,
+            Self::Revoke(revoke) => revoke.run(terminal).await,
+            Self::List(list) => list.run().await,
+        }
+    }
+}
+
+impl Found {
+    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        let token = fs::read_to_string(&self.token).map_err(|error| {
+            Failure::files(format_args!("{}: {error}", self.token.display()))
+                .next("`hauspost serve` writes the token into its data folder as long as there is no company.")
+        })?;
+        let trust = self.trust.read()?;
+        let client = Client::new(&self.server, &trust)?;
+        let founding = Founding { name: &self.name, trust, token: &token, keys: &self.keys };
+        let working = terminal.spinner("founding the company …");
+        let founded = founding::found(&client, founding, now_ms(), &mut rng()).await?;
+        working.finish_and_clear();
+        if founded.resumed {
+            terminal::say("A founding that was begun earlier is completed.");
+        }
+        terminal::say(format_args!(
+            "The company is founded. Hand each folder in {} to its holder:",
+            self.keys.display()
+        ));
+        for holder in &founded.holders {
+            terminal::say(format_args!("  {}", self.keys.join(holder).display()));
+        }
+        terminal::say(
+            "Print each page.html, seal it in an envelope, and keep no two folders together.",
+        );
+        terminal::say(format_args!(
+            "Next: hauspost admin invite anna --name \"Anna Berg\" --keys {}",
+            self.keys.join("admin").display()
+        ));
+        terminal::result(format_args!("company {}", founded.company));
+        terminal::result(format_args!("pin {}", founded.pin));
+        Ok(())
+    }
+}
+
+impl TrustArgs {
+    fn read(&self) -> Result<Trust, Failure> {
+        match &self.ca {
+            None => Ok(Trust::PublicRoots),
+            Some(path) => read_ca(path),
+        }
+    }
+}
+
+fn read_ca(path: &Path) -> Result<Trust, Failure> {
+    let der = CertificateDer::from_pem_file(path).map_err(|error| {
+        Failure::files(format_args!("{}: {error}", path.display())).next(
+            "--ca names a certificate in PEM form; `hauspost serve` writes its own to DATA/ca.pem.",
+        )
+    })?;
+    Ok(Trust::CompanyCa(Bytes(der.to_vec())))
+}
+
+impl Invite {
+    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        let holder = Holder::open(&self.keys.keys)?;
+        let working = terminal.spinner("inviting …");
+        let client = holder.client(self.keys.server.as_deref()).await?;
+        let times = (now_ms(), Duration::from_secs(u64::from(self.days) * 86_400));
+        let invitation =
+            people::invite(&holder, &client, &self.handle, self.name.as_deref(), times, &mut rng())
+                .await?;
+        working.finish_and_clear();
+        let text = invitation.to_text();
+        terminal::say(format_args!(
+            "Good for one phone and {} days. Give it to the MDM as it is, or to the person on a safe way:",
+            self.days
+        ));
+        terminal::result(&text);
+        if self.qr {
+            match qr_text(text.as_bytes()) {
+                Some(code) => terminal::result(code),
+                None => terminal::say("The invitation is too long for a QR code."),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Revoke {
+    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        let holder = Holder::open(&self.keys.keys)?;
+        let working = terminal.spinner("revoking …");
+        let client = holder.client(self.keys.server.as_deref()).await?;
+        let reason = match self.reason {
+            Reason::Left => RevokeReason::Left,
+            Reason::Lost => RevokeReason::Lost,
+        };
+        let revoked = people::revoke(&holder, &client, &self.who, reason, &mut rng()).await?;
+        working.finish_and_clear();
+        for (device, seq) in revoked {
+            terminal::result(format_args!("revoked {device} by entry {seq} of the company log"));
+        }
+        Ok(())
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let holder = Holder::open(&self.keys.keys)?;
+        let client = holder.client(self.keys.server.as_deref()).await?;
+        for listed in people::list(&holder, &client, &mut rng()).await? {
+            let handle = if listed.person.handle.is_empty() { "-" } else { &listed.person.handle };
+            let name = listed.person.name.as_deref().unwrap_or("-");
+            if listed.devices.is_empty() {
+                terminal::result(format_args!("{handle}\t{name}\t-\tinvited"));
+            }
+            for (device, active) in listed.devices {
+                let state = if active { "active" } else { "revoked" };
+                terminal::result(format_args!("{handle}\t{name}\t{device}\t{state}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<FoundingError> for Failure {
+    fn from(error: FoundingError) -> Self {
+        let message = error.to_string();
+        match error {
+            FoundingError::Client(error) => error.into(),
+            FoundingError::Key(error) => error.into(),
+            FoundingError::Io { .. } => Self::files(message),
+            FoundingError::Done(_) => Self::refused(message).next("Go on with `hauspost admin invite`."),
+            FoundingError::NotEmpty(_) => Self::refused(message).next("Name a folder that is empty or not there."),
+            FoundingError::ServerFounded(_) => Self::refused(message)
+                .next("A second company needs a server of its own: `hauspost serve --data ANOTHER-FOLDER`."),
+            FoundingError::OtherServer(_) => Self::refused(message).next(
+                "Its keys were sent to nobody who kept them. Move the folder away, and found with another --keys folder.",
+            ),
+            FoundingError::Damaged(_) => {
+                Self::files(message).next("Nothing was founded with it; move the folder away and found anew.")
+            }
+            FoundingError::Invalid(_) => Self::refused(message),
+        }
+    }
+}
+
+impl From<CardError> for Failure {
+    fn from(error: CardError) -> Self {
+        Self::files(error)
+            .next("--keys names a holder's folder, such as KEYS/admin or KEYS/officer-1.")
+    }
+}
+
+impl From<HolderError> for Failure {
+    fn from(error: HolderError) -> Self {
+        let message = error.to_string();
+        match error {
+            HolderError::Key(error) => error.into(),
+            HolderError::Card(error) => error.into(),
+            HolderError::Client(error) => error.into(),
+            HolderError::NoKey { .. } => {
+                Self::files(message).next("--keys names a holder's folder, such as KEYS/admin or KEYS/officer-1.")
+            }
+            HolderError::Log { .. } => Self::refused(message)
+                .next("Do not go on: the server shows another history than the one that this company was founded with."),
+            HolderError::Sealed { .. } | HolderError::OtherCompany(_) | HolderError::NotAKey(_) => Self::files(message),
+        }
+    }
+}
+
+impl From<PeopleError> for Failure {
+    fn from(error: PeopleError) -> Self {
+        let message = error.to_string();
+        match error {
+            PeopleError::Holder(error) => error.into(),
+            PeopleError::Client(error) => error.into(),
+            PeopleError::Handle(_) | PeopleError::Name => Self::usage(message),
+            PeopleError::NameNeeded(_) => Self::usage(message).next("Say the person's name: --name \"Anna Berg\"."),
+            PeopleError::HandleTaken { .. } => Self::refused(message).next("Choose another short name."),
+            PeopleError::HasDevice(_) => Self::refused(message)
+                .next("A further device has to be approved by the person's own device, which this version does not offer yet."),
+            PeopleError::Unknown(_) | PeopleError::NothingToRevoke(_) => {
+                Self::refused(message).next("`hauspost admin list` shows people and devices.")
+            }
+        }
+    }
+}
