@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+"""Checks the known-answer vectors without the Rust crate: `python3 tests/vectors/check.py`.
+
+Each function follows one section of docs/protocol.md and computes every value anew from the inputs
+of the vectors. It needs Python 3.9 and `cryptography` 38 or later. Exit status 1: a value differs.
+"""
+
+import json
+import pathlib
+import sys
+
+import primitives as p
+from primitives import Refused, cbor, read_cbor, read_cbor_prefix, sha256
+
+FOLDER = pathlib.Path(__file__).parent
+COUNT = 0
+
+
+class Differs(Exception):
+    """A vector says something else than the protocol."""
+
+
+def equal(what, found, expected):
+    global COUNT
+    COUNT += 1
+    if found != expected:
+        raise Differs(f"{what}\n  computed {show(found)}\n  vector   {show(expected)}")
+
+
+def show(value):
+    return value.hex() if isinstance(value, bytes) else repr(value)
+
+
+def refused(what, attempt):
+    """`attempt` must end in a refusal."""
+    global COUNT
+    COUNT += 1
+    try:
+        attempt()
+    except (Refused, p.InvalidTag):
+        return
+    raise Differs(f"{what}: was not refused")
+
+
+def load(name):
+    return json.loads((FOLDER / name).read_text())
+
+
+def unhex(text):
+    return bytes.fromhex(text)
+
+
+def value(fields):
+    """The value that `fields` shows."""
+    if isinstance(fields, list):
+        return [value(item) for item in fields]
+    if isinstance(fields, str):
+        kind, _, rest = fields.partition(":")
+        return unhex(rest) if kind == "hex" else rest
+    return fields
+
+
+def encoded(what, vector):
+    """Checks an encoding in both directions and returns its bytes."""
+    data = unhex(vector["bytes"])
+    equal(what, cbor(value(vector["fields"])), data)
+    equal(what, read_cbor(data), value(vector["fields"]))
+    return data
+
+
+# --- docs/protocol.md §1 -------------------------------------------------------------------------
+
+
+def label(text):
+    return bytes([len(text)]) + text.encode()
+
+
+def labelled_hash(name, data):
+    return sha256(label(name) + data)
+
+
+def derive(key, name, context, length=32):
+    return p.expand(key, cbor(["hauspost/1 " + name, context, length]), length)
+
+
+def extract(salt, data):
+    return p.mac(salt.encode(), data)
+
+
+def encoding():
+    vectors = load("encoding.json")
+    for case in vectors["values"]:
+        encoded(case["what"], case)
+    for case in vectors["refused"]:
+        refused(case["why"], lambda: read_cbor(unhex(case["bytes"])))
+
+
+def hashes():
+    vectors = load("hashes.json")
+    for case in vectors["hash"]:
+        found = labelled_hash(case["label"], unhex(case["input"]))
+        equal("hash", found, unhex(case["output"]))
+    for case in vectors["extract"]:
+        equal("extract", extract(case["salt"], unhex(case["input"])), unhex(case["output"]))
+    for case in vectors["derive"]:
+        context = case["context"]
+        context = unhex(context) if isinstance(context, str) else context
+        found = derive(unhex(case["key"]), case["label"], context, case["length"])
+        equal("derive", found, unhex(case["output"]))
+    for case in vectors["sign"]:
+        seed, public = unhex(case["seed"]), unhex(case["public"])
+        message = label(case["label"]) + unhex(case["input"])
+        equal("public key", p.ed25519_public(seed), public)
+        equal("key id", labelled_hash("hauspost/1 key", public)[:16], unhex(case["key_id"]))
+        equal("signature", p.ed25519_sign(seed, message), unhex(case["signature"]))
+    for case in vectors["verify"]:
+        message = label(case["label"]) + unhex(case["input"])
+        valid = p.ed25519_verify(unhex(case["public"]), message, unhex(case["signature"]))
+        equal(case["what"], valid, case["valid"])
+
+
+# --- §2 ------------------------------------------------------------------------------------------
+
+
+def entries():
+    vectors = load("entries.json")
+    seed, device = unhex(vectors["signer"]["seed"]), unhex(vectors["signer"]["device"])
+    prev, bones = bytes(32), []
+    for case in vectors["entries"]:
+        head = encoded("head", case["head"])
+        payload = unhex(case["payload"])
+        if read_cbor(head)[1] != 3:
+            body, signer, signature = read_cbor(payload)
+            equal("device", signer, device)
+            message = label("hauspost/1 entry-body") + cbor([head, body, device])
+            equal("signature of a body", p.ed25519_sign(seed, message), signature)
+        core = labelled_hash("hauspost/1 core", cbor([head, sha256(payload), len(payload)]))
+        equal("core", core, unhex(case["core"]))
+        link = [case["seq"], prev, case["t_ms"], case["co"]]
+        equal("prev", prev, unhex(case["prev"]))
+        found = labelled_hash("hauspost/1 entry", cbor(link + [core]))
+        equal("hash", found, unhex(case["hash"]))
+        place = [case["seq"], case["t_ms"], case["co"]]
+        sent = cbor([head, payload, None, None] + place)
+        equal("entry as sent", sent, unhex(case["sent"]))
+        erased = cbor([head, None, sha256(payload), len(payload)] + place)
+        equal("entry without its payload", erased, unhex(case["sent_erased"]))
+        prev, bones = found, bones + [place + [core]]
+    skeleton = encoded("skeleton", vectors["skeleton"])
+    equal("skeleton", cbor([bytes(32), bones]), skeleton)
+
+
+# --- §4 ------------------------------------------------------------------------------------------
+
+
+def epoch_secret(exported, context):
+    return derive(extract("hauspost/1 epoch", exported), "E", context)
+
+
+def keys():
+    for case in load("keys.json")["cases"]:
+        context = encoded("context", case["context"])
+        epoch = epoch_secret(unhex(case["exported"]), context)
+        equal("E", epoch, unhex(case["epoch"]))
+        for chain in case["chains"]:
+            secret = derive(epoch, "chain", cbor([context, chain["leaf"]]))
+            for index, step in enumerate(chain["steps"]):
+                equal("index", index, step["index"])
+                equal("S", secret, unhex(step["chain"]))
+                record = derive(secret, "record", index)
+                equal("K", record, unhex(step["record"]))
+                equal("Ke", derive(record, "enc", b""), unhex(step["encryption"]))
+                equal("Kn", derive(record, "nonce", b""), unhex(step["nonce"]))
+                secret = derive(secret, "next", index)
+
+
+# --- §5 ------------------------------------------------------------------------------------------
+
+
+def capsules():
+    for case in load("capsules.json")["cases"]:
+        context, epoch = unhex(case["context"]), unhex(case["epoch"])
+        ga = read_cbor(context)[3]
+        ids, private = [], []
+        for side in (case["a"], case["b"]):
+            public, key = p.xwing_keys(unhex(side["seed"]))
+            equal("archive key", public, unhex(side["public"]))
+            ids.append(labelled_hash("hauspost/1 archive-key", public)[:16])
+            equal("archive key id", ids[-1], unhex(side["id"]))
+            private.append((public, key))
+        body, shared = seal_capsule(context, ga, epoch, ids, [public for public, _ in private])
+        randomness = derive(epoch, "capsule", cbor([context] + ids), 128)
+        equal("randomness", randomness, unhex(case["randomness"]))
+        equal("sA", shared[0], unhex(case["shared_a"]))
+        equal("sB", shared[1], unhex(case["shared_b"]))
+        equal("capsule", body, unhex(case["body"]))
+        equal("digest", sha256(body), unhex(case["digest"]))
+
+        # Opening: both halves, the box, and the capsule made again from what was in it.
+        ga, id_a, id_b, c_a, c_b, box = read_cbor(unhex(case["body"]))
+        halves = [p.xwing_decapsulate(key, c) for (_, key), c in zip(private, (c_a, c_b))]
+        equal("halves", halves, shared)
+        key = box_key(context, [id_a, id_b], c_a, c_b, halves)
+        opened = p.ChaCha20Poly1305(key).decrypt(bytes(12), box, b"")
+        equal("E from the capsule", opened, epoch)
+
+
+def seal_capsule(context, ga, epoch, ids, publics):
+    randomness = derive(epoch, "capsule", cbor([context] + ids), 128)
+    c_a, s_a = p.xwing_encapsulate(publics[0], randomness[:64])
+    c_b, s_b = p.xwing_encapsulate(publics[1], randomness[64:])
+    key = box_key(context, ids, c_a, c_b, [s_a, s_b])
+    box = p.ChaCha20Poly1305(key).encrypt(bytes(12), epoch, b"")
+    return cbor([ga] + ids + [c_a, c_b, box]), [s_a, s_b]
+
+
+def box_key(context, ids, c_a, c_b, shared):
+    secret = extract("hauspost/1 capsule", b"".join(shared))
+    return derive(secret, "box", cbor([context] + ids + [sha256(c_a + c_b)]))
+
+
+# --- §6 ------------------------------------------------------------------------------------------
+
+
+def padded(length):
+    if length <= 512:
+        return (length + 31) // 32 * 32
+    exponent = length.bit_length() - 1
+    unit = 1 << exponent - exponent.bit_length()
+    return (length + unit - 1) // unit * unit
+
+
+def nonce_of(key, head, plain):
+    return p.mac(derive(key, "nonce", b""), len(head).to_bytes(8, "big") + head + plain)[:24]
+
+
+def seal_record(key, head, statement, seed):
+    message = label("hauspost/1 record") + cbor([head, statement])
+    item = cbor([statement, p.ed25519_sign(seed, message)])
+    plain = item + bytes(padded(len(item)) - len(item))
+    nonce = nonce_of(key, head, plain)
+    return nonce + p.xchacha_seal(derive(key, "enc", b""), nonce, head, plain)
+
+
+def open_record(key, head, payload):
+    """Statement and signature, after every check but the signature's."""
+    if len(payload) < 40:
+        raise Refused("shorter than nonce and tag")
+    nonce, sealed = payload[:24], payload[24:]
+    plain = p.xchacha_open(derive(key, "enc", b""), nonce, head, sealed)
+    if nonce_of(key, head, plain) != nonce:
+        raise Refused("the nonce is not the text's")
+    (statement, signature), used = read_cbor_prefix(plain)
+    if len(plain) != padded(used) or any(plain[used:]):
+        raise Refused("padding")
+    return statement, signature
+
+
+def records():
+    vectors = load("records.json")
+    for case in vectors["cases"]:
+        key, head, payload = (unhex(case[name]) for name in ("record_key", "head", "payload"))
+        statement = encoded(case["what"], case["statement"])
+        seed, public = unhex(case["author"]["seed"]), unhex(case["author"]["public"])
+        equal(case["what"], seal_record(key, head, statement, seed), payload)
+        equal("nonce", payload[:24], unhex(case["nonce"]))
+        opened, signature = open_record(key, head, payload)
+        equal("statement", opened, statement)
+        message = label("hauspost/1 record") + cbor([head, statement])
+        equal("signature", p.ed25519_verify(public, message, signature), True)
+    for length, expected in vectors["padding"]:
+        equal(f"padding of {length}", padded(length), expected)
+    for case in vectors["refused"]:
+        key, head, payload = (unhex(case[name]) for name in ("record_key", "head", "payload"))
+        refused(case["why"], lambda: open_record(key, head, payload))
+
+
+def uuid(data):
+    text = data.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def content():
+    vectors = load("content.json")
+    company, user, log = (uuid(unhex(vectors[name])) for name in ("company", "user", "log"))
+    for case in vectors["cases"]:
+        equal("sender", f"hauspost:{company}/{user}", case["sender"])
+        equal("room", f"hauspost:{company}/l/{log}", case["room"])
+        hashed = b"".join(
+            len(uri).to_bytes(2, "big") + uri.encode() for uri in (case["sender"], case["room"])
+        )
+        hashed += unhex(case["message"]) + unhex(case["salt"])
+        equal(case["what"], b"\x01" + sha256(hashed)[:31], unhex(case["id"]))
+        # The salt is the first item of an array of seven (draft-ietf-mimi-content-08).
+        equal("salt", unhex(case["message"])[:18], b"\x87\x50" + unhex(case["salt"]))
+
+
+# --- §9 ------------------------------------------------------------------------------------------
+
+
+def shares():
+    for case in load("shares.json")["cases"]:
+        seed, given = unhex(case["seed"]), [unhex(share["share"]) for share in case["shares"]]
+        for share, vector in zip(given, case["shares"]):
+            equal("share", labelled_hash("hauspost/1 share", share), unhex(vector["hash"]))
+        for left_out in range(3):
+            pair = [share for i, share in enumerate(given) if i != left_out]
+            equal("two shares", p.combine_shares(pair), seed)
+        equal("three shares", p.combine_shares(given), seed)
+
+
+def hpke():
+    for case in load("hpke.json")["cases"]:
+        public, key = p.xwing_keys(unhex(case["seed"]))
+        equal("key", public, unhex(case["public"]))
+        enc, shared = p.xwing_encapsulate(public, unhex(case["randomness"]))
+        equal("enc", enc, unhex(case["enc"]))
+        equal("shared", shared, unhex(case["shared"]))
+        equal("shared", p.xwing_decapsulate(key, enc), shared)
+        ct = p.hpke_seal(shared, case["info"].encode(), unhex(case["aad"]), unhex(case["plain"]))
+        equal("ct", ct, unhex(case["ct"]))
+
+
+def xwing():
+    """The vectors of draft-connolly-cfrg-xwing-kem itself: they check `primitives`."""
+    for case in load("xwing.json")["cases"]:
+        public, key = p.xwing_keys(unhex(case["seed"]))
+        equal("pk", public, unhex(case["pk"]))
+        ciphertext, shared = p.xwing_encapsulate(public, unhex(case["eseed"]))
+        equal("ct", ciphertext, unhex(case["ct"]))
+        equal("ss", shared, unhex(case["ss"]))
+        equal("ss", p.xwing_decapsulate(key, ciphertext), shared)
+
+
+def main():
+    for check in (encoding, hashes, entries, keys, xwing, capsules, records, content, shares, hpke):
+        before = COUNT
+        try:
+            check()
+        except Differs as difference:
+            print(f"{check.__name__}: {difference}", file=sys.stderr)
+            return 1
+        print(f"{check.__name__}: {COUNT - before} values as the protocol says")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
