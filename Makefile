@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check deny bench book setup
+.PHONY: demo test kotlin swift check deny bench book setup
 
 ## The main job, told as a story: a company is founded, people talk, one leaves, the archive is opened and verified.
 demo: setup
@@ -13,6 +13,16 @@ demo: setup
 test: setup check
 	$(CARGO) test --workspace
 	/usr/bin/python3 tests/vectors/check.py
+	$(MAKE) kotlin swift
+
+## The Kotlin package and its tests, on the JVM. Nothing was loaded on a phone or an emulator.
+kotlin: setup
+	tools/kotlin
+
+## The Swift package and its tests, on Linux; makes a Debian with Swift at the first use (two minutes, root).
+swift: setup
+	tools/bindings swift bindings/swift/.generated
+	tools/swift bindings/swift ./run-tests
 
 ## What a reader would complain about: form, lints, documentation.
 check: setup
