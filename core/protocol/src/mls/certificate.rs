@@ -66,6 +66,13 @@ pub struct CertificateFacts {
     pub not_after_s: u64,
 }
 
+impl CertificateFacts {
+    /// Whether it is good at this time.
+    pub fn is_valid_at(&self, t_ms: TimeMs) -> bool {
+        (self.not_before_s..=self.not_after_s).contains(&(t_ms / 1_000))
+    }
+}
+
 /// Why a certificate is not one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
@@ -169,11 +176,6 @@ impl DeviceCertificate {
     /// The hash that the company log knows it by.
     pub fn hash(&self) -> Digest {
         sha256(&self.der)
-    }
-
-    /// Whether it is good at this time.
-    pub fn is_valid_at(&self, t_ms: TimeMs) -> bool {
-        (self.facts.not_before_s..=self.facts.not_after_s).contains(&(t_ms / 1_000))
     }
 
     /// The MLS credential with this certificate, and no other, in it (RFC 9420 §5.3).
@@ -385,9 +387,9 @@ mod tests {
     #[test]
     fn a_certificate_is_good_from_its_first_to_its_last_second() {
         let made = DeviceCertificate::issue(&issuing_key(), facts()).unwrap();
-        assert!(!made.is_valid_at(1_699_999_999_999));
-        assert!(made.is_valid_at(1_700_000_000_000));
-        assert!(made.is_valid_at(2_556_000_000_999));
-        assert!(!made.is_valid_at(2_556_000_001_000));
+        assert!(!made.facts().is_valid_at(1_699_999_999_999));
+        assert!(made.facts().is_valid_at(1_700_000_000_000));
+        assert!(made.facts().is_valid_at(2_556_000_000_999));
+        assert!(!made.facts().is_valid_at(2_556_000_001_000));
     }
 }

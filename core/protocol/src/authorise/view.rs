@@ -1,0 +1,67 @@
+//! What the verdicts ask of the company log.
+
+use crate::company::body::ArchiveSide;
+use crate::company::view::CompanyAt;
+use crate::crypto::PublicKey;
+use crate::ids::{CompanyId, DeviceId, Digest, EntryHash, KeyId, TimeMs, UserId};
+
+/// A device as the company log knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceFacts {
+    /// Whose it is.
+    pub user: UserId,
+    /// Its signature key.
+    pub signature_key: PublicKey,
+    /// Whether it is not revoked.
+    pub active: bool,
+}
+
+/// The company log up to a size.
+pub trait CompanyView {
+    /// The size.
+    fn size(&self) -> u64;
+    /// The hash of its entry size − 1.
+    fn hash(&self) -> EntryHash;
+    /// The company.
+    fn company(&self) -> Option<CompanyId>;
+    /// A device, revoked or not.
+    fn device(&self, device: DeviceId) -> Option<DeviceFacts>;
+    /// Whether an entry of this device names this certificate.
+    fn has_certificate(&self, device: DeviceId, certificate: &Digest) -> bool;
+    /// The ids of the newest archive keys, A and B.
+    fn archive_keys(&self) -> Option<(KeyId, KeyId)>;
+    /// Whether both archive keys may still be used at this time (S8).
+    fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool;
+
+    /// Whether the device is known and not revoked.
+    fn is_active(&self, device: DeviceId) -> bool {
+        self.device(device).is_some_and(|device| device.active)
+    }
+}
+
+impl CompanyView for CompanyAt<'_> {
+    fn size(&self) -> u64 {
+        self.size()
+    }
+    fn hash(&self) -> EntryHash {
+        self.hash()
+    }
+    fn company(&self) -> Option<CompanyId> {
+        self.company()
+    }
+    fn device(&self, device: DeviceId) -> Option<DeviceFacts> {
+        let active = self.is_active(device);
+        let found = self.device(device)?;
+        Some(DeviceFacts { user: found.user, signature_key: found.signature_key, active })
+    }
+    fn has_certificate(&self, device: DeviceId, certificate: &Digest) -> bool {
+        self.has_certificate(device, certificate)
+    }
+    fn archive_keys(&self) -> Option<(KeyId, KeyId)> {
+        self.archive_keys().map(|(a, b)| (a.id, b.id))
+    }
+    fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool {
+        self.archive_key_is_good(ArchiveSide::A, id_a, t_ms)
+            && self.archive_key_is_good(ArchiveSide::B, id_b, t_ms)
+    }
+}
