@@ -1,1 +1,308 @@
-//! The rules C1 to C13.
+//! The rules by which a phone, or the verifier, believes an entry (C1 to C5, C8).
+//!
+//! They trust the server in nothing: the chain is recomputed, slots and counters are kept, and what
+//! the server should have refused is refused here. C6 and C9 are [`crate::authorise`] and
+//! [`crate::mls::public`]; opening a record is [`crate::record`].
+//!
+//! Source: docs/protocol.md §6, §7.
+
+use crate::authorise::{CompanyView, Conversation};
+use crate::body::LogType;
+use crate::content::{Content, Control};
+use crate::entry::{Entry, Head, Kind};
+use crate::ids::{
+    CoreHash, DeviceId, Digest, EntryHash, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
+};
+use crate::mls::public::Member;
+use crate::statement::{PayloadType, Statement};
+
+/// How far a reader has come in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// The log.
+    pub log: LogId,
+    /// The number of the entry that comes next.
+    pub next: Seq,
+    /// The hash of the entry before it.
+    pub hash: EntryHash,
+    /// That entry's time.
+    pub t_ms: TimeMs,
+    /// That entry's company size.
+    pub co: u64,
+}
+
+/// Why an entry does not continue a chain. But for [`CompanyAhead`](Self::CompanyAhead), after which
+/// the reader fetches the company log and asks again, each stops the log (C1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChainFault {
+    /// The head names another log.
+    #[error("the entry is of another log")]
+    OtherLog,
+    /// Another number was due.
+    #[error("entry {0} was due")]
+    Number(Seq),
+    /// Time or company size goes back.
+    #[error("time or company size goes back")]
+    WentBack,
+    /// The entry relies on more company entries than the reader has.
+    #[error("the entry relies on {0} company entries")]
+    CompanyAhead(u64),
+    /// The same bytes stand in the log already.
+    #[error("the entry stands in the log twice")]
+    Repeated,
+    /// The reader has seen another entry under this number: two histories.
+    #[error("another entry was seen under this number")]
+    Fork,
+}
+
+/// An entry that continues the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The chain after it.
+    pub chain: Chain,
+    /// The hash of the sender's half.
+    pub core: CoreHash,
+}
+
+impl Chain {
+    /// A log of which nothing is known.
+    pub fn begin(log: LogId) -> Self {
+        Self { log, next: Seq(0), hash: EntryHash::ZERO, t_ms: 0, co: 0 }
+    }
+
+    /// C1: the chain after this entry. `company_size` is the reader's; `is_known` says whether an
+    /// entry of another kind than a record has this core (a record's slot shows the same at less
+    /// cost).
+    pub fn step(
+        &self,
+        entry: &Entry,
+        head: &Head,
+        company_size: u64,
+        is_known: impl FnOnce(CoreHash) -> bool,
+    ) -> Result<Step, ChainFault> {
+        if head.log != self.log {
+            return Err(ChainFault::OtherLog);
+        }
+        if entry.seq != self.next {
+            return Err(ChainFault::Number(self.next));
+        }
+        if entry.t_ms < self.t_ms || entry.co < self.co {
+            return Err(ChainFault::WentBack);
+        }
+        if entry.co > company_size {
+            return Err(ChainFault::CompanyAhead(entry.co));
+        }
+        let core = entry.core();
+        if head.kind != Kind::Record && is_known(core) {
+            return Err(ChainFault::Repeated);
+        }
+        let chain = Self {
+            log: self.log,
+            next: self.next.next(),
+            hash: entry.link(self.hash).hash(core),
+            t_ms: entry.t_ms,
+            co: entry.co,
+        };
+        Ok(Step { chain, core })
+    }
+}
+
+/// C1: whether an entry is the one that this reader, or a colleague's statement, has seen under its
+/// number.
+pub fn same_history(seen: EntryHash, offered: EntryHash) -> Result<(), ChainFault> {
+    if seen == offered { Ok(()) } else { Err(ChainFault::Fork) }
+}
+
+/// Why a record's place is not right (C2); the record goes to quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotFault {
+    /// Its epoch is not in force.
+    #[error("the record's epoch is not in force")]
+    Epoch,
+    /// Nobody sits at its leaf.
+    #[error("nobody sits at the record's leaf")]
+    Leaf,
+    /// Another index was due.
+    #[error("index {0} was due")]
+    Index(RecordIndex),
+    /// A device of its epoch is revoked.
+    #[error("a device of the record's epoch is revoked")]
+    Revoked,
+    /// The capsule that it names is not the right one.
+    #[error("the record's capsule is not the right one")]
+    Capsule,
+    /// Its archive keys are past their time.
+    #[error("the epoch's archive keys are past their time")]
+    ArchiveKeys,
+}
+
+impl SlotFault {
+    /// Whether the record uses up its slot all the same: the leaf's chain and counter move on, so
+    /// that the records after it open (C8). A wrong index never moves anything, so that no index
+    /// makes a reader hash for long (docs/attacks.md 23).
+    pub fn uses_slot(self) -> bool {
+        matches!(self, Self::Revoked | Self::Capsule | Self::ArchiveKeys)
+    }
+}
+
+/// What a reader knows of a record's epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct SlotFacts<'a> {
+    /// The index due at the head's leaf.
+    pub expected: RecordIndex,
+    /// SHA-256 of the capsule's body that the reader computed itself.
+    pub capsule: Digest,
+    /// The leaves of devices revoked in company[0..link.co): [`Conversation::revoked`].
+    pub revoked: &'a [LeafIndex],
+}
+
+/// C2: whose record it is, if its place is right. `company` is the company log at `link.co`.
+pub fn record_slot<'a>(
+    head: &Head,
+    t_ms: TimeMs,
+    conversation: &'a Conversation,
+    company: &impl CompanyView,
+    facts: &SlotFacts<'_>,
+) -> Result<&'a Member, SlotFault> {
+    let slot = head.slot.ok_or(SlotFault::Leaf)?;
+    if conversation.in_force() != Some((head.r#gen, head.epoch)) {
+        return Err(SlotFault::Epoch);
+    }
+    let member = conversation.roster.member(slot.leaf).ok_or(SlotFault::Leaf)?;
+    if slot.index != facts.expected {
+        return Err(SlotFault::Index(facts.expected));
+    }
+    if !facts.revoked.is_empty() {
+        return Err(SlotFault::Revoked);
+    }
+    let capsule = conversation.capsule(slot.cap);
+    if capsule.is_none_or(|capsule| capsule.digest != facts.capsule) {
+        return Err(SlotFault::Capsule);
+    }
+    let (id_a, id_b) = conversation.archive_keys;
+    if company.archive_keys_good(id_a, id_b, t_ms) {
+        Ok(member)
+    } else {
+        Err(SlotFault::ArchiveKeys)
+    }
+}
+
+/// Why an opened record is not shown (C3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ContentFault {
+    /// The statement names another device than the leaf's.
+    #[error("the statement names another device than the leaf's")]
+    Device,
+    /// Transient, and no receipt, or the other way round; the author is reported (docs/attacks.md 39).
+    #[error("the record's class does not fit what it is")]
+    Class,
+    /// The statement's files are not the head's.
+    #[error("the statement's files are not the head's")]
+    Files,
+    /// An announcement by somebody who is no owner.
+    #[error("only owners write here")]
+    Announcement,
+}
+
+/// C3, after opening and signature: whether head, statement and author fit together.
+pub fn record_content(
+    head: &Head,
+    statement: &Statement,
+    author: &Member,
+    conversation: &Conversation,
+    company: &impl CompanyView,
+) -> Result<(), ContentFault> {
+    if statement.device != author.device {
+        return Err(ContentFault::Device);
+    }
+    if head.transient != (statement.ptype == PayloadType::Receipt) {
+        return Err(ContentFault::Class);
+    }
+    if !statement.blobs().eq(head.blobs.iter().copied()) {
+        return Err(ContentFault::Files);
+    }
+    let announces = || {
+        let content = Content::read(statement.ptype, &statement.content);
+        let answers = matches!(content, Content::Control(Control::Acknowledge(_)))
+            || statement.ptype == PayloadType::Receipt;
+        !answers && !conversation.is_owner(author.user, company)
+    };
+    if conversation.genesis.r#type == LogType::Announce && announces() {
+        return Err(ContentFault::Announcement);
+    }
+    Ok(())
+}
+
+/// What a reader remembers of a device's records in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthorPlace {
+    /// The device.
+    pub device: DeviceId,
+    /// The number that its next record should bear.
+    pub next_dctr: u64,
+    /// The newest entry that it said to have seen.
+    pub seen: Seq,
+}
+
+/// A record in its author's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InOrder {
+    /// How many of its records are missing before it; shown, and asked for.
+    pub missing: u64,
+    /// What to remember.
+    pub place: AuthorPlace,
+}
+
+/// Why a record is out of its author's order (C4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OrderFault {
+    /// What the author saw is not what this reader holds: stop the log, keep both, alarm.
+    #[error("the author saw another history")]
+    Fork,
+    /// `seen` lies before the epoch or capsule that the record is sealed for, or not before it.
+    #[error("the author claims to have seen what he cannot have")]
+    SeenRange,
+    /// `seen` goes back.
+    #[error("what the author saw goes back")]
+    SeenBack,
+    /// The counter goes back.
+    #[error("the author's counter goes back")]
+    Counter,
+}
+
+/// C4: whether a record is in its author's order. `place` is what is remembered of the device, if
+/// anything; `earliest` the later of the epoch's commit and the capsule; `held` the hash that the
+/// reader has at the statement's `seen`.
+pub fn order(
+    statement: &Statement,
+    seq: Seq,
+    place: Option<&AuthorPlace>,
+    earliest: Seq,
+    held: Option<EntryHash>,
+) -> Result<InOrder, OrderFault> {
+    let seen = statement.seen;
+    if seen.seq < earliest || seen.seq >= seq {
+        return Err(OrderFault::SeenRange);
+    }
+    if held != Some(seen.hash) {
+        return Err(OrderFault::Fork);
+    }
+    let mut missing = 0;
+    if let Some(place) = place {
+        if seen.seq < place.seen {
+            return Err(OrderFault::SeenBack);
+        }
+        missing = statement.dctr.checked_sub(place.next_dctr).ok_or(OrderFault::Counter)?;
+    }
+    let place =
+        AuthorPlace { device: statement.device, next_dctr: statement.dctr + 1, seen: seen.seq };
+    Ok(InOrder { missing, place })
+}
+
+impl AuthorPlace {
+    /// After a record that used up its slot and was not believed: it counts one (C8).
+    #[must_use]
+    pub fn after_quarantine(self) -> Self {
+        Self { next_dctr: self.next_dctr + 1, ..self }
+    }
+}
