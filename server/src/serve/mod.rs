@@ -1,7 +1,35 @@
 //! `hauspost serve`: the server as a value that a process, or a test, starts and stops.
+//!
+//! A request meets the modules in this order: [`tls`] and the listener below; `routes`, the one
+//! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
+//! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
+//! and `conversation`, `sync`, `live`, `packages`, `material`, `checkpoint`, `directory`, `archive`.
+//! `node` is what they share, [`folder`] what they keep beside the store.
 
+mod answer;
+mod append;
+mod archive;
+mod checkpoint;
+mod company;
+mod conversation;
+mod directory;
+mod enrol;
 pub mod folder;
+mod founding;
+mod limits;
+mod live;
+mod material;
+mod metrics;
+mod node;
+mod openapi;
+mod packages;
+mod routes;
+mod session;
+mod sync;
 pub mod tls;
+
+pub use answer::Refusal;
+pub use node::App;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -13,9 +41,13 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hauspost_protocol::ids::TimeMs;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use folder::{Access, DataFolder, FolderError};
+use node::Node;
 pub use tls::{Tls, TlsError};
+
+use crate::store::StoreError;
 
 /// What a server is started with.
 #[derive(Clone)]
@@ -30,6 +62,8 @@ pub struct ServeConfig {
     pub checkpoints: CheckpointTimes,
     /// The clock, Unix time in milliseconds.
     pub clock: Clock,
+    /// Where all randomness but TLS' comes from; the system's when nothing is named.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl ServeConfig {
@@ -42,6 +76,7 @@ impl ServeConfig {
             tls: Tls::CompanyCa { names: Vec::new() },
             checkpoints: CheckpointTimes::default(),
             clock: system_clock(),
+            seed: None,
         }
     }
 }
@@ -81,6 +116,9 @@ pub enum ServeError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The port is taken.
     #[error("the address {0} is in use by another program; stop it or listen on another port")]
     AddressInUse(SocketAddr),
@@ -112,26 +150,44 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     })?;
     let listen = |source| ServeError::Listen { address: config.listen, source };
     let address = listener.local_addr().map_err(listen)?;
+    let node = Node::open(folder, &config).await?;
     let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
+    let mut server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
         .map_err(listen)?
         .handle(handle.clone());
-    let router = axum::Router::<()>::new();
+    server.http_builder().http1().header_read_timeout(limits::HEADER_TIME);
+    server
+        .http_builder()
+        .http2()
+        .max_concurrent_streams(limits::CONNECTION_STREAMS)
+        .max_header_list_size(limits::HEADER_BYTES)
+        .keep_alive_interval(routes::PING_TIME);
+    let router = routes::router(&node);
     let url = format!("https://{address}");
-    folder.write("address", url.as_bytes(), Access::Public)?;
+    node.folder.write(ADDRESS, url.as_bytes(), Access::Public)?;
+    let stopping = node.stopping.clone();
+    let checkpoints = tokio::spawn(checkpoint::keep_making(Arc::clone(&node), config.checkpoints));
+    tracing::info!(%address, "the server accepts connections");
     let task = tokio::spawn(async move {
         let end = server.serve(router.into_make_service()).await;
-        folder.remove("address")?;
+        node.stopping.cancel();
+        let _ = checkpoints.await;
+        node.folder.remove(ADDRESS)?;
+        tracing::info!("the server stopped");
         end.map_err(ServeError::Stopped)
     });
-    Ok(Server { address, url, handle, task })
+    Ok(Server { address, url, handle, stopping, task })
 }
+
+/// The file that holds the running server's URL.
+const ADDRESS: &str = "address";
 
 /// A running server. Dropping it leaves the server running; [`Server::shut_down`] ends it.
 pub struct Server {
     address: SocketAddr,
     url: String,
     handle: Handle<SocketAddr>,
+    stopping: CancellationToken,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -149,6 +205,7 @@ impl Server {
     /// Accepts nothing more, lets requests under way finish, ends live streams, and returns when
     /// the data folder is free again.
     pub async fn shut_down(self) -> Result<(), ServeError> {
+        self.stopping.cancel();
         self.handle.graceful_shutdown(Some(GRACE));
         self.stopped().await
     }

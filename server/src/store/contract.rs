@@ -86,7 +86,7 @@ pub(crate) fn append(tx: &mut dyn Tx, no: LogNo, payload: &[u8]) -> Result<Seq, 
     let head = encode(&Head::plain(Kind::Invite, log.log, Gen(0), Epoch(0)));
     let core = Head::core(&head, sha256(payload), payload.len() as u64);
     let link = Link { seq: Seq(log.size), prev: log.head, t_ms: log.t_ms + 1, co: log.co };
-    tx.append(no, &NewRow { kind: Kind::Invite, head: &head, payload, core, link })?;
+    tx.append(no, &NewRow { kind: Kind::Invite, head: &head, payload, core, link, author: None })?;
     Ok(link.seq)
 }
 
@@ -185,7 +185,10 @@ pub(crate) async fn an_entry_stands_only_in_the_next_place_of_its_chain(database
 fn place(tx: &mut dyn Tx, link: Link) -> Done {
     let head = encode(&Head::plain(Kind::Invite, LOG, Gen(0), Epoch(0)));
     let core = Head::core(&head, sha256(b"second"), 6);
-    tx.append(LogNo(1), &NewRow { kind: Kind::Invite, head: &head, payload: b"second", core, link })
+    tx.append(
+        LogNo(1),
+        &NewRow { kind: Kind::Invite, head: &head, payload: b"second", core, link, author: None },
+    )
 }
 
 pub(crate) async fn a_core_is_known_in_its_own_log_only(database: Database) {
@@ -239,7 +242,10 @@ pub(crate) async fn log_numbers_are_dense_and_taken_once(database: Database) {
         database.write(|tx| tx.reserve(USER).and(Err(StoreError::Closed))).await;
     assert!(undone.is_err());
     assert_eq!(write(&database, |tx| tx.reserve(USER)).await, LogNo(2));
+    let open = |user| read(&database, move |tx| tx.open_reservations(user));
+    assert_eq!((open(USER).await, open(OTHER).await), (2, 1));
     write(&database, |tx| tx.create_log(LogNo(1), LOG)).await;
+    assert_eq!((open(USER).await, open(OTHER).await), (2, 0));
     let taken = read(&database, |tx| tx.reservation(LogNo(1))).await;
     assert_eq!(taken, Some(Reservation { user: OTHER, log: Some(LOG) }));
     assert!(database.write(|tx| tx.create_log(LogNo(1), LogId([8; 16]))).await.is_err());
@@ -355,20 +361,25 @@ pub(crate) async fn a_change_in_the_directory_is_seen_by_its_version(database: D
 }
 
 pub(crate) async fn heads_are_read_as_they_were(database: Database) {
-    let row = |n: u8| OuterRow { leaf: vec![n], hash: Digest([n; 32]), note: format!("note {n}") };
+    two_logs(&database).await;
+    let row = |n: u8| OuterRow { leaf: vec![n], note: format!("note {n}") };
     let (first, second) = (row(1), row(2));
     let rows = (first.clone(), second.clone());
+    let hash = |n: u8| Digest([n; 32]);
     write(&database, move |tx| {
-        tx.put_outer(0, 0, &rows.0, &[(LogNo(0), vec![10]), (LogNo(1), vec![11])])?;
-        tx.put_outer(0, 1, &rows.1, &[(LogNo(1), vec![21])])
+        let heads = [(LogNo(0), vec![10]), (LogNo(1), vec![11])];
+        tx.put_outer(0, 0, &rows.0, &[(0, 0, hash(1))], &heads)?;
+        let nodes = [(0, 1, hash(2)), (1, 0, hash(3))];
+        tx.put_outer(0, 1, &rows.1, &nodes, &[(LogNo(1), vec![21])])
     })
     .await;
     let heads = |index| read(&database, move |tx| tx.heads(0, index));
     assert_eq!(heads(0).await, [(LogNo(0), vec![10]), (LogNo(1), vec![11])]);
     assert_eq!(heads(1).await, [(LogNo(0), vec![10]), (LogNo(1), vec![21])]);
-    let tree = read(&database, |tx| {
-        Ok((tx.outer_size(0)?, tx.outer_size(1)?, tx.outer(0, 1)?, tx.outer_hashes(0, 1)?))
-    })
-    .await;
-    assert_eq!(tree, (2, 0, Some(second), vec![first.hash]));
+    let sizes = read(&database, |tx| Ok((tx.outer_size(0)?, tx.outer_size(1)?))).await;
+    assert_eq!(sizes, (2, 0));
+    let leaves = read(&database, |tx| Ok((tx.outer(0, 1)?, tx.outer(1, 1)?))).await;
+    assert_eq!(leaves, (Some(second), None));
+    let nodes = read(&database, |tx| Ok((tx.outer_node(0, 1, 0)?, tx.outer_node(0, 1, 1)?))).await;
+    assert_eq!(nodes, (Some(hash(3)), None));
 }

@@ -63,6 +63,8 @@ pub trait ReadTx {
 
     /// For whom a log number is reserved, and the log that took it.
     fn reservation(&self, no: LogNo) -> Result<Option<Reservation>, StoreError>;
+    /// How many numbers a user has reserved that no log took yet.
+    fn open_reservations(&self, user: UserId) -> Result<u64, StoreError>;
     /// How many log numbers are reserved; the next is this one.
     fn reserved(&self) -> Result<u64, StoreError>;
     /// A log by its id.
@@ -126,10 +128,10 @@ pub trait ReadTx {
     fn outer_size(&self, era: u64) -> Result<u64, StoreError>;
     /// A leaf of an outer tree with the note that was signed over it.
     fn outer(&self, era: u64, index: u64) -> Result<Option<OuterRow>, StoreError>;
-    /// The leaf hashes of an outer tree, the first `size`.
-    fn outer_hashes(&self, era: u64, size: u64) -> Result<Vec<Digest>, StoreError>;
+    /// The hash of the full subtree `index` of 2^`level` leaves of an outer tree.
+    fn outer_node(&self, era: u64, level: u8, index: u64) -> Result<Option<Digest>, StoreError>;
     /// The heads leaves as they were under outer leaf `index` of an era, in the order of their logs'
-    /// numbers; a number without a log has none.
+    /// numbers.
     fn heads(&self, era: u64, index: u64) -> Result<Vec<(LogNo, Vec<u8>)>, StoreError>;
 }
 
@@ -193,12 +195,14 @@ pub trait Tx: ReadTx {
     /// Changes a person, and with it the directory's version, which is returned.
     fn put_person(&mut self, person: &Person) -> Result<u64, StoreError>;
 
-    /// Appends a leaf to an outer tree, with the heads leaves that changed.
+    /// Appends a leaf to an outer tree, with the nodes that it makes (level, index, hash) and the
+    /// heads leaves that changed.
     fn put_outer(
         &mut self,
         era: u64,
         index: u64,
         row: &OuterRow,
+        nodes: &[(u8, u64, Digest)],
         heads: &[(LogNo, Vec<u8>)],
     ) -> Result<(), StoreError>;
 }

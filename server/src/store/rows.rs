@@ -42,6 +42,17 @@ pub struct EntryRow {
     pub core: CoreHash,
     /// The hash of the entry.
     pub hash: EntryHash,
+    /// A record's device.
+    pub author: Option<DeviceId>,
+}
+
+impl EntryRow {
+    /// What the entry weighs in an answer, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        /// Numbers, array and string heads.
+        const FRAME: usize = 40;
+        FRAME + self.entry.head.len() + self.entry.payload.bytes().map_or(40, <[u8]>::len)
+    }
 }
 
 /// An entry to append.
@@ -57,6 +68,8 @@ pub struct NewRow<'a> {
     pub core: CoreHash,
     /// The server's half.
     pub link: Link,
+    /// A record's device.
+    pub author: Option<DeviceId>,
 }
 
 /// How much one read returns.
@@ -115,8 +128,6 @@ pub struct EnrolmentRow {
 pub struct OuterRow {
     /// The leaf's bytes.
     pub leaf: Vec<u8>,
-    /// Its RFC 9162 leaf hash.
-    pub hash: Digest,
     /// The signed note over the tree up to and with this leaf.
     pub note: String,
 }

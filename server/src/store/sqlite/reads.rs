@@ -14,9 +14,6 @@ use crate::store::{
     Reservation, StoreError,
 };
 
-/// What an entry weighs in an answer beside its head and payload, in bytes.
-const ENTRY_OVERHEAD: usize = 64;
-
 impl<R> ReadTx for SqliteTx<'_, R> {
     fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT value FROM settings WHERE name = ?1";
@@ -29,6 +26,12 @@ impl<R> ReadTx for SqliteTx<'_, R> {
             let log: Option<[u8; 16]> = row.get(1)?;
             Ok(Reservation { user: UserId(row.get(0)?), log: log.map(LogId) })
         })
+    }
+
+    fn open_reservations(&self, user: UserId) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM log_numbers WHERE user = ?1 AND log IS NULL";
+        let count = one(self.main, "count reservations", sql, [user.0], |row| uint(row, 0))?;
+        Ok(count.unwrap_or(0))
     }
 
     fn reserved(&self) -> Result<u64, StoreError> {
@@ -76,7 +79,7 @@ impl<R> ReadTx for SqliteTx<'_, R> {
             .main
             .prepare_cached(
                 "SELECT e.seq, e.kind, e.head, e.payload_hash, e.payload_len, e.t_ms, e.co, e.core,
-                        e.hash, p.payload
+                        e.hash, e.author, p.payload
                  FROM entries e LEFT JOIN payloads p ON p.no = e.no AND p.seq = e.seq
                  WHERE e.no = ?1 AND e.seq >= ?2 ORDER BY e.seq LIMIT ?3",
             )
@@ -89,11 +92,10 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         while let Some(row) = rows.next().map_err(backend(ACTION))? {
             let mut entry = entry_row(row).map_err(backend(ACTION))?;
             if wanted(&entry) {
-                let stored: Option<Vec<u8>> = row.get(9).map_err(backend(ACTION))?;
+                let stored: Option<Vec<u8>> = row.get(10).map_err(backend(ACTION))?;
                 self.open_payload(no, &mut entry, stored)?;
             }
-            bytes += ENTRY_OVERHEAD + entry.entry.head.len();
-            bytes += entry.entry.payload.bytes().map_or(32, <[u8]>::len);
+            bytes += entry.size_bytes();
             if bytes > budget.bytes && !entries.is_empty() {
                 break;
             }
@@ -202,23 +204,26 @@ impl<R> ReadTx for SqliteTx<'_, R> {
     }
 
     fn outer(&self, era: u64, index: u64) -> Result<Option<OuterRow>, StoreError> {
-        let sql = "SELECT leaf, hash, note FROM outer_leaves WHERE era = ?1 AND idx = ?2";
+        let sql = "SELECT leaf, note FROM outer_leaves WHERE era = ?1 AND idx = ?2";
         one(self.main, "read an outer leaf", sql, params![int(era), int(index)], |row| {
-            Ok(OuterRow { leaf: row.get(0)?, hash: Digest(row.get(1)?), note: row.get(2)? })
+            Ok(OuterRow { leaf: row.get(0)?, note: row.get(1)? })
         })
     }
 
-    fn outer_hashes(&self, era: u64, size: u64) -> Result<Vec<Digest>, StoreError> {
-        let sql = "SELECT hash FROM outer_leaves WHERE era = ?1 AND idx < ?2 ORDER BY idx";
-        all(self.main, "read the outer tree", sql, params![int(era), int(size)], |row| {
-            row.get(0).map(Digest)
-        })
+    fn outer_node(&self, era: u64, level: u8, index: u64) -> Result<Option<Digest>, StoreError> {
+        let sql = "SELECT hash FROM outer_nodes WHERE era = ?1 AND level = ?2 AND idx = ?3";
+        let place = params![int(era), level, int(index)];
+        one(self.main, "read the outer tree", sql, place, |row| row.get(0).map(Digest))
     }
 
     fn heads(&self, era: u64, index: u64) -> Result<Vec<(LogNo, Vec<u8>)>, StoreError> {
-        // SQLite takes the other columns from the row that has the maximum.
-        let sql = "SELECT no, leaf, max(idx) FROM heads WHERE era = ?1 AND idx <= ?2
-                   GROUP BY no ORDER BY no";
+        // One descent for each log: what a log was long ago costs nothing.
+        let sql = "SELECT * FROM (
+                       SELECT n.no, (SELECT h.leaf FROM heads h
+                                     WHERE h.era = ?1 AND h.no = n.no AND h.idx <= ?2
+                                     ORDER BY h.idx DESC LIMIT 1) AS leaf
+                       FROM log_numbers n ORDER BY n.no)
+                   WHERE leaf IS NOT NULL";
         all(self.main, "read the heads", sql, params![int(era), int(index)], |row| {
             Ok((LogNo(uint(row, 0)?), row.get(1)?))
         })
@@ -275,6 +280,7 @@ fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
         kind,
         core: CoreHash(row.get(7)?),
         hash: EntryHash(row.get(8)?),
+        author: row.get::<_, Option<[u8; 16]>>(9)?.map(DeviceId),
     })
 }
 

@@ -13,6 +13,7 @@ pub const MAIN: &[&str] = &[r"
     CREATE TABLE log_numbers (
         no INTEGER PRIMARY KEY, user BLOB NOT NULL, log BLOB UNIQUE
     ) STRICT;
+    CREATE INDEX open_reservations ON log_numbers (user) WHERE log IS NULL;
     CREATE TABLE logs (
         no INTEGER PRIMARY KEY REFERENCES log_numbers (no), log BLOB NOT NULL UNIQUE,
         size INTEGER NOT NULL, head BLOB NOT NULL, t_ms INTEGER NOT NULL, co INTEGER NOT NULL
@@ -25,7 +26,7 @@ pub const MAIN: &[&str] = &[r"
         no INTEGER NOT NULL REFERENCES logs (no), seq INTEGER NOT NULL, kind INTEGER NOT NULL,
         head BLOB NOT NULL, payload_hash BLOB NOT NULL, payload_len INTEGER NOT NULL,
         t_ms INTEGER NOT NULL, co INTEGER NOT NULL, core BLOB NOT NULL, hash BLOB NOT NULL,
-        PRIMARY KEY (no, seq)
+        author BLOB, PRIMARY KEY (no, seq)
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX entries_by_core ON entries (core, no);
     -- sealed under the shred key of the same place, but for the company log
@@ -75,8 +76,12 @@ pub const MAIN: &[&str] = &[r"
     CREATE UNIQUE INDEX people_by_version ON people (version);
 
     CREATE TABLE outer_leaves (
-        era INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL, hash BLOB NOT NULL,
-        note TEXT NOT NULL, PRIMARY KEY (era, idx)
+        era INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL, note TEXT NOT NULL,
+        PRIMARY KEY (era, idx)
+    ) STRICT;
+    CREATE TABLE outer_nodes (
+        era INTEGER NOT NULL, level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL,
+        PRIMARY KEY (era, level, idx)
     ) STRICT, WITHOUT ROWID;
     -- a heads leaf holds from this outer leaf on until the next one of its log
     CREATE TABLE heads (

@@ -55,8 +55,9 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
             return Err(StoreError::Damaged("place in the chain"));
         }
         let sql = "INSERT INTO entries
-                       (no, seq, kind, head, payload_hash, payload_len, t_ms, co, core, hash)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                       (no, seq, kind, head, payload_hash, payload_len, t_ms, co, core, hash,
+                        author)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let row = params![
             int(no.0),
             int(link.seq.0),
@@ -68,6 +69,7 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
             int(link.co),
             entry.core.0,
             hash.0,
+            entry.author.map(|device| device.0),
         ];
         change(self.main, ACTION, sql, row)?;
         let sql = "INSERT INTO payloads (no, seq, payload) VALUES (?1, ?2, ?3)";
@@ -215,13 +217,17 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         era: u64,
         index: u64,
         row: &OuterRow,
+        nodes: &[(u8, u64, Digest)],
         heads: &[(LogNo, Vec<u8>)],
     ) -> Result<(), StoreError> {
         const ACTION: &str = "append to the outer tree";
-        let sql =
-            "INSERT INTO outer_leaves (era, idx, leaf, hash, note) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let row = params![int(era), int(index), row.leaf, row.hash.0, row.note];
+        let sql = "INSERT INTO outer_leaves (era, idx, leaf, note) VALUES (?1, ?2, ?3, ?4)";
+        let row = params![int(era), int(index), row.leaf, row.note];
         change(self.main, ACTION, sql, row)?;
+        let sql = "INSERT INTO outer_nodes (era, level, idx, hash) VALUES (?1, ?2, ?3, ?4)";
+        for (level, at, hash) in nodes {
+            change(self.main, ACTION, sql, params![int(era), level, int(*at), hash.0])?;
+        }
         let sql = "INSERT INTO heads (era, no, idx, leaf) VALUES (?1, ?2, ?3, ?4)";
         for (no, leaf) in heads {
             change(self.main, ACTION, sql, params![int(era), int(no.0), int(index), leaf])?;

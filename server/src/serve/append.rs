@@ -1,0 +1,218 @@
+//! Appends: a batch for one log, all or nothing but for what the log has already (S2).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use hauspost_protocol::company::body::CompanyBody;
+use hauspost_protocol::company::entry::CompanyPayload;
+use hauspost_protocol::company::finding::Finding;
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::crypto::sha256;
+use hauspost_protocol::encoding::FormError;
+use hauspost_protocol::entry::{Head, Kind};
+use hauspost_protocol::ids::{DeviceId, LogNo, TimeMs};
+use hauspost_protocol::limits::{BATCH_BYTES, BATCH_ENTRIES};
+use hauspost_protocol::wire::{AppendRequest, NewEntry, Outcome};
+
+use super::answer::{Answer, Cbor, Refusal};
+use super::company::{self, COMPANY_LOG};
+use super::conversation;
+use super::node::Node;
+use super::session::{Claim, Session};
+use crate::store::{ReadTx, StoreError, Tx};
+
+/// POST: appends.
+pub async fn append(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Cbor(request): Cbor<AppendRequest>,
+) -> Result<Answer<Vec<Outcome>>, Refusal> {
+    let sizes = request.entries.iter().map(|(head, payload)| head.len() + payload.len());
+    let beside = request.group_info.iter().chain(&request.welcome).map(|bytes| bytes.len());
+    if request.entries.len() > BATCH_ENTRIES || sizes.chain(beside).sum::<usize>() > BATCH_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    if request.entries.is_empty() {
+        return Err(Refusal::Form);
+    }
+    let now_ms = node.now_ms();
+    let written = node
+        .write_as(&claim, move |tx, session| {
+            if request.log == session.company_id()?.log() {
+                write_company(tx, session, &request.entries, now_ms)
+            } else {
+                conversation::write(tx, session, &request, now_ms)
+            }
+        })
+        .await;
+    match written {
+        Ok(appended) => {
+            node.metrics.appended(appended.count());
+            match appended.wake {
+                Wake::Everyone => node.live.hint_all(),
+                Wake::Devices(devices) => node.live.hint(devices),
+            }
+            Ok(Answer(appended.outcomes))
+        }
+        Err(Stop::Batch(outcomes)) => Ok(Answer(outcomes)),
+        Err(Stop::Request(refusal)) => Err(refusal),
+    }
+}
+
+/// A batch that was appended, or was there already.
+pub struct Appended {
+    /// One outcome for each entry.
+    pub outcomes: Vec<Outcome>,
+    /// Whom to tell.
+    pub wake: Wake,
+}
+
+impl Appended {
+    fn count(&self) -> u64 {
+        self.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Ok(_))).count() as u64
+    }
+}
+
+/// Who gets a live hint after the commit.
+pub enum Wake {
+    /// All devices: the company log grew.
+    Everyone,
+    /// These.
+    Devices(Vec<DeviceId>),
+}
+
+/// Nothing of a batch is appended.
+pub enum Stop {
+    /// The rules refuse it: one outcome for each entry.
+    Batch(Vec<Outcome>),
+    /// The request itself is refused.
+    Request(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Request(refusal)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Request(error.into())
+    }
+}
+
+/// What the log has of a batch already (S2).
+pub struct Known(Vec<Option<Outcome>>);
+
+impl Known {
+    /// Looks up each entry's core.
+    pub fn look_up(tx: &dyn ReadTx, no: LogNo, entries: &[NewEntry]) -> Result<Self, StoreError> {
+        let known = entries.iter().map(|(head, payload)| {
+            let core = Head::core(head, sha256(payload), payload.len() as u64);
+            Ok(tx.seq_of_core(no, core)?.map(Outcome::Dup))
+        });
+        known.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A log that has nothing yet.
+    pub fn nothing(entries: &[NewEntry]) -> Self {
+        Self(vec![None; entries.len()])
+    }
+
+    /// The places in the batch that are new.
+    pub fn fresh(&self) -> Vec<usize> {
+        (0..self.0.len()).filter(|place| self.0[*place].is_none()).collect()
+    }
+
+    /// The outcomes when every fresh entry was appended, in order.
+    pub fn accepted(self, fresh: impl IntoIterator<Item = Outcome>) -> Vec<Outcome> {
+        let mut fresh = fresh.into_iter();
+        let place = |known: Option<Outcome>| known.or_else(|| fresh.next());
+        self.0.into_iter().filter_map(place).collect()
+    }
+
+    /// The outcomes when one fresh entry is at fault: none of them is appended.
+    pub fn refused(self, fault: &Outcome) -> Stop {
+        let place = |known: Option<Outcome>| known.unwrap_or_else(|| fault.clone());
+        Stop::Batch(self.0.into_iter().map(place).collect())
+    }
+}
+
+/// The kinds that are served today. A device enters by enrolling only.
+fn is_served(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::RootRotation
+            | Kind::IssuingKey
+            | Kind::EnrolmentAuthority
+            | Kind::Witness
+            | Kind::Revoke
+            | Kind::Role
+            | Kind::Policy
+            | Kind::ArchiveKey
+            | Kind::Opening
+            | Kind::Opened
+            | Kind::Close
+            | Kind::Report
+    )
+}
+
+/// Appends to the company log. Whoever brings an entry, its own signatures decide.
+fn write_company(
+    tx: &mut dyn Tx,
+    session: &Session,
+    entries: &[NewEntry],
+    now_ms: TimeMs,
+) -> Result<Appended, Stop> {
+    let known = Known::look_up(tx, COMPANY_LOG, entries)?;
+    let mut company = Company::clone(&session.company);
+    let mut accepted = Vec::new();
+    for place in known.fresh() {
+        let entry = &entries[place];
+        let outcome = match Head::parse(&entry.0) {
+            Err(FormError::TooLarge) => Outcome::TooLarge,
+            Err(_) => Outcome::Form,
+            Ok(head) if !is_served(head.kind) => Outcome::Role,
+            Ok(_) => {
+                let size = company.size();
+                match company::append(tx, &mut company, entry, now_ms)? {
+                    Ok(seq) => Outcome::Ok(seq),
+                    Err(finding) => outcome_of(finding, size),
+                }
+            }
+        };
+        if !matches!(outcome, Outcome::Ok(_)) {
+            return Err(known.refused(&outcome));
+        }
+        drop_revoked(tx, entry)?;
+        accepted.push(outcome);
+    }
+    let wake = if accepted.is_empty() { Wake::Devices(Vec::new()) } else { Wake::Everyone };
+    Ok(Appended { outcomes: known.accepted(accepted), wake })
+}
+
+/// Nobody shall add a revoked device: its key packages go.
+fn drop_revoked(tx: &mut dyn Tx, (_, payload): &NewEntry) -> Result<(), StoreError> {
+    let payload = CompanyPayload::parse(Kind::Revoke, payload).ok();
+    let body = payload.and_then(|payload| CompanyBody::parse(Kind::Revoke, &payload.body).ok());
+    match body {
+        Some(CompanyBody::Revoke(revoke)) => tx.drop_packages(revoke.device),
+        _ => Ok(()),
+    }
+}
+
+/// Why an entry would not count, as the code of an answer; `size` is the company log's.
+fn outcome_of(finding: Finding, size: u64) -> Outcome {
+    match finding {
+        Finding::Form(FormError::TooLarge) => Outcome::TooLarge,
+        Finding::Form(_) | Finding::Kind => Outcome::Form,
+        Finding::SeenMissing | Finding::SeenElsewhere(_) | Finding::Replay(_) => {
+            Outcome::Behind(size)
+        }
+        Finding::UnknownSigner(_)
+        | Finding::InactiveSigner(_)
+        | Finding::BadSignature(_)
+        | Finding::Signatures => Outcome::Role,
+        _ => Outcome::Policy,
+    }
+}

@@ -1,0 +1,114 @@
+//! The company as the log says in a transaction.
+//!
+//! The copy in memory saves verifying the log anew for each request. It is never the truth: a
+//! transaction takes it only when its size and newest hash are those of the log it sees, and
+//! otherwise reads on from where the copy ends, or from the start.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hauspost_protocol::company::body::{CompanyBody, company_pin};
+use hauspost_protocol::company::entry::CompanyPayload;
+use hauspost_protocol::company::finding::{Applied, Finding};
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::entry::{Entry, Head, Kind, Link, Payload};
+use hauspost_protocol::ids::{EntryHash, LogNo, Seq, TimeMs};
+use hauspost_protocol::wire::NewEntry;
+
+use super::answer::Refusal;
+use super::limits::{PAGE_BYTES, PAGE_ENTRIES};
+use crate::store::{Budget, NewRow, ReadTx, StoreError, Tx};
+
+/// The company log's number.
+pub const COMPANY_LOG: LogNo = LogNo(0);
+
+/// A copy of the company.
+#[derive(Default)]
+pub struct CompanyCopy(Mutex<Option<Arc<Company>>>);
+
+impl CompanyCopy {
+    /// The company after all entries of its log in this transaction.
+    pub fn read(&self, tx: &dyn ReadTx) -> Result<Arc<Company>, Refusal> {
+        let log = tx.log_by_no(COMPANY_LOG)?.ok_or(Refusal::NotFounded)?;
+        let copy = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A copy may hold what a transaction wrote that was undone: then it is on no prefix of the
+        // log, and is thrown away.
+        let mut company = match copy {
+            Some(copy) if is_prefix(&copy, tx)? => copy,
+            _ => Arc::new(begin(tx)?),
+        };
+        if company.size() < log.size {
+            read_on(Arc::make_mut(&mut company), tx, log.size)?;
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&company));
+        }
+        Ok(company)
+    }
+}
+
+fn is_prefix(company: &Company, tx: &dyn ReadTx) -> Result<bool, StoreError> {
+    let Some(newest) = company.newest() else { return Ok(false) };
+    let known = tx.entries(COMPANY_LOG, newest.seq, Budget { entries: 1, bytes: 0 }, &|_| false)?;
+    Ok(known.first().is_some_and(|row| row.hash == newest.hash))
+}
+
+/// A company of which only the pin is known, taken from its genesis.
+fn begin(tx: &dyn ReadTx) -> Result<Company, Refusal> {
+    let genesis = tx.entry(COMPANY_LOG, Seq(0))?.ok_or(Refusal::NotFounded)?;
+    let payload = genesis.entry.payload.bytes().unwrap_or_default();
+    let damaged = |_| StoreError::Damaged("company genesis");
+    let payload = CompanyPayload::parse(Kind::Genesis, payload).map_err(damaged)?;
+    match CompanyBody::parse(Kind::Genesis, &payload.body).map_err(damaged)? {
+        CompanyBody::Genesis(genesis) => Ok(Company::new(company_pin(&genesis.root))),
+        _ => Err(StoreError::Damaged("company genesis").into()),
+    }
+}
+
+fn read_on(company: &mut Company, tx: &dyn ReadTx, size: u64) -> Result<(), Refusal> {
+    let page = Budget { entries: PAGE_ENTRIES, bytes: 4 * PAGE_BYTES };
+    while company.size() < size {
+        let rows = tx.entries(COMPANY_LOG, Seq(company.size()), page, &|_| true)?;
+        let entries: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
+        if entries.is_empty() {
+            return Err(StoreError::Damaged("company log").into());
+        }
+        company
+            .apply_all(&entries, &mut rand::rng())
+            .map_err(|_| StoreError::Damaged("company log"))?;
+    }
+    Ok(())
+}
+
+/// Appends an entry to the company log if it counts, and applies it to `company`.
+///
+/// The company must be the one of this transaction; after a finding it is used up.
+pub fn append(
+    tx: &mut dyn Tx,
+    company: &mut Company,
+    (head, payload): &NewEntry,
+    now_ms: TimeMs,
+) -> Result<Result<Seq, Finding>, Refusal> {
+    let kind = Head::parse(head)?.kind;
+    let seq = Seq(company.size());
+    let link = Link {
+        seq,
+        prev: company.hash_at(seq.0).unwrap_or(EntryHash::ZERO),
+        t_ms: now_ms.max(company.t_ms()),
+        co: seq.0,
+    };
+    let entry = Entry {
+        head: head.clone(),
+        payload: Payload::Kept(payload.clone()),
+        seq,
+        t_ms: link.t_ms,
+        co: link.co,
+    };
+    match company.apply(&entry) {
+        Err(_) => return Err(Refusal::Form),
+        Ok(Applied::Ignored(_, finding)) => return Ok(Err(finding)),
+        Ok(Applied::Counts(_)) => {}
+    }
+    tx.append(
+        COMPANY_LOG,
+        &NewRow { kind, head, payload, core: entry.core(), link, author: None },
+    )?;
+    Ok(Ok(seq))
+}

@@ -1,0 +1,124 @@
+//! How much one session, and all of them together, may ask at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hauspost_protocol::ids::{DeviceId, KeyId};
+use hauspost_protocol::limits as protocol;
+use hauspost_protocol::wire::Principal;
+
+/// Requests of one session at the same time, live streams among them.
+pub const SESSION_REQUESTS: u32 = 16;
+/// Requests of all sessions at the same time, live streams apart.
+pub const SERVER_REQUESTS: usize = 2_048;
+/// A request that takes longer is given up.
+pub const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// A connection whose request headers take longer is closed.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Requests of one HTTP/2 connection at the same time.
+pub const CONNECTION_STREAMS: u32 = 32;
+/// Headers of a request, in bytes.
+pub const HEADER_BYTES: u32 = 16 * 1024;
+
+/// A body of a route that takes little, in bytes.
+pub const SMALL_BODY: usize = 16 * 1024;
+/// A sync request: 1,000s of cursors of some 20 bytes.
+pub const SYNC_BODY: usize = 1024 * 1024;
+/// An append: a batch at its limit with what CBOR adds.
+pub const APPEND_BODY: usize = protocol::BATCH_BYTES + 64 * 1024;
+/// A company's first entries, its first people with them.
+pub const FOUND_BODY: usize = 4 * 1024 * 1024;
+/// Key packages, or people of the directory.
+pub const LIST_BODY: usize = 2 * 1024 * 1024;
+
+/// What one answer carries of entries, in bytes.
+pub const PAGE_BYTES: usize = 1024 * 1024;
+/// What one answer carries of entries, in number.
+pub const PAGE_ENTRIES: usize = 4_096;
+/// Cursors of a sync request.
+pub const CURSORS: usize = 20_000;
+/// Log numbers that a user may have reserved without a log.
+pub const OPEN_RESERVATIONS: u64 = 100;
+/// One-time key packages that a device may have in stock.
+pub const PACKAGES: u64 = 500;
+/// A key package in bytes.
+pub const PACKAGE_BYTES: usize = 16 * 1024;
+/// Devices whose key packages are taken at once.
+pub const TAKEN_AT_ONCE: usize = protocol::LEAVES;
+/// Logs of one proof request.
+pub const PROVED_AT_ONCE: usize = 100;
+/// People changed at once.
+pub const PEOPLE: usize = 10_000;
+
+/// Counts the requests under way of each session.
+#[derive(Default)]
+pub struct Limits {
+    busy: Arc<Mutex<HashMap<Owner, u32>>>,
+}
+
+type Owner = (bool, [u8; 16]);
+
+fn owner(principal: Principal) -> Owner {
+    match principal {
+        Principal::Device(DeviceId(id)) => (false, id),
+        Principal::Role(KeyId(id)) => (true, id),
+    }
+}
+
+impl Limits {
+    /// A place for one more request of this session, if there is one.
+    pub fn enter(&self, principal: Principal) -> Option<Slot> {
+        let owner = owner(principal);
+        let mut busy = lock(&self.busy);
+        let count = busy.entry(owner).or_default();
+        if *count >= SESSION_REQUESTS {
+            return None;
+        }
+        *count += 1;
+        Some(Slot { busy: Arc::clone(&self.busy), owner })
+    }
+}
+
+/// A request's place, given back when it goes away.
+pub struct Slot {
+    busy: Arc<Mutex<HashMap<Owner, u32>>>,
+    owner: Owner,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut busy = lock(&self.busy);
+        let left = busy.get_mut(&self.owner).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            busy.remove(&self.owner);
+        }
+    }
+}
+
+fn lock(busy: &Mutex<HashMap<Owner, u32>>) -> MutexGuard<'_, HashMap<Owner, u32>> {
+    // Nothing under the lock panics between two writes, so a poisoned map is whole.
+    busy.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_so_many_places_and_gets_them_back() {
+        let limits = Limits::default();
+        let who = Principal::Device(DeviceId([1; 16]));
+        let mut slots: Vec<_> = (0..SESSION_REQUESTS).map(|_| limits.enter(who).unwrap()).collect();
+        assert!(limits.enter(who).is_none());
+        // The same id as a role key is another session.
+        assert!(limits.enter(Principal::Role(KeyId([1; 16]))).is_some());
+        slots.pop();
+        assert!(limits.enter(who).is_some());
+        drop(slots);
+        assert!(lock(&limits.busy).is_empty());
+    }
+}

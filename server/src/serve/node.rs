@@ -1,0 +1,190 @@
+//! The server without its sockets: what all handlers share, over a data folder and a store.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::crypto::{Secret, SigningKey};
+use hauspost_protocol::ids::TimeMs;
+use hauspost_protocol::tree::checkpoint::LogSigner;
+use hauspost_protocol::wire::Principal;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Refusal;
+use super::company::{COMPANY_LOG, CompanyCopy};
+use super::folder::{Access, DataFolder};
+use super::limits::Limits;
+use super::live::Live;
+use super::metrics::Metrics;
+use super::session::{Claim, Session, SessionKeys};
+use super::{Clock, ServeConfig, ServeError, checkpoint, routes};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Database, ReadTx, StoreError, Tx};
+
+/// The file that allows the founding, once.
+pub const FOUNDING_TOKEN: &str = "founding-token";
+/// The setting that holds the key of challenges and tokens.
+const SESSION_KEY: &str = "session-key";
+
+/// The server's own signing keys. The root certifies their public halves in the founding.
+pub struct ServerKeys {
+    /// Certifies devices.
+    pub issuing: SigningKey,
+    /// Signs checkpoints.
+    pub log: LogSigner,
+}
+
+/// What all requests share.
+pub struct Node {
+    /// The store.
+    pub database: Database,
+    /// The server's own keys.
+    pub keys: ServerKeys,
+    /// The keys of challenges and tokens.
+    pub sessions: SessionKeys,
+    /// The company, as a copy.
+    pub company: CompanyCopy,
+    /// Live streams.
+    pub live: Live,
+    /// Requests under way.
+    pub limits: Limits,
+    /// Counts and durations.
+    pub metrics: Metrics,
+    /// The data folder.
+    pub folder: DataFolder,
+    /// Cancelled when the server stops.
+    pub stopping: CancellationToken,
+    clock: Clock,
+    rng: Mutex<StdRng>,
+}
+
+impl Node {
+    /// Opens the data folder and its store; on an empty folder it draws the server's keys and
+    /// writes the founding token.
+    pub async fn open(folder: DataFolder, config: &ServeConfig) -> Result<Arc<Self>, ServeError> {
+        let mut rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
+        let keys = ServerKeys {
+            issuing: SigningKey::from_seed(folder.secret("keys/issuing", &mut rng)?),
+            log: LogSigner::from_seeds(
+                folder.secret("keys/log-ed25519", &mut rng)?,
+                folder.secret("keys/log-ml-dsa-44", &mut rng)?,
+            ),
+        };
+        let database = Database::new(SqliteStore::open(folder.path(), StdRng::from_rng(&mut rng))?);
+        let fresh = *Secret::random(&mut rng).expose();
+        let session_key = database.write(move |tx| session_key(tx, fresh)).await?;
+        let founded =
+            database.read::<_, StoreError>(|tx| Ok(tx.log_by_no(COMPANY_LOG)?.is_some())).await?;
+        if founded {
+            folder.remove(FOUNDING_TOKEN)?;
+        } else if folder.read(FOUNDING_TOKEN)?.is_none() {
+            let token = BASE64_URL_SAFE_NO_PAD.encode(Secret::random(&mut rng).expose());
+            folder.write(FOUNDING_TOKEN, token.as_bytes(), Access::Secret)?;
+        }
+        Ok(Arc::new(Self {
+            database,
+            keys,
+            sessions: SessionKeys::new(&session_key),
+            company: CompanyCopy::default(),
+            live: Live::default(),
+            limits: Limits::default(),
+            metrics: Metrics::default(),
+            folder,
+            stopping: CancellationToken::new(),
+            clock: Arc::clone(&config.clock),
+            rng: Mutex::new(rng),
+        }))
+    }
+
+    /// The server's time.
+    pub fn now_ms(&self) -> TimeMs {
+        (self.clock)()
+    }
+
+    /// Fresh random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// The company now.
+    pub async fn company(self: &Arc<Self>) -> Result<Arc<Company>, Refusal> {
+        let node = Arc::clone(self);
+        self.database.read(move |tx| node.company.read(tx)).await
+    }
+
+    /// Whether the owner of a session is active now.
+    pub async fn check(self: &Arc<Self>, principal: Principal) -> Result<(), Refusal> {
+        Session::new(principal, self.company().await?).map(|_| ())
+    }
+
+    /// Reads for a session that the same transaction shows to be active.
+    pub async fn read_as<T: Send + 'static>(
+        self: &Arc<Self>,
+        claim: &Claim,
+        job: impl FnOnce(&dyn ReadTx, &Session) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (node, principal) = (Arc::clone(self), claim.principal);
+        self.database
+            .read(move |tx| job(tx, &Session::new(principal, node.company.read(tx)?)?))
+            .await
+    }
+
+    /// Writes for a session that the same transaction shows to be active.
+    pub async fn write_as<T, E>(
+        self: &Arc<Self>,
+        claim: &Claim,
+        mut job: impl FnMut(&mut dyn Tx, &Session) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Refusal> + From<StoreError> + Send + 'static,
+    {
+        let (node, principal) = (Arc::clone(self), claim.principal);
+        self.database
+            .write(move |tx| {
+                let session = Session::new(principal, node.company.read(tx)?)?;
+                job(tx, &session)
+            })
+            .await
+    }
+}
+
+fn session_key(tx: &mut dyn Tx, fresh: [u8; 32]) -> Result<Secret, StoreError> {
+    if let Some(kept) = tx.setting(SESSION_KEY)? {
+        let kept: [u8; 32] = kept.try_into().map_err(|_| StoreError::Damaged("session key"))?;
+        return Ok(Secret::new(kept));
+    }
+    tx.put_setting(SESSION_KEY, &fresh)?;
+    Ok(Secret::new(fresh))
+}
+
+/// The server as a simulator drives it: requests go into [`App::router`], checkpoints are made when
+/// the caller says so, and there is neither a socket nor a timer.
+#[derive(Clone)]
+pub struct App(pub(super) Arc<Node>);
+
+impl App {
+    /// Opens the server of a data folder. Its `listen` and `tls` are not used.
+    pub async fn open(config: &ServeConfig) -> Result<Self, ServeError> {
+        let folder = DataFolder::open(&config.data)?;
+        Node::open(folder, config).await.map(Self)
+    }
+
+    /// All routes.
+    pub fn router(&self) -> Router {
+        routes::router(&self.0)
+    }
+
+    /// Makes a checkpoint if one is due: after an append, or when the newest is older than
+    /// `at_least_every`. Returns the outer tree's new size if it made one.
+    pub async fn make_checkpoint(&self, at_least_every: Duration) -> Result<Option<u64>, Refusal> {
+        checkpoint::make(&self.0, at_least_every).await
+    }
+}

@@ -1,0 +1,77 @@
+//! Log numbers and key packages: what a device stocks and takes before it appends.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::ids::{DeviceId, LogNo};
+use hauspost_protocol::wire::{PackageTaken, PackagesPut};
+
+use super::answer::{Answer, Cbor, Empty, Refusal};
+use super::limits::{OPEN_RESERVATIONS, PACKAGE_BYTES, PACKAGES, TAKEN_AT_ONCE};
+use super::node::Node;
+use super::session::Claim;
+
+/// POST: reserves a log number for the session's user.
+pub async fn reserve(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Cbor(Empty): Cbor<Empty>,
+) -> Result<Answer<LogNo>, Refusal> {
+    node.write_as(&claim, |tx, session| {
+        let user = session.device()?.user;
+        if tx.open_reservations(user)? >= OPEN_RESERVATIONS {
+            return Err(Refusal::Busy);
+        }
+        Ok(Answer(tx.reserve(user)?))
+    })
+    .await
+}
+
+/// POST: adds key packages to the device's stock; answers with how many one-time ones it has.
+pub async fn put(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Cbor(request): Cbor<PackagesPut>,
+) -> Result<Answer<u64>, Refusal> {
+    let mut all = request.packages.iter().chain(&request.last_resort);
+    if all.any(|package| package.len() > PACKAGE_BYTES) {
+        return Err(Refusal::TooLarge);
+    }
+    node.write_as(&claim, move |tx, session| {
+        let device = session.device()?.device;
+        if tx.packages(device)? + request.packages.len() as u64 > PACKAGES {
+            return Err(Refusal::TooLarge);
+        }
+        let packages: Vec<&[u8]> = request.packages.iter().map(|package| &**package).collect();
+        tx.put_packages(device, &packages)?;
+        if let Some(package) = &request.last_resort {
+            tx.put_last_resort(device, package)?;
+        }
+        Ok(Answer(tx.packages(device)?))
+    })
+    .await
+}
+
+/// POST: takes a key package of each device. One that is not active, or has none, gets null, so
+/// that one bad member does not fail the whole add (`docs/attacks.md` 41).
+pub async fn take(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Cbor(devices): Cbor<Vec<DeviceId>>,
+) -> Result<Answer<Vec<PackageTaken>>, Refusal> {
+    if devices.len() > TAKEN_AT_ONCE {
+        return Err(Refusal::TooLarge);
+    }
+    node.write_as(&claim, move |tx, session| {
+        session.device()?;
+        let view = session.company.now();
+        let mut taken = Vec::with_capacity(devices.len());
+        for device in &devices {
+            let package = if view.is_active(*device) { tx.take_package(*device)? } else { None };
+            taken.push(PackageTaken { device: *device, package: package.map(Bytes) });
+        }
+        Ok(Answer(taken))
+    })
+    .await
+}

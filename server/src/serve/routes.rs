@@ -1,0 +1,291 @@
+//! All routes in one table: the router is built from it, and so is their description.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use hauspost_protocol::wire::path;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::answer::Refusal;
+use super::limits::{
+    APPEND_BODY, FOUND_BODY, LIST_BODY, REQUEST_TIME, SERVER_REQUESTS, SMALL_BODY, SYNC_BODY,
+};
+use super::node::Node;
+use super::{
+    append, archive, checkpoint, directory, enrol, founding, live, material, metrics, openapi,
+    packages, session, sync,
+};
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Open,
+    /// Who has the founding token.
+    FoundingToken,
+    /// An active device or role.
+    Session,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing.
+    Nothing,
+    /// The deterministic CBOR of this shape.
+    Cbor(&'static str),
+    /// Text of this kind.
+    Text(&'static str),
+    /// Bytes of this kind.
+    Bytes(&'static str),
+}
+
+/// One route.
+pub struct Route {
+    /// `get` or `post`.
+    pub method: &'static str,
+    /// The path, with its parameters in braces.
+    pub path: String,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// Who may ask.
+    pub access: Access,
+    /// The request's body.
+    pub request: Form,
+    /// The answer's body.
+    pub answer: Form,
+    /// The longest body in bytes; 0 without one.
+    pub body_bytes: usize,
+    handler: MethodRouter<Arc<Node>>,
+}
+
+impl Route {
+    fn get(
+        path: impl Into<String>,
+        access: Access,
+        answer: Form,
+        summary: &'static str,
+        handler: MethodRouter<Arc<Node>>,
+    ) -> Self {
+        let (method, request, body_bytes) = ("get", Form::Nothing, 0);
+        Self { method, path: path.into(), summary, access, request, answer, body_bytes, handler }
+    }
+
+    fn post(
+        path: &str,
+        access: Access,
+        (request, answer): (&'static str, &'static str),
+        body_bytes: usize,
+        summary: &'static str,
+        handler: MethodRouter<Arc<Node>>,
+    ) -> Self {
+        let (method, path) = ("post", path.to_owned());
+        let (request, answer) = (Form::Cbor(request), Form::Cbor(answer));
+        Self { method, path, summary, access, request, answer, body_bytes, handler }
+    }
+}
+
+/// The table, in the order in which a phone meets the routes.
+pub fn table() -> Vec<Route> {
+    use Access::{FoundingToken, Open, Session};
+    use Form::{Bytes, Cbor, Text};
+    vec![
+        Route::get(path::HELLO, Open, Cbor("Hello"), "Who the server is", get(founding::hello)),
+        Route::post(
+            path::FOUND,
+            FoundingToken,
+            ("Found", "[]"),
+            FOUND_BODY,
+            "Founds the company, once",
+            post(founding::found),
+        ),
+        Route::post(
+            path::ENROL,
+            Open,
+            ("EnrolRequest", "EnrolAnswer"),
+            SMALL_BODY,
+            "Enrols a device by its voucher and seed",
+            post(enrol::enrol),
+        ),
+        Route::get(
+            path::CHALLENGE,
+            Open,
+            Cbor("bstr"),
+            "A challenge to sign, good for two minutes",
+            get(session::challenge),
+        ),
+        Route::post(
+            path::SESSION,
+            Open,
+            ("SessionRequest", "SessionAnswer"),
+            SMALL_BODY,
+            "A token for a signed challenge, good for an hour",
+            post(session::session),
+        ),
+        Route::post(
+            path::APPEND,
+            Session,
+            ("AppendRequest", "[Outcome*]"),
+            APPEND_BODY,
+            "Appends a batch to one log, all or nothing but for what it has already",
+            post(append::append),
+        ),
+        Route::post(
+            path::SYNC,
+            Session,
+            ("SyncRequest", "SyncAnswer"),
+            SYNC_BODY,
+            "Everything that changed since the device's cursors",
+            post(sync::sync),
+        ),
+        Route::get(
+            path::LIVE,
+            Session,
+            Text("text/plain"),
+            "A stream of lines, each a hint to sync; at least one every 30 s",
+            get(live::live),
+        ),
+        Route::post(
+            path::RESERVE,
+            Session,
+            ("[]", "LogNo"),
+            SMALL_BODY,
+            "Reserves a log number for the session's user",
+            post(packages::reserve),
+        ),
+        Route::post(
+            path::PACKAGES_PUT,
+            Session,
+            ("PackagesPut", "uint"),
+            LIST_BODY,
+            "Stocks key packages; answers with the number of one-time ones",
+            post(packages::put),
+        ),
+        Route::post(
+            path::PACKAGES_TAKE,
+            Session,
+            ("[DeviceId*]", "[PackageTaken*]"),
+            SMALL_BODY * 2,
+            "Takes a key package of each device",
+            post(packages::take),
+        ),
+        Route::get(
+            format!("{}/{{log}}/{{hash}}", path::TREE),
+            Session,
+            Bytes("application/octet-stream"),
+            "A ratchet tree by its hash, TLS bytes",
+            get(material::tree),
+        ),
+        Route::get(
+            format!("{}/{{log}}/{{gen}}/{{epoch}}", path::GROUP_INFO),
+            Session,
+            Cbor("[bstr*]"),
+            "The GroupInfos kept for an epoch, as MLSMessage",
+            get(material::group_info),
+        ),
+        Route::post(
+            path::PROOF_HEADS,
+            Session,
+            ("HeadsProofRequest", "[HeadsProof*]"),
+            SMALL_BODY,
+            "The places of logs in the heads tree of a checkpoint",
+            post(checkpoint::heads),
+        ),
+        Route::post(
+            path::PROOF_CONSISTENCY,
+            Session,
+            ("ConsistencyRequest", "[bstr32*]"),
+            SMALL_BODY,
+            "Shows that two outer trees of an era are one",
+            post(checkpoint::consistency),
+        ),
+        Route::post(
+            path::DIRECTORY,
+            Session,
+            ("uint", "Directory"),
+            SMALL_BODY,
+            "The people who changed since a version",
+            post(directory::directory),
+        ),
+        Route::post(
+            path::DIRECTORY_PUT,
+            Session,
+            ("[Person*]", "uint"),
+            LIST_BODY,
+            "Changes people; admins only",
+            post(directory::put),
+        ),
+        Route::post(
+            path::ARCHIVE,
+            Session,
+            ("ArchiveRequest", "ArchiveAnswer"),
+            SMALL_BODY,
+            "A stretch of one log for admin, officers or council",
+            post(archive::entries),
+        ),
+        Route::post(
+            path::ARCHIVE_LOGS,
+            Session,
+            ("[]", "[LogPlace*]"),
+            SMALL_BODY,
+            "All logs, for admin, officers or council",
+            post(archive::logs),
+        ),
+        Route::get(
+            "/healthz",
+            Open,
+            Text("text/plain"),
+            "`ok` when the store answers",
+            get(metrics::health),
+        ),
+        Route::get(
+            "/metrics",
+            Open,
+            Text("application/openmetrics-text"),
+            "Counts and durations",
+            get(metrics::metrics),
+        ),
+        Route::get(
+            "/openapi.json",
+            Open,
+            Text("application/json"),
+            "This description",
+            get(openapi::openapi),
+        ),
+    ]
+}
+
+/// The router of all routes with the limits that hold for each.
+pub fn router(node: &Arc<Node>) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let handler = route.handler.layer(DefaultBodyLimit::max(route.body_bytes));
+        router = router.route(&route.path, handler);
+    }
+    let places = Arc::new(Semaphore::new(SERVER_REQUESTS));
+    router
+        .fallback(|| async { Refusal::NotFound })
+        .layer(middleware::from_fn_with_state(places, bound))
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(Arc::clone(node), metrics::observe))
+        .with_state(Arc::clone(node))
+}
+
+/// Bounds how many requests run at once, and how long one takes until its answer begins; the
+/// body's time is in it.
+async fn bound(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = places.try_acquire() else { return Refusal::Busy.into_response() };
+    match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::Late.into_response(),
+    }
+}
+
+/// How long a connection may stand idle between two requests before HTTP/2 asks whether it lives.
+pub const PING_TIME: Duration = Duration::from_secs(60);

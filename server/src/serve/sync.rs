@@ -1,0 +1,148 @@
+//! Everything that changed since a device's cursors, in one answer.
+//!
+//! The company log comes first, since everything else relies on it; then the conversations, the
+//! newest first. A device sees a log from its first entry up to the commit that took its leaf, and
+//! of the records only those of epochs in which it had one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::extract::State;
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::entry::Kind;
+use hauspost_protocol::ids::{LogId, LogNo, Seq};
+use hauspost_protocol::wire::{LogNews, Principal, SyncAnswer, SyncRequest};
+
+use super::answer::{Answer, Cbor, Refusal};
+use super::checkpoint;
+use super::company::COMPANY_LOG;
+use super::limits::{CURSORS, PAGE_BYTES, PAGE_ENTRIES};
+use super::node::Node;
+use super::session::{Claim, Session};
+use crate::store::{Budget, EntryRow, LogRow, Membership, ReadTx};
+
+/// POST: what changed.
+pub async fn sync(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Cbor(request): Cbor<SyncRequest>,
+) -> Result<Answer<SyncAnswer>, Refusal> {
+    if request.cursors.len() > CURSORS {
+        return Err(Refusal::TooLarge);
+    }
+    node.read_as(&claim, move |tx, session| news(tx, session, &request)).await.map(Answer)
+}
+
+fn news(tx: &dyn ReadTx, session: &Session, request: &SyncRequest) -> Result<SyncAnswer, Refusal> {
+    let company_size = session.company.size();
+    let mut page = Page { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
+    let company = page.take(tx, COMPANY_LOG, request.company_next, &|_| true)?;
+    let company_known = request.company_next.0 + company.len() as u64 >= company_size;
+    let (mut logs, mut complete) = (Vec::new(), company_known);
+    if company_known {
+        for (log, from, stays) in logs_with_news(tx, session, request)? {
+            if page.is_full() {
+                complete = false;
+                break;
+            }
+            let news = log_news(tx, &mut page, &log, from, &stays)?;
+            complete &= from.0 + news.entries.len() as u64 >= news.size;
+            logs.push(news);
+        }
+    }
+    Ok(SyncAnswer {
+        company: company.into_iter().map(|row| row.entry).collect(),
+        company_size,
+        logs,
+        checkpoint: checkpoint::newest_after(tx, session.company.now().era(), request.checkpoint)?,
+        more: !complete,
+    })
+}
+
+/// The logs of the device that go on behind its cursors, the newest conversation first.
+fn logs_with_news(
+    tx: &dyn ReadTx,
+    session: &Session,
+    request: &SyncRequest,
+) -> Result<Vec<(LogRow, Seq, Vec<Membership>)>, Refusal> {
+    let Principal::Device(device) = session.principal else { return Ok(Vec::new()) };
+    let mut stays: BTreeMap<LogNo, Vec<Membership>> = BTreeMap::new();
+    for stay in tx.memberships(device)? {
+        stays.entry(stay.no).or_default().push(stay);
+    }
+    let cursors: HashMap<LogId, Seq> = request.cursors.iter().copied().collect();
+    let mut found = Vec::new();
+    for (no, stays) in stays {
+        let Some(mut log) = tx.log_by_no(no)? else { continue };
+        log.size = readable_size(&log, &stays);
+        let from = cursors.get(&log.log).copied().unwrap_or(Seq(0));
+        if from.0 < log.size {
+            found.push((log, from, stays));
+        }
+    }
+    found.sort_by_key(|(log, ..)| std::cmp::Reverse(log.t_ms));
+    Ok(found)
+}
+
+/// How much of a log a device may read that has, or had, a leaf in these stretches.
+pub fn readable_size(log: &LogRow, stays: &[Membership]) -> u64 {
+    let ends = stays.iter().map(|stay| stay.to.map_or(log.size, |to| to.0 + 1));
+    ends.max().unwrap_or(0)
+}
+
+fn log_news(
+    tx: &dyn ReadTx,
+    page: &mut Page,
+    log: &LogRow,
+    from: Seq,
+    stays: &[Membership],
+) -> Result<LogNews, Refusal> {
+    let wanted = |row: &EntryRow| {
+        row.kind != Kind::Record || stays.iter().any(|stay| stay.covers(row.entry.seq))
+    };
+    let mut rows = page.take(tx, log.no, from, &wanted)?;
+    rows.truncate(usize::try_from(log.size - from.0).unwrap_or(usize::MAX));
+    let mut welcomes = Vec::new();
+    for stay in stays {
+        if rows.iter().any(|row| row.entry.seq == stay.from)
+            && let Some(welcome) = tx.welcome(log.no, stay.from)?
+        {
+            page.bytes = page.bytes.saturating_sub(welcome.len());
+            welcomes.push((stay.from, Bytes(welcome)));
+        }
+    }
+    Ok(LogNews {
+        log: log.log,
+        entries: rows.into_iter().map(|row| row.entry).collect(),
+        welcomes,
+        size: log.size,
+    })
+}
+
+/// What is left of an answer.
+struct Page {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Page {
+    fn is_full(&self) -> bool {
+        self.entries == 0 || self.bytes == 0
+    }
+
+    /// Entries of a log, as many as fit.
+    fn take(
+        &mut self,
+        tx: &dyn ReadTx,
+        no: LogNo,
+        from: Seq,
+        wanted: &dyn Fn(&EntryRow) -> bool,
+    ) -> Result<Vec<EntryRow>, Refusal> {
+        let budget = Budget { entries: self.entries, bytes: self.bytes };
+        let rows = tx.entries(no, from, budget, wanted)?;
+        self.entries -= rows.len();
+        let bytes: usize = rows.iter().map(EntryRow::size_bytes).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Ok(rows)
+    }
+}
