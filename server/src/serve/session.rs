@@ -185,7 +185,6 @@ impl Session {
         self.company.now().device(device).ok_or(Refusal::Session)
     }
 
-
     /// Whether the session is that of a key with one of these roles.
     pub fn has_role(&self, roles: &[Role]) -> bool {
         let Principal::Role(key) = self.principal else { return false };
