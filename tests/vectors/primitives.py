@@ -3,7 +3,7 @@
 Nothing here is shared with the Rust crate. Of `cryptography` only ChaCha20-Poly1305 (RFC 8439) and
 X25519 (RFC 7748) are used; the rest is short enough to be read: CBOR (RFC 8949), HKDF (RFC 5869),
 XChaCha20 (draft-irtf-cfrg-xchacha), Ed25519 by ZIP-215, ML-KEM-768 (FIPS 203), X-Wing
-(draft-connolly-cfrg-xwing-kem), HPKE (RFC 9180), GF(256). Speed and side channels do not matter here.
+(draft-connolly-cfrg-xwing-kem), HPKE (RFC 9180), ML-DSA-44 (FIPS 204), GF(256). Speed and side channels do not matter here.
 """
 
 import hashlib
@@ -149,8 +149,13 @@ def xchacha_seal(key, nonce, aad, plain):
 
 
 def xchacha_open(key, nonce, aad, sealed):
+    if len(nonce) < 24 or len(sealed) < 16:
+        raise Refused("sealed")
     subkey = hchacha20(key, nonce[:16])
-    return ChaCha20Poly1305(subkey).decrypt(bytes(4) + nonce[16:], sealed, aad)
+    try:
+        return ChaCha20Poly1305(subkey).decrypt(bytes(4) + nonce[16:], sealed, aad)
+    except InvalidTag:
+        raise Refused("sealed") from None
 
 
 # --- Ed25519: signing by RFC 8032, verifying by ZIP-215 ------------------------------------------
@@ -429,6 +434,111 @@ def hpke_seal(shared, info, aad, plain):
     key = expand_labelled(secret, b"key", context, 32)
     nonce = expand_labelled(secret, b"base_nonce", context, 12)
     return ChaCha20Poly1305(key).encrypt(nonce, plain, aad)
+
+
+# --- ML-DSA-44, verifying (FIPS 204) ---------------------------------------------------------------
+
+DQ, DK, DL, DD, TAU, GAMMA1, GAMMA2, OMEGA = 8380417, 4, 4, 13, 39, 1 << 17, 95232, 80
+BETA = TAU * 2
+DZETAS = [pow(1753, int(f"{i:08b}"[::-1], 2), DQ) for i in range(256)]
+
+
+def _d_ntt(f):
+    f, m, length = list(f), 0, 128
+    while length >= 1:
+        for start in range(0, N, 2 * length):
+            m += 1
+            for j in range(start, start + length):
+                t = DZETAS[m] * f[j + length] % DQ
+                f[j + length], f[j] = (f[j] - t) % DQ, (f[j] + t) % DQ
+        length //= 2
+    return f
+
+
+def _d_inverse_ntt(f):
+    f, m, length = list(f), 256, 1
+    while length < 256:
+        for start in range(0, N, 2 * length):
+            m -= 1
+            for j in range(start, start + length):
+                t = f[j]
+                f[j] = (t + f[j + length]) % DQ
+                f[j + length] = -DZETAS[m] * (t - f[j + length]) % DQ
+        length *= 2
+    return [value * 8347681 % DQ for value in f]
+
+
+def _d_uniform(seed):
+    stream, values, at = hashlib.shake_128(seed).digest(4 * 1024), [], 0
+    while len(values) < N:
+        candidate = int.from_bytes(stream[at : at + 3], "little") & 0x7FFFFF
+        at += 3
+        if candidate < DQ:
+            values.append(candidate)
+    return values
+
+
+def _sample_in_ball(seed):
+    stream = hashlib.shake_256(seed).digest(1024)
+    signs, at, c = int.from_bytes(stream[:8], "little"), 8, [0] * N
+    for i in range(N - TAU, N):
+        while stream[at] > i:
+            at += 1
+        j, at = stream[at], at + 1
+        c[i], c[j] = c[j], -1 if signs & 1 else 1
+        signs >>= 1
+    return c
+
+
+def _use_hint(hint, r):
+    high, low = divmod(r, 2 * GAMMA2)
+    if low > GAMMA2:
+        high, low = high + 1, low - 2 * GAMMA2
+    if r - low == DQ - 1:
+        high, low = 0, low - 1
+    count = (DQ - 1) // (2 * GAMMA2)
+    return (high + hint * (1 if low > 0 else -1)) % count
+
+
+def _read_hints(packed):
+    hints, at = [[0] * N for _ in range(DK)], 0
+    for i, end in enumerate(packed[OMEGA:]):
+        if not at <= end <= OMEGA or list(packed[at:end]) != sorted(set(packed[at:end])):
+            return None
+        for position in packed[at:end]:
+            hints[i][position] = 1
+        at = end
+    return None if any(packed[at:OMEGA]) else hints
+
+
+def ml_dsa_verify(public, message, signature):
+    """FIPS 204, algorithm 3, with an empty context."""
+    if len(public) != 1312 or len(signature) != 2420:
+        return False
+    rho, t1 = public[:32], [_unpack(public[32 + 320 * i : 352 + 320 * i], 10) for i in range(DK)]
+    challenge, packed = signature[:32], signature[32 : 32 + 576 * DL]
+    z = [
+        [GAMMA1 - value for value in _unpack(packed[576 * i : 576 * i + 576], 18)]
+        for i in range(DL)
+    ]
+    hints = _read_hints(signature[32 + 576 * DL :])
+    if hints is None or max(abs(value) for row in z for value in row) >= GAMMA1 - BETA:
+        return False
+    mu = hashlib.shake_256(
+        hashlib.shake_256(public).digest(64) + b"\x00\x00" + message
+    ).digest(64)
+    c = _d_ntt(_sample_in_ball(challenge))
+    z = [_d_ntt(row) for row in z]
+    packed = b""
+    for i in range(DK):
+        row = [_d_uniform(rho + bytes([j, i])) for j in range(DL)]
+        scaled = _d_ntt([value << DD for value in t1[i]])
+        w = [
+            (sum(a[n] * v[n] for a, v in zip(row, z)) - c[n] * scaled[n]) % DQ for n in range(N)
+        ]
+        w = _d_inverse_ntt(w)
+        packed += _pack([_use_hint(hint, value) for hint, value in zip(hints[i], w)], 6)
+    return hashlib.shake_256(mu + packed).digest(32) == challenge
 
 
 # --- GF(256), the field of AES -------------------------------------------------------------------

@@ -18,6 +18,7 @@ use hauspost_protocol::ids::{
     CompanyId, DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, MessageId, RecordIndex,
     Seq, UserId,
 };
+use hauspost_protocol::record::RecordError;
 use hauspost_protocol::statement::{File, FileRole, PayloadType, Statement};
 use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::xwing::XWingSeed;
@@ -28,6 +29,9 @@ use rand::rngs::StdRng;
 use rand::{SeedableRng, TryCryptoRng, TryRng};
 use serde_json::{Value, json};
 use sha2::Sha256;
+
+#[path = "tree.rs"]
+mod tree;
 
 /// All files that are made here, by name.
 pub fn files() -> Vec<(&'static str, Value)> {
@@ -41,6 +45,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("content.json", content()),
         ("shares.json", shares()),
         ("hpke.json", sealed()),
+        ("tree.json", tree::tree()),
     ]
 }
 
@@ -372,9 +377,14 @@ fn refused(key: &RecordKey, head: &[u8], author: &SigningKey) -> Vec<Value> {
     cases
         .into_iter()
         .map(|(why, key, head, payload)| {
-            assert!(record::open(key, head, &payload).is_err(), "{why}");
+            let refused = match record::open(key, head, &payload) {
+                Err(RecordError::Sealed) => "sealed",
+                Err(RecordError::Nonce) => "nonce",
+                Err(RecordError::Padding) => "padding",
+                other => panic!("{why}: {:?}", other.err()),
+            };
             json!({
-                "why": why, "record_key": hex(secret_of(key).expose()), "head": hex(head),
+                "why": why, "refused": refused, "record_key": hex(secret_of(key).expose()), "head": hex(head),
                 "payload": hex(&payload),
             })
         })
