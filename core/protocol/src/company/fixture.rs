@@ -1,5 +1,6 @@
 //! A founded company for tests.
 
+use crate::archive_key::ArchiveSeed;
 use crate::company::body::*;
 use crate::company::entry::company_entry;
 use crate::company::finding::Applied;
@@ -214,7 +215,8 @@ pub(crate) fn holding(
 
 pub(crate) fn archive_key(seen: Option<Seen>, side: ArchiveSide, fill: u8) -> ArchiveKeyEntry {
     let shares = vec![Digest([fill; 32]); 3];
-    ArchiveKeyEntry { seen, side, key: Bytes(vec![fill; 1216]), shares }
+    let key = ArchiveSeed::new(Secret::new([fill; 32])).public().to_bytes();
+    ArchiveKeyEntry { seen, side, key: Bytes::from(&key[..]), shares }
 }
 
 pub(crate) fn policy(seen: Option<Seen>, version: u64, council: &[u8], rest: &[u8]) -> PolicyEntry {

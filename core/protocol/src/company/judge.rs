@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::archive_key::ArchiveKey;
 use crate::company::body::{
-    ArchiveKeyEntry, CompanyBody, DeviceEntry, EraseReason, PolicyDocument, RoleEntry,
-    WitnessEntry, archive_key_id,
+    ArchiveKeyEntry, CompanyBody, DeviceEntry, EraseReason, PolicyDocument, RoleEntry, WitnessEntry,
 };
 use crate::company::checked::{Claim, Signatures};
 use crate::company::entry::{CompanyPayload, LABEL};
@@ -22,8 +22,6 @@ use crate::tree::checkpoint::is_key_name;
 
 /// Length of an ML-DSA-44 public key in bytes (FIPS 204).
 const ML_DSA_KEY_BYTES: usize = 1312;
-/// Length of an X-Wing public key in bytes (draft-connolly-cfrg-xwing-kem §5.2).
-const XWING_KEY_BYTES: usize = 1216;
 
 /// An entry, read but not judged.
 pub(crate) struct Offered {
@@ -299,8 +297,8 @@ impl Judge<'_> {
     }
 
     fn archive_key(&self, body: &ArchiveKeyEntry) -> Result<(), Finding> {
-        of_length(&body.key, XWING_KEY_BYTES)?;
-        let id = archive_key_id(&body.key);
+        // Members seal every epoch to it; one that they could not seal to would silence all rooms.
+        let id = ArchiveKey::parse(&body.key).map_err(|_| Finding::KeyForm)?.id();
         match self.company.now().archive_key(id) {
             Some(_) => Err(Finding::KeyInUse(id)),
             None => Ok(()),

@@ -335,3 +335,32 @@ proptest::proptest! {
         proptest::prop_assert!(company.apply(&changed).unwrap().finding().is_some());
     }
 }
+
+#[test]
+fn an_archive_key_that_nobody_could_seal_to_or_that_was_one_before_does_not_count() {
+    let founded = Founded::new();
+    let keys = &founded.keys;
+    let signers = [&keys.root, &keys.officers[0], &keys.officers[1], &keys.council[0]];
+    let good = archive_key(founded.seen(), ArchiveSide::A, 0x77);
+    let with = |key: Vec<u8>| ArchiveKeyEntry { key: Bytes(key), ..good.clone() };
+    let table = [
+        ("good", good.clone(), None),
+        ("short", with(good.key[1..].to_vec()), Some(Finding::KeyForm)),
+        ("coefficients above the modulus", with(vec![0xff; 1216]), Some(Finding::KeyForm)),
+        (
+            "an X25519 part of small order",
+            with([&good.key[..1184], &[0; 32]].concat()),
+            Some(Finding::KeyForm),
+        ),
+        (
+            "the other side's key",
+            archive_key(founded.seen(), ArchiveSide::A, ArchiveSide::B as u8),
+            Some(Finding::KeyInUse(archive_key(None, ArchiveSide::B, 1).id())),
+        ),
+    ];
+    for (name, body, expected) in table {
+        let entry = founded.entry(body, &signers);
+        let found = founded.company.check(&entry.head, entry.payload.bytes().unwrap(), entry.t_ms);
+        assert_eq!(found.err(), expected, "{name}");
+    }
+}
