@@ -336,6 +336,35 @@ def xwing():
 # --- §12 -----------------------------------------------------------------------------------------
 
 
+def company():
+    vectors = load("company.json")
+    id = unhex(vectors["company"])
+    genesis, _, device = entries = vectors["entries"]
+    for entry in entries:
+        head, payload = encoded("head", entry["head"]), encoded("payload", entry["payload"])
+        body, signatures = read_cbor(payload)
+        equal("log", read_cbor(head)[2], id)
+        message = label("hauspost/1 entry-body") + cbor([head, body])
+        expected = []
+        for seed in map(unhex, entry["seeds"]):
+            key_id = labelled_hash("hauspost/1 key", p.ed25519_public(seed))[:16]
+            expected.append([key_id, p.ed25519_sign(seed, message)])
+        equal("signatures, sorted", signatures, sorted(expected))
+    root = read_cbor(read_cbor(unhex(genesis["payload"]["bytes"]))[0])[2]
+    equal("pin", labelled_hash("hauspost/1 root", root), unhex(vectors["pin"]))
+    body = read_cbor(read_cbor(unhex(device["payload"]["bytes"]))[0])
+    _, user, device, key, _, history, keystore, voucher, seed_signature, _ = body
+    expected = labelled_hash("hauspost/1 history-key", unhex(vectors["history_key"]))
+    equal("history key hash", history, expected)
+    seed_public, for_user, not_after, voucher_signature = voucher
+    seed, authority = unhex(vectors["enrolment_seed"]), unhex(vectors["authority_seed"])
+    equal("seed", p.ed25519_public(seed), seed_public)
+    message = label("hauspost/1 voucher") + cbor([id, seed_public, for_user, not_after])
+    equal("voucher", p.ed25519_sign(authority, message), voucher_signature)
+    message = label("hauspost/1 enrol") + cbor([id, user, device, key, keystore, history])
+    equal("seed signature", p.ed25519_sign(seed, message), seed_signature)
+
+
 def tree_root(leaves):
     """MTH of RFC 9162 §2.1.1 over leaf hashes."""
     if not leaves:
@@ -421,7 +450,8 @@ def checkpoint(vector, size, root):
 
 
 CHECKS = (
-    encoding, hashes, entries, keys, xwing, capsules, records, content, shares, hpke, tree
+    encoding, hashes, entries, keys, xwing, capsules, records, content, shares, hpke,
+    company, tree,
 )
 
 

@@ -30,6 +30,8 @@ use rand::{SeedableRng, TryCryptoRng, TryRng};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+#[path = "company.rs"]
+mod company;
 #[path = "tree.rs"]
 mod tree;
 
@@ -45,6 +47,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("content.json", content()),
         ("shares.json", shares()),
         ("hpke.json", sealed()),
+        ("company.json", company::company()),
         ("tree.json", tree::tree()),
     ]
 }
