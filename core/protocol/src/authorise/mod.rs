@@ -13,6 +13,11 @@ pub mod conversation;
 pub mod decide;
 pub mod view;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use conversation::{Conversation, KnownCapsule, Person};
 pub use decide::{
     AuthorisedCommit, AuthorisedInvite, Judgement, commit, creation, invite, leaf_rule,

@@ -132,6 +132,8 @@ impl Roster {
         let path = commit.update_path_leaf_node();
         let path = path.ok_or(against_commit("each commit has a path"))?;
         let committer = NewLeaf::read(leaf, path)?;
+        // Before a log's first commit the roster is still empty, and its creator sits here already.
+        after.0.entry(leaf).or_insert(committer.member(Seq(0), 0));
         let mut added = Vec::new();
         for package in adds {
             if *package.life_time() != lifetime() {
@@ -141,7 +143,6 @@ impl Roster {
             after.0.insert(leaf.leaf, leaf.member(Seq(0), 0));
             added.push((leaf, Age::of(package)?.made_t_ms));
         }
-        after.0.insert(leaf, committer.member(Seq(0), 0));
         if after.len() > limits::LEAVES {
             return Err(against_commit("a tree has at most 1,000 leaves"));
         }

@@ -146,6 +146,12 @@ impl Phone {
         self.commit(Change { removes, ..Change::default() })
     }
 
+    /// Drops the own pending commit.
+    pub fn forget(&mut self) {
+        let storage = self.provider.storage();
+        self.group.as_mut().unwrap().clear_pending_commit(storage).unwrap();
+    }
+
     /// Takes the own pending commit; X of the new epoch.
     pub fn merge_own(&mut self) -> Vec<u8> {
         let group = self.group.as_mut().unwrap();
