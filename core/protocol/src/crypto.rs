@@ -4,7 +4,7 @@
 //! Each label begins with `hauspost/1 ` and stands, with its length, before what is hashed or
 //! signed: no input of one use is an input of another, nor of MLS, whose signatures begin with a
 //! length byte and `MLS 1.0 ` (RFC 9420 §5.1.2). Signatures are verified by ZIP-215, so that one
-//! signature at a time and a whole batch always agree (attacks.md 13).
+//! signature at a time and a whole batch always agree (docs/attacks.md 13).
 
 use ed25519_zebra as zebra;
 use hkdf::HkdfExtract;

@@ -53,6 +53,7 @@ fn sealing_is_deterministic_and_two_texts_under_one_key_share_no_nonce() {
     assert_ne!(first[..NONCE_BYTES], other[..NONCE_BYTES]);
 }
 
+/// docs/attacks.md 6: what is authenticated is the sender's half, known before the server orders it.
 #[test]
 fn a_record_does_not_open_under_another_head() {
     let (key, payload) = sealed(b"x");
