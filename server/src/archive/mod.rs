@@ -1,4 +1,10 @@
 //! The archive: opened in two halves that never meet, exported as files, verified offline.
 
+pub mod approval;
 pub mod export;
+pub mod fetch;
+pub mod opening;
+pub mod reading;
+pub mod replay;
+pub mod time;
 pub mod verify;

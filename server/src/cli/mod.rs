@@ -13,6 +13,7 @@
 //! | 10 | `archive verify` has findings |
 
 mod admin;
+mod archive;
 mod failure;
 mod serve;
 mod terminal;
@@ -51,6 +52,8 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Admin(admin::Admin),
+    #[command(subcommand)]
+    Archive(archive::Archive),
 }
 
 /// Runs the command that this process was started with.
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Serve(serve) => serve.run(&terminal).await,
             Command::Admin(admin) => Box::pin(admin.run(&terminal)).await,
+            Command::Archive(archive) => Box::pin(archive.run(&terminal)).await,
         }
     });
     match result {

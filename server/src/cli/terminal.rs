@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a spinner moves.
 const TICK: Duration = Duration::from_millis(120);
@@ -20,6 +20,16 @@ impl Terminal {
     /// Progress is shown when somebody looks, and not with `quiet`.
     pub fn new(quiet: bool) -> Self {
         Self { shows_progress: !quiet && std::io::stderr().is_terminal() }
+    }
+
+    /// A bar over `steps` steps.
+    pub fn bar(&self, what: &'static str, steps: u64) -> ProgressBar {
+        if !self.shows_progress {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
+            .expect("the template is a constant");
+        ProgressBar::new(steps).with_style(style).with_message(what)
     }
 
     /// A spinner for work of unknown length.

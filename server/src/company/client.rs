@@ -117,8 +117,8 @@ impl Client {
     ) -> Result<(), ClientError> {
         let challenge: Bytes = self.get(path::CHALLENGE).await?;
         let principal = wire::Principal::Role(key.public().id());
-        let signed = encode(&(company, principal, challenge.clone()));
-        let signature = key.sign("hauspost/1 session", &signed).0;
+        let signed = wire::SessionRequest::signed(company, principal, &challenge);
+        let signature = key.sign(wire::SESSION_LABEL, &signed).0;
         let request = wire::SessionRequest { principal, challenge, signature };
         let answer: wire::SessionAnswer = self.post(path::SESSION, &request).await?;
         self.token =

@@ -218,6 +218,3 @@ impl Server {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

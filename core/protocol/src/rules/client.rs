@@ -306,6 +306,3 @@ impl AuthorPlace {
         Self { next_dctr: self.next_dctr + 1, ..self }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,230 @@
+//! What officers read: records opened with the council's keys, each checked against its place in
+//! the log before it is shown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use hauspost_protocol::content::{Content, Control, Message, Shown};
+use hauspost_protocol::entry::Head;
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, TimeMs, UserId};
+use hauspost_protocol::key_list::KeyList;
+use hauspost_protocol::record;
+use hauspost_protocol::statement::Statement;
+use serde::Serialize;
+
+use super::replay::PlacedRecord;
+use super::time;
+use super::verify::{Examined, ExaminedLog, Finding, Place};
+
+/// One message, readable.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Readable {
+    /// The conversation's log.
+    pub log: String,
+    /// The entry.
+    pub seq: u64,
+    /// The server's time, Unix milliseconds.
+    pub t_ms: TimeMs,
+    /// The author's time, Unix milliseconds; information only.
+    pub author_t_ms: TimeMs,
+    /// The author.
+    pub user: String,
+    /// The author's name, if the directory knew it.
+    pub name: Option<String>,
+    /// The author's device.
+    pub device: String,
+    /// The message's id in hexadecimal, for what has one.
+    pub message_id: Option<String>,
+    /// What it is: `text`, `reaction`, `deletion`, `title`, `redaction`, `acknowledgement`,
+    /// `policy-notice`, `receipt` or `unknown`.
+    pub kind: &'static str,
+    /// The text.
+    pub text: Option<String>,
+    /// The id of the message that it answers or is about.
+    pub about: Option<String>,
+    /// The id of the message that it replaces.
+    pub replaces: Option<String>,
+    /// Names of files that belong to it.
+    pub files: Vec<String>,
+}
+
+/// Content is not for logs.
+impl fmt::Debug for Readable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Readable({}, {})", self.log, self.seq)
+    }
+}
+
+impl Readable {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let name = self.name.as_deref().unwrap_or(&self.user);
+        let text = self.text.as_deref().unwrap_or_default().replace('\n', "\n    ");
+        let what = match self.kind {
+            "text" => text,
+            "reaction" => format!("[reacts {text}]"),
+            "title" => format!("[names the conversation: {text}]"),
+            other => format!("[{other}]"),
+        };
+        let mark = if self.replaces.is_some() && self.kind == "text" { " [edited]" } else { "" };
+        let files: String = self.files.iter().map(|file| format!(" [file: {file}]")).collect();
+        format!("{:>5}  {}  {name}: {what}{mark}{files}", self.seq, time::show(self.t_ms))
+    }
+}
+
+/// What was read of a conversation.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The messages, in their order.
+    pub messages: Vec<Readable>,
+    /// Records that do not open, or do not belong where they stand.
+    pub findings: Vec<Finding>,
+    /// Records in the log for which there is no key: outside of the scope.
+    pub without_key: u64,
+}
+
+/// Reads a conversation with the keys that the council gave.
+pub fn read(
+    examined: &Examined,
+    people: &BTreeMap<UserId, String>,
+    log: LogId,
+    keys: &KeyList,
+) -> Reading {
+    let mut reading = Reading::default();
+    let Some(conversation) = examined.logs.get(&log) else { return reading };
+    let mut counters = HashMap::new();
+    for placed in &conversation.replay.records {
+        let Some(key) = keys.key(placed.seq) else {
+            reading.without_key += 1;
+            continue;
+        };
+        let opened = open(conversation, placed, key).and_then(|statement| {
+            check(conversation, placed, &mut counters, &statement).map(|()| statement)
+        });
+        match opened {
+            Ok(statement) => {
+                let readable = readable(examined.id, people, log, placed, &statement);
+                reading.messages.push(readable);
+            }
+            Err(what) => reading.findings.push(Finding {
+                place: Place::Log(log),
+                seq: Some(placed.seq),
+                what,
+            }),
+        }
+    }
+    reading
+}
+
+fn open(
+    conversation: &ExaminedLog,
+    placed: &PlacedRecord,
+    key: &hauspost_protocol::epoch::RecordKey,
+) -> Result<Statement, String> {
+    let (entry, _) = conversation.entry(placed.seq).ok_or("the entry is not in the export")?;
+    let payload = entry.payload.bytes().ok_or("its payload is not in the export")?;
+    let record = record::open(key, &entry.head, payload).map_err(|error| error.to_string())?;
+    if record.claimed_device() != placed.author.device {
+        return Err("it says that it is from another device than the one at its leaf".into());
+    }
+    let record = record.verify(&placed.author.signature_key).map_err(|error| error.to_string())?;
+    Ok(record.into_statement())
+}
+
+/// What a statement says of the log has to be so.
+fn check(
+    conversation: &ExaminedLog,
+    placed: &PlacedRecord,
+    counters: &mut HashMap<DeviceId, (u64, Seq)>,
+    statement: &Statement,
+) -> Result<(), String> {
+    let seen = statement.seen;
+    match conversation.entry(seen.seq) {
+        _ if seen.seq >= placed.seq => {
+            return Err("its author had seen an entry that came after it".into());
+        }
+        Some((_, hash)) if *hash == seen.hash => {}
+        _ => return Err(format!("its author saw another entry {} than the one here", seen.seq)),
+    }
+    // Records outside of the scope are not opened, so a counter may jump; it never goes back.
+    if let Some((before, seen_before)) =
+        counters.insert(placed.author.device, (statement.dctr, seen.seq))
+    {
+        if statement.dctr <= before {
+            return Err("its author's counter goes back".into());
+        }
+        if seen.seq < seen_before {
+            return Err("its author had seen less than before".into());
+        }
+    }
+    let (entry, _) = conversation.entry(placed.seq).ok_or("the entry is not in the export")?;
+    let head = Head::parse(&entry.head).map_err(|error| error.to_string())?;
+    if statement.blobs().ne(head.blobs.iter().copied()) {
+        return Err("its files are not those that its head names".into());
+    }
+    Ok(())
+}
+
+fn readable(
+    company: CompanyId,
+    people: &BTreeMap<UserId, String>,
+    log: LogId,
+    placed: &PlacedRecord,
+    statement: &Statement,
+) -> Readable {
+    let author = placed.author;
+    let mut readable = Readable {
+        log: log.to_string(),
+        seq: placed.seq.0,
+        t_ms: placed.t_ms,
+        author_t_ms: statement.t_ms,
+        user: author.user.to_string(),
+        name: people.get(&author.user).cloned(),
+        device: author.device.to_string(),
+        message_id: None,
+        kind: "unknown",
+        text: None,
+        about: None,
+        replaces: None,
+        files: statement.files.iter().map(|file| file.name.clone()).collect(),
+    };
+    match Content::read(statement.ptype, &statement.content) {
+        Content::Message(message) => {
+            readable.message_id =
+                Some(message.id(&statement.content, company, author.user, log).to_string());
+            readable.fill(&message);
+        }
+        Content::Control(control) => match control {
+            Control::Redact(message) => readable.about("redaction", message.to_string()),
+            Control::Acknowledge(message) => readable.about("acknowledgement", message.to_string()),
+            Control::PolicyNotice(message) => readable.about("policy-notice", message.to_string()),
+            Control::Title(title) => {
+                readable.kind = "title";
+                readable.text = Some(title);
+            }
+        },
+        Content::Receipt(_) => readable.kind = "receipt",
+        Content::Unknown => {}
+    }
+    readable
+}
+
+impl Readable {
+    fn about(&mut self, kind: &'static str, message: String) {
+        self.kind = kind;
+        self.about = Some(message);
+    }
+
+    fn fill(&mut self, message: &Message) {
+        self.about = message.in_reply_to.map(|id| id.to_string());
+        self.replaces = message.replaces.map(|id| id.to_string());
+        let (kind, text) = match message.shown() {
+            Shown::Text { text, .. } => ("text", Some(text)),
+            Shown::Reaction(emoji) => ("reaction", Some(emoji)),
+            Shown::Nothing => ("deletion", None),
+            Shown::Unknown => ("unknown", None),
+        };
+        self.kind = kind;
+        self.text = text.map(str::to_owned);
+    }
+}

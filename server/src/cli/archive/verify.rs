@@ -1,0 +1,99 @@
+//! `hauspost archive verify`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hauspost_protocol::ids::Digest;
+
+use crate::archive::export::{Export, parse_digest, read_log};
+use crate::archive::time;
+use crate::archive::verify::chain::walk;
+use crate::archive::verify::{Pin, Report, examine};
+use crate::cli::terminal::{self, Terminal};
+use crate::cli::{Failure, rng};
+use crate::company::card::Card;
+
+#[derive(Args)]
+#[command(
+    after_help = "Works offline. Each finding is a line that names log and entry; the exit code is 10 if there is any. What \
+    could not be checked is said as well.\n\n\
+    Example:\n  hauspost archive verify officers-export --keys keys/officer-1\n  \
+    hauspost archive verify officers-export --pin 3f9a… --earlier export-of-last-year"
+)]
+pub struct Verify {
+    /// An export folder, or one log file of it, which is then walked alone.
+    export: PathBuf,
+    /// The company's pin in hexadecimal, from a printed page.
+    #[arg(long, value_name = "HEX", value_parser = parse_pin)]
+    pin: Option<Digest>,
+    /// A holder's folder, whose company.json holds the pin.
+    #[arg(long, value_name = "DIR", conflicts_with = "pin")]
+    keys: Option<PathBuf>,
+    /// An earlier export: what it covers has to stand unchanged in this one.
+    #[arg(long, value_name = "DIR")]
+    earlier: Option<PathBuf>,
+}
+
+fn parse_pin(text: &str) -> Result<Digest, String> {
+    parse_digest(text).ok_or_else(|| "not a pin; it is 64 hexadecimal digits".into())
+}
+
+impl Verify {
+    pub fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        if self.export.is_file() {
+            return log_file(&self.export);
+        }
+        let working = terminal.spinner("verifying …");
+        let pin = match (self.pin, &self.keys) {
+            (Some(pin), _) => Pin::Known(pin),
+            (None, Some(keys)) => Pin::Known(Card::read(keys)?.pin),
+            (None, None) => Pin::OfTheExport,
+        };
+        let export = Export::read(&self.export)?;
+        let earlier = self.earlier.as_deref().map(Export::read).transpose()?;
+        let examined = examine(export, pin, earlier.as_ref(), &mut rng());
+        working.finish_and_clear();
+        show(&examined.report)
+    }
+}
+
+fn show(report: &Report) -> Result<(), Failure> {
+    for finding in &report.findings {
+        terminal::result(format_args!("FINDING {finding}"));
+    }
+    for unchecked in &report.unchecked {
+        terminal::result(format_args!("NOT CHECKED {unchecked}"));
+    }
+    if let Some((head, t_ms)) = &report.checkpoint {
+        terminal::result(format_args!(
+            "checkpoint {} of era {}, made {}, signatures good",
+            head.size,
+            head.era,
+            time::show(*t_ms)
+        ));
+    }
+    terminal::result(format_args!("{} logs, {} entries walked", report.logs, report.entries));
+    if report.findings.is_empty() {
+        terminal::result("OK: nothing is missing, changed or reordered");
+        return Ok(());
+    }
+    Err(Failure::findings(report.findings.len()))
+}
+
+/// A log file alone: its chain, and nothing else.
+fn log_file(path: &Path) -> Result<(), Failure> {
+    let (entries, damage) = read_log(path)?;
+    let count = entries.len();
+    let walked = walk(entries, None);
+    let name = path.display();
+    if let Some(reason) = &damage {
+        terminal::result(format_args!("FINDING file {name}: {reason}"));
+    }
+    for broken in &walked.breaks {
+        terminal::result(format_args!("FINDING file {name}, entry {}: {broken}", broken.seq()));
+    }
+    terminal::result("NOT CHECKED signatures, and where the log ends: that takes the whole export");
+    terminal::result(format_args!("1 log, {count} entries walked"));
+    let findings = walked.breaks.len() + usize::from(damage.is_some());
+    if findings == 0 { Ok(()) } else { Err(Failure::findings(findings)) }
+}

@@ -1,5 +1,0 @@
-mod bytes;
-mod conversation;
-mod entering;
-mod running;
-mod world;
