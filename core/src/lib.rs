@@ -1,8 +1,37 @@
-//! The phone's core: sync, storage, crypto.
+//! The phone's core: everything that an app does but show it.
+//!
+//! What this crate promises to the one who builds on it:
+//!
+//! - **Nothing is torn.** All of an account lies in one encrypted database, and what belongs together
+//!   changes in one transaction: a killed phone, a full disk, a dropped future lose and double nothing.
+//! - **Nothing is silently missing.** A record that cannot be opened is a visible gap with a reason; an
+//!   intent ends secured or failed, with a reason that a person sees.
+//! - **Nothing waits for the network** that is there already: lists, timelines and search answer from
+//!   the database in milliseconds, also while a catch-up runs.
+//! - **The world is a parameter.** Time, randomness, network and guarded keys come in through traits,
+//!   so a whole company runs in one process under one seed.
+//!
+//! Data walks one way in and one way out. In: [`sync`] pulls by cursor, the protocol's rules judge in
+//! memory, [`store`] keeps it in one short transaction, [`observe`] says what changed, and a view asks
+//! [`read`]. Out: a view's wish becomes an intent in the [`store`], is sealed, and [`sync`] carries it.
+//! No network and no foreign code runs inside a transaction or under a lock.
+//!
+//! Which room for which question:
+//!
+//! 1. [`env`](mod@env): what does the core take from the world?
+//! 2. [`sync`]: how does it speak with the server?
+//! 3. [`group`]: how does it change and follow an MLS group?
+//! 4. [`store`]: what is kept, where, and what is one transaction?
+//! 5. [`observe`]: how does a view hear that something changed?
+//! 6. [`read`]: what does a view show?
 
 pub mod env;
-pub mod group;
-pub mod observe;
-pub mod read;
-pub mod store;
 pub mod sync;
+
+pub mod group;
+
+pub mod store;
+
+pub mod observe;
+
+pub mod read;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::Connection;
 
 use super::THREAD_NAME;
 use super::error::StoreError;
@@ -17,6 +17,9 @@ use crate::env::DatabaseKey;
 /// Reading connections. One is for the list, one for the open conversation, one for the search.
 const READERS: usize = 3;
 
+/// Steps of SQLite's virtual machine after which a statement looks whether the store stops.
+const STEPS: i32 = 2_000;
+
 /// A job for a reader; it answers by itself.
 pub(super) type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -24,7 +27,6 @@ pub(super) type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     jobs: Sender<ReadJob>,
     stopping: Arc<AtomicBool>,
-    running: Vec<InterruptHandle>,
 }
 
 impl Readers {
@@ -35,11 +37,14 @@ impl Readers {
         let (sender, jobs) = channel();
         let jobs = Arc::new(Mutex::new(jobs));
         let stopping = Arc::new(AtomicBool::new(false));
-        let mut readers = Self { jobs: sender, stopping: stopping.clone(), running: Vec::new() };
+        let readers = Self { jobs: sender, stopping: stopping.clone() };
         let mut threads = Vec::new();
         for _ in 0..READERS {
-            let conn = opening::open(path, key, Purpose::Read)?;
-            readers.running.push(conn.get_interrupt_handle());
+            let mut conn = opening::open(path, key, Purpose::Read)?;
+            // A flag that each statement looks at, and not an interrupt, which is lost on a job that
+            // is between two statements.
+            let stop = stopping.clone();
+            conn.progress_handler(STEPS, Some(move || stop.load(Ordering::Relaxed)))?;
             let (jobs, stopping) = (jobs.clone(), stopping.clone());
             let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
             threads.push(thread.spawn(move || serve(&conn, &jobs, &stopping))?);
@@ -55,7 +60,6 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.running.iter().for_each(InterruptHandle::interrupt);
     }
 }
 

@@ -59,7 +59,11 @@ impl Writer {
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the write-ahead log was not emptied; it is at the next start");
         }
-        drop(closing.lock);
+        // Unlocked and not only closed: a process forked meanwhile holds a copy of the handle until it
+        // becomes another program, and with it the lock.
+        if let Err(error) = closing.lock.unlock() {
+            tracing::warn!(%error, "the database's lock file was not unlocked");
+        }
     }
 
     fn close(self) -> Result<(), StoreError> {

@@ -218,3 +218,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

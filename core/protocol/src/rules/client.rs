@@ -306,3 +306,6 @@ impl AuthorPlace {
         Self { next_dctr: self.next_dctr + 1, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -355,3 +355,6 @@ fn not_in<V: CompanyView>(conversation: &Conversation, session: &Session<'_, V>)
     let gone = user.is_some_and(|user| conversation.person(user).gone);
     if gone { Outcome::Left } else { Outcome::Leaf }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,12 +92,11 @@ pub fn skeleton(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Head and payload, as transmitted.
+pub type Held = (Vec<u8>, Vec<u8>);
+
 /// Head and payload of a held entry.
-pub fn held(
-    conn: &Connection,
-    log: LocalLog,
-    seq: Seq,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub fn held(conn: &Connection, log: LocalLog, seq: Seq) -> Result<Option<Held>, StoreError> {
     let mut select = conn.prepare_cached("SELECT head, payload FROM held_entry WHERE key = ?1")?;
     let found =
         select.query_row([seq_key(log, seq)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

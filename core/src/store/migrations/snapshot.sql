@@ -1,0 +1,205 @@
+-- version 1
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    company BLOB NOT NULL,
+    user BLOB NOT NULL,
+    device BLOB NOT NULL,
+    server TEXT NOT NULL,
+    trust BLOB NOT NULL,
+    pin BLOB NOT NULL,
+    signing_seed BLOB NOT NULL,
+    history_seed BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    enrolment BLOB,          -- the request, sent again until it is answered
+    certificate BLOB,
+    made_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE alarm (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log BLOB,
+    code INTEGER NOT NULL,
+    seq INTEGER,
+    evidence BLOB,
+    t_ms INTEGER NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE author (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    device BLOB NOT NULL,
+    next_dctr INTEGER NOT NULL,
+    seen_seq INTEGER NOT NULL,
+    PRIMARY KEY (log, device)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE chain (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    leaf INTEGER NOT NULL,
+    chain BLOB NOT NULL,          -- index and secret, as the protocol encodes them
+    PRIMARY KEY (log, leaf)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoint (
+    era INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    verified INTEGER NOT NULL,
+    note TEXT,
+    company_size INTEGER,
+    durable INTEGER,
+    t_ms INTEGER NOT NULL,
+    PRIMARY KEY (era, size, root)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE company_entry (
+    seq INTEGER PRIMARY KEY,
+    t_ms INTEGER NOT NULL,
+    core BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    head BLOB NOT NULL,
+    payload BLOB
+) STRICT;
+CREATE TABLE conversation (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    title TEXT,
+    order_ms INTEGER NOT NULL,
+    last_key INTEGER,        -- message.key of what the row shows
+    last_author BLOB,
+    last_kind INTEGER,
+    last_text TEXT,
+    last_state INTEGER,
+    unread INTEGER NOT NULL DEFAULT 0,
+    read_seq INTEGER,        -- the newest entry that was read
+    muted INTEGER NOT NULL DEFAULT 0,
+    draft TEXT,
+    draft_ms INTEGER
+) STRICT;
+CREATE TABLE entry (
+    key INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    t_ms INTEGER NOT NULL,
+    co INTEGER NOT NULL,
+    core BLOB NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE epoch (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    gen INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    capsule_hash BLOB NOT NULL,   -- SHA-256 of the body that this phone computed
+    capsule_body BLOB,            -- the body itself, until an equal one stands in the log
+    capsule_seq INTEGER           -- where an equal one stands
+) STRICT;
+CREATE TABLE fact (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE held_entry (
+    key INTEGER PRIMARY KEY,
+    head BLOB NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE TABLE key_package (
+    reference BLOB PRIMARY KEY,
+    last_resort INTEGER NOT NULL,
+    uploaded INTEGER NOT NULL,
+    made_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log BLOB NOT NULL UNIQUE,
+    log_no INTEGER,
+    type INTEGER NOT NULL,
+    peer BLOB,               -- of a dm
+    state INTEGER NOT NULL,
+    stop_code INTEGER,
+    stop_seq INTEGER,
+    next_seq INTEGER NOT NULL,
+    last_hash BLOB NOT NULL,
+    last_t_ms INTEGER NOT NULL,
+    last_co INTEGER NOT NULL,
+    gen INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    epoch_seq INTEGER,       -- the commit that began it
+    own_leaf INTEGER,
+    own_index INTEGER NOT NULL,
+    own_dctr INTEGER NOT NULL
+) STRICT;
+CREATE TABLE log_part (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    part INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (log, part)
+) STRICT;
+CREATE TABLE message (
+    key INTEGER PRIMARY KEY,
+    message_id BLOB NOT NULL,
+    author BLOB NOT NULL,
+    device BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    t_ms INTEGER NOT NULL,        -- the log's time; the phone's own while pending
+    sent_ms INTEGER NOT NULL,     -- the author's time
+    missing INTEGER NOT NULL DEFAULT 0,  -- records of this device that are missing before this one
+    search_id INTEGER UNIQUE,     -- t_ms << 20 | n: the row of the full-text index
+    text TEXT,
+    content BLOB,
+    record_key BLOB
+) STRICT;
+CREATE TABLE mls_state (
+    key BLOB PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT;
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    message_id BLOB UNIQUE,
+    body BLOB NOT NULL,           -- what is to be said or done, before sealing
+    gen INTEGER,
+    epoch INTEGER,
+    leaf_index INTEGER,
+    dctr INTEGER,
+    core BLOB,
+    head BLOB,
+    payload BLOB,
+    seq INTEGER,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    reason INTEGER,
+    made_ms INTEGER NOT NULL,
+    next_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE pending_commit (
+    log BLOB PRIMARY KEY,
+    outbox INTEGER,
+    core BLOB NOT NULL,           -- of the commit
+    batch BLOB NOT NULL,
+    group_info BLOB NOT NULL,
+    welcome BLOB,
+    after BLOB NOT NULL,          -- what merging stores: chains, expected capsule, roster
+    made_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE person (
+    user BLOB PRIMARY KEY,
+    handle TEXT NOT NULL,
+    name TEXT,
+    folded TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE quarantine (
+    key INTEGER PRIMARY KEY,
+    code INTEGER NOT NULL,
+    device BLOB,
+    detail TEXT,
+    t_ms INTEGER NOT NULL
+) STRICT;
+CREATE VIRTUAL TABLE search USING fts5 (
+    words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0'
+);
+CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
+CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);
+CREATE TABLE 'search_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
+CREATE TABLE sqlite_sequence(name,seq);
+CREATE INDEX conversation_order ON conversation (order_ms DESC, log DESC);
+CREATE INDEX entry_core ON entry (core) WHERE kind <> 3;
+CREATE UNIQUE INDEX log_peer ON log (peer) WHERE peer IS NOT NULL;
+CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
+CREATE INDEX outbox_by_log ON outbox (log, state, id);
+CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL;
+CREATE INDEX person_folded ON person (folded);

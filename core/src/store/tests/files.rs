@@ -1,0 +1,210 @@
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::super::fixture::{group, key, text};
+use super::super::opening::{self, Purpose};
+use super::super::rows::message;
+use super::*;
+
+const CANARY: &str = "Kanarienvogel";
+
+fn pragma(conn: &Connection, name: &str) -> String {
+    conn.query_row(&format!("PRAGMA {name}"), [], |row| {
+        let value: rusqlite::types::Value = row.get(0)?;
+        Ok(match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        })
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn every_connection_has_the_same_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    for purpose in [Purpose::Write, Purpose::Read] {
+        let conn = opening::open(&folder.path().join("db"), &key(1), purpose).unwrap();
+        for (name, value) in [
+            ("cipher_page_size", "4096"),
+            ("cipher_hmac_algorithm", "HMAC_SHA256"),
+            ("cipher_use_hmac", "1"),
+            ("cipher_plaintext_header_size", "32"),
+            ("cipher_memory_security", "0"),
+            ("journal_mode", "wal"),
+            ("temp_store", "2"),
+            ("foreign_keys", "1"),
+            ("secure_delete", "1"),
+            ("trusted_schema", "0"),
+            ("synchronous", "1"),
+        ] {
+            assert_eq!(pragma(&conn, name), value, "{name} of {purpose:?}");
+        }
+    }
+}
+
+#[test]
+fn the_bundled_sqlite_has_the_mend_of_the_write_ahead_logs_reset() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
+#[test]
+fn temporary_tables_stay_in_memory_by_compilation_and_by_setting() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut options = conn.prepare("PRAGMA compile_options").unwrap();
+    let options: Vec<String> =
+        options.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    // 2: in memory unless a pragma says otherwise, and ours says the same.
+    assert!(options.iter().any(|option| option == "TEMP_STORE=2" || option == "TEMP_STORE=3"));
+}
+
+#[tokio::test]
+async fn no_file_holds_a_word_of_a_message_and_the_header_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, CANARY).await;
+    store
+        .write::<_, StoreError, _>(move |tx| message::insert(tx, log, &text(1, CANARY)))
+        .await
+        .unwrap();
+    for open in [true, false] {
+        if !open {
+            store.suspend().await;
+        }
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            for word in [CANARY.to_owned(), CANARY.to_lowercase()] {
+                let found = bytes.windows(word.len()).any(|part| part == word.as_bytes());
+                assert!(!found, "{word} in {}", path.display());
+            }
+        }
+    }
+    let bytes = fs::read(folder.path().join("db")).unwrap();
+    assert!(bytes.starts_with(b"SQLite format 3\0"));
+    assert!(!bytes.windows(12).any(|part| part == b"CREATE TABLE"));
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_named_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = open(folder.path());
+    put(&store, "a").await.unwrap();
+    drop(store);
+    let before = fs::read(&path).unwrap();
+    let mut other_salt = key(1);
+    other_salt.salt[0] ^= 1;
+    for wrong in [key(2), other_salt] {
+        assert!(matches!(Store::open(&path, wrong), Err(StoreError::WrongKey)));
+    }
+    assert!(fs::read(&path).unwrap() == before);
+    assert!(has(&open(folder.path()), "a").await);
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_named_and_nothing_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            (0..500).try_for_each(|seq| message::insert(tx, log, &text(seq, CANARY)).map(|_| ()))
+        })
+        .await
+        .unwrap();
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    let pages = bytes.len() / 4096;
+    // The last pages: they came with the messages, and no schema lies there.
+    for page in pages - 20..pages {
+        bytes[page * 4096 + 2_000] ^= 1;
+    }
+    fs::write(&path, &bytes).unwrap();
+    let store = open(folder.path());
+    let read = store
+        .read::<i64, StoreError, _>(|conn| {
+            Ok(conn.query_row("SELECT sum(length(text)) FROM message", [], |row| row.get(0))?)
+        })
+        .await;
+    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+    drop(store);
+    assert!(fs::read(&path).unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn a_damaged_first_page_is_told_as_a_key_that_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    drop(open(folder.path()));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1_000] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Store::open(&path, key(1)), Err(StoreError::WrongKey)));
+    assert!(fs::read(&path).unwrap() == bytes);
+}
+
+#[test]
+fn a_database_of_a_newer_build_is_named_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    drop(open(folder.path()));
+    let conn = opening::open(&path, &key(1), Purpose::Write).unwrap();
+    conn.pragma_update(None, "user_version", VERSION + 1).unwrap();
+    drop(conn);
+    let before = fs::read(&path).unwrap();
+    let refused = |result: Result<(), StoreError>| {
+        let Err(StoreError::NewerVersion { found, known }) = result else {
+            panic!("a newer database is refused, not {result:?}")
+        };
+        assert_eq!((found, known), (VERSION + 1, VERSION));
+    };
+    refused(Store::open(&path, key(1)).map(|_| ()));
+    refused(ReadOnlyStore::open(&path, &key(1)).map(|_| ()));
+    assert!(fs::read(&path).unwrap() == before);
+}
+
+#[test]
+fn the_schema_is_the_one_that_was_reviewed() {
+    const SNAPSHOT: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations/snapshot.sql");
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let conn = opening::open(&folder.path().join("db"), &key(1), Purpose::Read).unwrap();
+    let mut select = conn
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name")
+        .unwrap();
+    let statements: Vec<String> =
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let found = format!("-- version {VERSION}\n{};\n", statements.join(";\n"));
+    if std::env::var_os("HAUSPOST_BLESS").is_some() {
+        fs::write(SNAPSHOT, &found).unwrap();
+    }
+    let reviewed = fs::read_to_string(SNAPSHOT).unwrap();
+    assert!(found == reviewed, "run with HAUSPOST_BLESS=1 and review the difference");
+}
+
+#[test]
+fn every_table_is_strict_and_every_number_that_ids_come_from_is_never_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let conn = opening::open(&folder.path().join("db"), &key(1), Purpose::Read).unwrap();
+    let mut select = conn
+        .prepare(
+            "SELECT name FROM pragma_table_list
+             WHERE schema = 'main' AND type = 'table' AND NOT strict ORDER BY name",
+        )
+        .unwrap();
+    let loose: Vec<String> =
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(loose, ["sqlite_schema", "sqlite_sequence"], "SQLite's own, and no other");
+    for table in ["log", "outbox", "alarm"] {
+        let sql: String = conn
+            .query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0))
+            .unwrap();
+        assert!(sql.contains("AUTOINCREMENT"), "{table}");
+    }
+}

@@ -1,0 +1,162 @@
+//! Founding, enrolling, sessions.
+
+use axum::http::StatusCode;
+use hauspost_protocol::encoding::{Bytes, decode};
+use hauspost_protocol::ids::{DeviceId, UserId};
+use hauspost_protocol::wire::{EnrolAnswer, Hello, Outcome, Principal, path};
+
+use super::world::{ADMIN, COMPANY, World, config, enrol, key};
+use crate::serve::App;
+
+fn text(body: &[u8]) -> &str {
+    std::str::from_utf8(body).unwrap()
+}
+
+#[tokio::test]
+async fn a_company_is_founded_once_and_the_token_is_gone() {
+    let world = World::empty().await;
+    let (request, token) = (world.founding().await, world.founding_token());
+    let (status, _) = world.post(path::FOUND, Some("wrong"), &request).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, _) = world.post(path::FOUND, Some(&token), &request).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(world.founding_token(), "");
+    let hello: Hello = world.get(path::HELLO, None).await;
+    assert_eq!(hello.genesis.unwrap().head, request.entries[0].0);
+
+    let again = world.post(path::FOUND, Some(&token), &request).await;
+    assert_eq!(again.0, StatusCode::OK, "the same founding, after a lost answer");
+    let mut other = request;
+    other.entries[0] = other.entries[1].clone();
+    let (status, body) = world.post(path::FOUND, Some(&token), &other).await;
+    assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "founded already"));
+}
+
+#[tokio::test]
+async fn a_founding_whose_entries_do_not_count_leaves_nothing_behind() {
+    let world = World::empty().await;
+    let (request, token) = (world.founding().await, world.founding_token());
+    let mut without_issuing = request.clone();
+    without_issuing.entries.remove(1);
+    let (status, body) = world.post(path::FOUND, Some(&token), &without_issuing).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(text(&body), "this server's issuing key is not certified");
+    let mut unsigned = request.clone();
+    unsigned.entries.swap(8, 9);
+    let (status, _) = world.post(path::FOUND, Some(&token), &unsigned).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let (status, _) = world.post(path::FOUND, Some(&token), &request).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn before_the_founding_everything_else_says_so() {
+    let world = World::empty().await;
+    let (status, body) = world.post(path::ENROL, None, &enrol(1, 0)).await;
+    assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "not_founded"));
+    assert_eq!(world.make_checkpoint().await, None);
+}
+
+#[tokio::test]
+async fn an_enrolment_key_enrols_one_device_and_the_same_request_gets_the_same_answer() {
+    let world = World::founded().await;
+    let request = enrol(1, world.now_ms());
+    let (_, first) = world.post(path::ENROL, None, &request).await;
+    let (status, second) = world.post(path::ENROL, None, &request).await;
+    assert_eq!((status, &first), (StatusCode::OK, &second));
+    decode::<EnrolAnswer>(&first).unwrap();
+
+    let mut other = enrol(1, world.now_ms());
+    other.device = DeviceId([77; 16]);
+    let (status, _) = world.post(path::ENROL, None, &other).await;
+    assert_eq!(status, StatusCode::CONFLICT, "the seed did not sign this device");
+    let seed = hauspost_protocol::crypto::Secret::new([51; 32]);
+    let voucher = decode(&request.voucher).unwrap();
+    let names = (UserId([1; 16]), DeviceId([77; 16]));
+    let other = hauspost_protocol::company::voucher::enrol_request(
+        COMPANY,
+        &seed,
+        &voucher,
+        names,
+        &key(77),
+        request.keystore_key,
+        &[1; 1_216],
+    );
+    let (status, body) = world.post(path::ENROL, None, &other).await;
+    assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "the voucher was used before"));
+}
+
+#[tokio::test]
+async fn attacks_1_a_device_without_a_voucher_of_the_authority_is_not_enrolled() {
+    let world = World::founded().await;
+    let mut request = enrol(1, world.now_ms());
+    request.voucher = Bytes(vec![0x80]);
+    let (status, _) = world.post(path::ENROL, None, &request).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let expired = enrol(2, world.now_ms() - 2_000_000);
+    let (status, body) = world.post(path::ENROL, None, &expired).await;
+    assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "the voucher has expired"));
+}
+
+#[tokio::test]
+async fn a_session_needs_the_keystore_key_and_ends_with_the_device() {
+    let world = World::founded().await;
+    let phone = world.phone(1).await;
+    let mut request = phone.sign_in(&world).await;
+    request.signature[5] ^= 1;
+    assert_eq!(world.session(&request).await, Err(StatusCode::UNAUTHORIZED));
+    let mut request = phone.sign_in(&world).await;
+    request.principal = Principal::Device(DeviceId([2; 16]));
+    assert_eq!(world.session(&request).await, Err(StatusCode::UNAUTHORIZED));
+    let request = phone.sign_in(&world).await;
+    world.advance(120_001);
+    assert_eq!(world.session(&request).await, Err(StatusCode::UNAUTHORIZED), "an old challenge");
+
+    let directory = || world.post(path::DIRECTORY, Some(&phone.token), &0u64);
+    assert_eq!(directory().await.0, StatusCode::OK);
+    assert!(matches!(world.revoke(phone.device()).await, Outcome::Ok(_)));
+    assert_eq!(directory().await.0, StatusCode::UNAUTHORIZED);
+    let request = phone.sign_in(&world).await;
+    assert_eq!(world.session(&request).await, Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn a_token_ends_after_an_hour() {
+    let world = World::founded().await;
+    let token = world.role(ADMIN).await;
+    world.advance(3_599_999);
+    assert_eq!(world.post(path::DIRECTORY, Some(&token), &0u64).await.0, StatusCode::OK);
+    world.advance(1);
+    let (status, _) = world.post(path::DIRECTORY, Some(&token), &0u64).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn tokens_company_and_keys_survive_a_restart() {
+    let world = World::founded().await;
+    let phone = world.phone(1).await;
+    let World { app, router, folder, clock } = world;
+    drop((app, router));
+    let app = App::open(&config(&folder, &clock)).await.unwrap();
+    let world = World { router: app.router(), app, folder, clock };
+    let answer = phone.sync(&world, vec![]).await;
+    assert_eq!(answer.company_size, 12);
+}
+
+#[tokio::test]
+async fn only_an_admin_changes_the_directory() {
+    let world = World::founded().await;
+    let phone = world.phone(1).await;
+    let person = hauspost_protocol::wire::Person {
+        user: UserId([1; 16]),
+        handle: "anna".into(),
+        name: Some("Anna Berg".into()),
+    };
+    let people = vec![person];
+    let (status, _) = world.post(path::DIRECTORY_PUT, Some(&phone.token), &people).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let version: u64 = world.ask(path::DIRECTORY_PUT, &world.role(ADMIN).await, &people).await;
+    let seen: hauspost_protocol::wire::Directory =
+        world.ask(path::DIRECTORY, &phone.token, &0u64).await;
+    assert_eq!((seen.version, seen.people), (version, people));
+}

@@ -1,0 +1,5 @@
+mod bytes;
+mod conversation;
+mod entering;
+mod running;
+mod world;

@@ -1,0 +1,84 @@
+//! The server with its socket: TLS, address, second start, live hints, end.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::StreamExt as _;
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::wire::path;
+
+use super::world::World;
+use crate::serve::folder::FolderError;
+use crate::serve::{ServeConfig, ServeError, run};
+
+fn client(folder: &std::path::Path) -> reqwest::Client {
+    let ca = std::fs::read(folder.join("ca.pem")).unwrap();
+    let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+    reqwest::Client::builder().tls_certs_only([ca]).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_server_starts_on_an_empty_folder_answers_over_tls_and_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(ServeConfig::new(folder.path(), ([127, 0, 0, 1], 0).into())).await.unwrap();
+    let address = std::fs::read_to_string(folder.path().join("address")).unwrap();
+    assert_eq!(address, server.url());
+    let client = client(folder.path());
+    let answer = client.get(format!("{address}/healthz")).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "ok");
+    let plain = reqwest::get(format!("http://{}/healthz", server.address())).await;
+    assert!(plain.is_err(), "no TLS, no answer");
+    server.shut_down().await.unwrap();
+    assert!(!folder.path().join("address").exists());
+    assert!(client.get(format!("{address}/healthz")).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused_and_a_later_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServeConfig::new(folder.path(), ([127, 0, 0, 1], 0).into());
+    let first = run(config.clone()).await.unwrap();
+    let second = run(config.clone()).await.err().unwrap();
+    assert!(matches!(second, ServeError::Folder(FolderError::InUse(_))), "{second}");
+    let ca = std::fs::read(folder.path().join("ca.pem")).unwrap();
+    first.shut_down().await.unwrap();
+    let third = run(config).await.unwrap();
+    let answer = client(folder.path()).get(format!("{}/healthz", third.url())).send().await;
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(std::fs::read(folder.path().join("ca.pem")).unwrap(), ca);
+    third.shut_down().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_and_frees_the_folder() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServeConfig::new(folder.path(), taken.local_addr().unwrap());
+    let refused = run(config.clone()).await.err().unwrap();
+    assert!(matches!(refused, ServeError::AddressInUse(_)), "{refused}");
+    drop(taken);
+    run(config).await.unwrap().shut_down().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_live_stream_rings_at_once_and_when_there_is_news_for_its_device() {
+    let world = World::founded().await;
+    let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
+    let room = anna.create(&world, LogType::Dm, &[&ben]).await;
+    let stream = |token: &str| {
+        let request = Request::builder()
+            .uri(path::LIVE)
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap();
+        tower::ServiceExt::oneshot(world.router.clone(), request)
+    };
+    let mut live = stream(&ben.token).await.unwrap().into_body().into_data_stream();
+    assert_eq!(&live.next().await.unwrap().unwrap()[..], b"\n");
+    anna.append(&world, &room.request(vec![room.record(0, 0, b"a")])).await;
+    let line = tokio::time::timeout(Duration::from_secs(5), live.next()).await.unwrap();
+    assert_eq!(&line.unwrap().unwrap()[..], b"\n");
+    let silence = tokio::time::timeout(Duration::from_millis(50), live.next()).await;
+    assert!(silence.is_err(), "no news, no line");
+}

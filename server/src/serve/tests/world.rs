@@ -1,0 +1,494 @@
+//! A company, its server and its phones in one process, under a clock that stands still.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hauspost_core::group::{Member, ScratchProvider, commit, packages, provider};
+use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
+use hauspost_protocol::body::{
+    CommitBody, Genesis, HistoryRule, LogType, SignedPayload, genesis_hash, unsigned_payload,
+};
+use hauspost_protocol::capsule;
+use hauspost_protocol::company::body::{
+    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry,
+    OpeningEntry, RevokeEntry, RevokeReason, Role, RoleEntry, Scope, company_pin,
+};
+use hauspost_protocol::company::entry::company_entry;
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::company::voucher::{Voucher, enrol_request};
+use hauspost_protocol::crypto::{PublicKey, Secret, SigningKey, sha256};
+use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
+use hauspost_protocol::entry::{At, Entry, Head, Kind, Seen, Slot};
+use hauspost_protocol::epoch::{EpochContext, EpochSecret};
+use hauspost_protocol::ids::{
+    CompanyId, DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, LogNo, RecordIndex, Seq,
+    UserId,
+};
+use hauspost_protocol::mls::certificate::DeviceCertificate;
+use hauspost_protocol::mls::extension::GroupBinding;
+use hauspost_protocol::mls::member::{Suite, parse_key_package};
+use hauspost_protocol::mls::storage::MemoryBackend;
+use hauspost_protocol::wire::{
+    AppendRequest, EnrolAnswer, EnrolRequest, Found, Hello, NewEntry, Outcome, PackageTaken,
+    Principal, SESSION_LABEL, SessionAnswer, SessionRequest, SyncAnswer, SyncRequest, path,
+};
+use p256::ecdsa::signature::Signer as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::serve::{App, ServeConfig};
+
+pub const COMPANY: CompanyId = CompanyId([9; 16]);
+pub const START_MS: u64 = 1_800_000_000_000;
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(Secret::new([seed; 32]))
+}
+
+/// Role keys, by seed.
+pub const ROOT: u8 = 100;
+pub const AUTHORITY: u8 = 101;
+pub const ADMIN: u8 = 102;
+pub const HR: u8 = 103;
+pub const OFFICERS: [u8; 2] = [104, 105];
+pub const COUNCIL: u8 = 106;
+
+pub struct World {
+    pub app: App,
+    pub router: Router,
+    pub folder: TempDir,
+    pub clock: Arc<AtomicU64>,
+}
+
+impl World {
+    /// A server without a company.
+    pub async fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicU64::new(START_MS));
+        let app = App::open(&config(&folder, &clock)).await.unwrap();
+        Self { router: app.router(), app, folder, clock }
+    }
+
+    /// A founded company.
+    pub async fn founded() -> Self {
+        let world = Self::empty().await;
+        let request = world.founding().await;
+        let token = world.founding_token();
+        let (status, _) = world.post(path::FOUND, Some(&token), &request).await;
+        assert_eq!(status, StatusCode::OK);
+        world
+    }
+
+    pub fn founding_token(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("founding-token")).unwrap_or_default()
+    }
+
+    pub async fn founding(&self) -> Found {
+        let hello: Hello = self.get(path::HELLO, None).await;
+        let (root, council) = (key(ROOT), key(COUNCIL));
+        let entry = |body: CompanyBody, keys: &[&SigningKey]| company_entry(COMPANY, body, keys);
+        let switch = |key: PublicKey| KeySwitch { seen: None, key, active: true };
+        let role = |seed: u8, role| RoleEntry {
+            seen: None,
+            key: key(seed).public(),
+            history_key: None,
+            user: Some(UserId([seed; 16])),
+            role,
+            active: true,
+        };
+        let log_key =
+            LogKeyEntry { seen: None, ed25519: PublicKey(hello.log_key), ml_dsa: hello.log_key_pq };
+        let officers = OFFICERS.map(key);
+        let by_archive = [&root, &officers[0], &officers[1], &council];
+        let archive = |side, seed: u8| ArchiveKeyEntry {
+            seen: None,
+            side,
+            key: Bytes(ArchiveSeed::new(Secret::new([seed; 32])).public().to_bytes().to_vec()),
+            shares: vec![Digest([seed; 32])],
+        };
+        let by_root = &[&root][..];
+        let entries = vec![
+            entry(CompanyGenesis { company: COMPANY, root: root.public() }.into(), by_root),
+            entry(CompanyBody::IssuingKey(switch(PublicKey(hello.issuing_key))), by_root),
+            entry(CompanyBody::EnrolmentAuthority(switch(key(AUTHORITY).public())), by_root),
+            entry(log_key.into(), by_root),
+            entry(role(ADMIN, Role::Admin).into(), by_root),
+            entry(role(HR, Role::Hr).into(), by_root),
+            entry(role(OFFICERS[0], Role::Officer).into(), by_root),
+            entry(role(OFFICERS[1], Role::Officer).into(), by_root),
+            entry(role(COUNCIL, Role::Council).into(), by_root),
+            entry(archive(ArchiveSide::A, 1).into(), &by_archive),
+            entry(archive(ArchiveSide::B, 2).into(), &by_archive),
+        ];
+        Found { company: COMPANY, entries, people: Vec::new() }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 64 << 20).await.unwrap();
+        (status, body.to_vec())
+    }
+
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Vec<u8>,
+    ) -> (StatusCode, Vec<u8>) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    pub async fn post<T: Item>(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        request: &T,
+    ) -> (StatusCode, Vec<u8>) {
+        self.raw("POST", path, token, encode(request)).await
+    }
+
+    /// Posts what must succeed.
+    pub async fn ask<T: Item, A: Item>(&self, path: &str, token: &str, request: &T) -> A {
+        let (status, body) = self.post(path, Some(token), request).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&body));
+        decode(&body).unwrap()
+    }
+
+    pub async fn get<A: Item>(&self, path: &str, token: Option<&str>) -> A {
+        let (status, body) = self.raw("GET", path, token, Vec::new()).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&body));
+        decode(&body).unwrap()
+    }
+
+    pub fn advance(&self, ms: u64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.clock.load(Ordering::SeqCst)
+    }
+
+    pub async fn make_checkpoint(&self) -> Option<u64> {
+        self.app.make_checkpoint(Duration::from_secs(300)).await.unwrap()
+    }
+
+    /// A role's session.
+    pub async fn role(&self, seed: u8) -> String {
+        let key = key(seed);
+        let principal = Principal::Role(key.public().id());
+        let challenge: Bytes = self.get(path::CHALLENGE, None).await;
+        let signed = SessionRequest::signed(COMPANY, principal, &challenge);
+        let signature = key.sign(SESSION_LABEL, &signed).0;
+        self.session(&SessionRequest { principal, challenge, signature }).await.unwrap()
+    }
+
+    pub async fn session(&self, request: &SessionRequest) -> Result<String, StatusCode> {
+        let (status, body) = self.post(path::SESSION, None, request).await;
+        if status != StatusCode::OK {
+            return Err(status);
+        }
+        let answer: SessionAnswer = decode(&body).unwrap();
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(&*answer.token))
+    }
+
+    /// What an admin's tool sees of the company.
+    pub async fn company(&self, token: &str) -> Company {
+        let request = SyncRequest { cursors: vec![], company_next: Seq(0), checkpoint: None };
+        let answer: SyncAnswer = self.ask(path::SYNC, token, &request).await;
+        let mut company = Company::new(company_pin(&key(ROOT).public()));
+        company.apply_all(&answer.company, &mut StdRng::seed_from_u64(1)).unwrap();
+        assert_eq!(company.findings().count(), 0);
+        company
+    }
+
+    /// Appends to the company log under an admin's session.
+    pub async fn append_company(&self, body: CompanyBody, keys: &[u8]) -> Outcome {
+        let token = self.role(ADMIN).await;
+        let keys: Vec<_> = keys.iter().map(|seed| key(*seed)).collect();
+        let entry = company_entry(COMPANY, body, &keys.iter().collect::<Vec<_>>());
+        let request = append_request(COMPANY.log(), vec![entry]);
+        let outcomes: Vec<Outcome> = self.ask(path::APPEND, &token, &request).await;
+        outcomes.into_iter().next().unwrap()
+    }
+
+    pub async fn seen(&self) -> Option<Seen> {
+        let token = self.role(ADMIN).await;
+        self.company(&token).await.newest()
+    }
+
+    pub async fn revoke(&self, device: DeviceId) -> Outcome {
+        let body = RevokeEntry { seen: self.seen().await, device, reason: RevokeReason::Left };
+        self.append_company(CompanyBody::Revoke(body), &[HR]).await
+    }
+
+    pub async fn open_archive(&self, scope: Scope) -> Seq {
+        let body = OpeningEntry {
+            seen: self.seen().await,
+            purpose: "a test".into(),
+            scope,
+            notice: Some("told".into()),
+            block_reason: None,
+        };
+        let keys = [OFFICERS[0], OFFICERS[1], COUNCIL];
+        match self.append_company(CompanyBody::Opening(body), &keys).await {
+            Outcome::Ok(seq) => seq,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Enrols a phone with a session and key packages.
+    pub async fn phone(&self, number: u8) -> Phone {
+        let request = enrol(number, self.now_ms());
+        let (status, body) = self.post(path::ENROL, None, &request).await;
+        assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+        let answer: EnrolAnswer = decode(&body).unwrap();
+        let certificate = DeviceCertificate::parse(&answer.certificate).unwrap();
+        let mut phone = Phone {
+            number,
+            key: key(number),
+            certificate,
+            stored: MemoryBackend::default(),
+            rng: StdRng::seed_from_u64(u64::from(number)),
+            token: String::new(),
+        };
+        phone.token = self.session(&phone.sign_in(self).await).await.unwrap();
+        let now_ms = self.now_ms();
+        let packages = phone
+            .run(|provider, member| packages::make(provider, member, 3, true, now_ms).unwrap());
+        let stock: u64 = self.ask(path::PACKAGES_PUT, &phone.token, &packages).await;
+        assert_eq!(stock, 3);
+        phone
+    }
+}
+
+pub fn config(folder: &TempDir, clock: &Arc<AtomicU64>) -> ServeConfig {
+    let mut config = ServeConfig::new(folder.path(), ([127, 0, 0, 1], 0).into());
+    let clock = Arc::clone(clock);
+    config.clock = Arc::new(move || clock.load(Ordering::SeqCst));
+    config.seed = Some([5; 32]);
+    config
+}
+
+pub fn append_request(log: LogId, entries: Vec<NewEntry>) -> AppendRequest {
+    AppendRequest { log, entries, group_info: None, welcome: None }
+}
+
+/// The request by which phone `number` enrols.
+pub fn enrol(number: u8, now_ms: u64) -> EnrolRequest {
+    let seed = Secret::new([number + 50; 32]);
+    let seed_key = SigningKey::from_seed(seed.clone()).public();
+    let user = UserId([number; 16]);
+    let voucher = Voucher::sign(&key(AUTHORITY), COMPANY, seed_key, Some(user), now_ms + 1_000_000);
+    enrol_request(
+        COMPANY,
+        &seed,
+        &voucher,
+        (user, DeviceId([number; 16])),
+        &key(number),
+        keystore(number).1,
+        &[number; 1_216],
+    )
+}
+
+/// A phone's keystore key and its public half.
+pub fn keystore(number: u8) -> (p256::ecdsa::SigningKey, [u8; 33]) {
+    let key = p256::ecdsa::SigningKey::from_slice(&[number; 32]).unwrap();
+    let public = key.verifying_key().to_encoded_point(true).as_bytes().try_into().unwrap();
+    (key, public)
+}
+
+pub struct Phone {
+    pub number: u8,
+    pub key: SigningKey,
+    pub certificate: DeviceCertificate,
+    pub stored: MemoryBackend,
+    pub rng: StdRng,
+    pub token: String,
+}
+
+impl Phone {
+    pub fn device(&self) -> DeviceId {
+        DeviceId([self.number; 16])
+    }
+
+    pub fn user(&self) -> UserId {
+        UserId([self.number; 16])
+    }
+
+    /// A signed challenge.
+    pub async fn sign_in(&self, world: &World) -> SessionRequest {
+        let challenge: Bytes = world.get(path::CHALLENGE, None).await;
+        let principal = Principal::Device(self.device());
+        let message = SessionRequest::device_message(COMPANY, principal, &challenge);
+        let signature: p256::ecdsa::Signature = keystore(self.number).0.sign(&message);
+        SessionRequest { principal, challenge, signature: signature.to_bytes().into() }
+    }
+
+    pub fn run<T>(
+        &mut self,
+        operation: impl FnOnce(&ScratchProvider<&MemoryBackend>, Member<'_>) -> T,
+    ) -> T {
+        let provider = provider(&self.stored, &mut self.rng);
+        let member = Member { key: &self.key, certificate: &self.certificate };
+        let done = operation(&provider, member);
+        provider.backend().take_changes().apply(&self.stored).unwrap();
+        done
+    }
+
+    pub async fn sync(&self, world: &World, cursors: Vec<(LogId, Seq)>) -> SyncAnswer {
+        let request = SyncRequest { cursors, company_next: Seq(0), checkpoint: None };
+        world.ask(path::SYNC, &self.token, &request).await
+    }
+
+    pub async fn append(&self, world: &World, request: &AppendRequest) -> Vec<Outcome> {
+        world.ask(path::APPEND, &self.token, request).await
+    }
+
+    async fn take(&self, world: &World, peers: &[&Phone]) -> Vec<openmls::prelude::KeyPackage> {
+        let devices: Vec<_> = peers.iter().map(|peer| peer.device()).collect();
+        let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &self.token, &devices).await;
+        let package = |taken: PackageTaken| parse_key_package(&taken.package.unwrap()).unwrap();
+        taken.into_iter().map(package).collect()
+    }
+
+    /// The batch that creates a conversation with these peers, and the room that it makes.
+    pub async fn draft(
+        &mut self,
+        world: &World,
+        r#type: LogType,
+        peers: &[&Phone],
+    ) -> (Room, AppendRequest) {
+        let log_no: LogNo =
+            world.ask(path::RESERVE, &self.token, &crate::serve::answer::Empty).await;
+        let company = world.company(&self.token).await;
+        let archive_keys = company.now().archive_keys().map(|(a, b)| (a.id, b.id)).unwrap();
+        let at = At { co: company.size(), company_hash: company.now().hash() };
+        let log = LogId([log_no.0 as u8 + 200; 16]);
+        let body = encode(&Genesis {
+            log,
+            log_no,
+            r#type,
+            creator: self.user(),
+            members: peers.iter().map(|peer| peer.user()).collect(),
+            class: 0,
+            history: HistoryRule::None,
+            suite: Suite::Hybrid.code(),
+            archive_keys,
+            at,
+        });
+        let genesis_hash = genesis_hash(&body);
+        let head = encode(&Head::plain(Kind::Genesis, log, Gen(0), Epoch(0)));
+        let payload = encode(&SignedPayload::sign(&self.key, &head, body, self.device()));
+        let genesis = (Bytes(head), Bytes(payload));
+        let (id_a, id_b) = archive_keys;
+        let binding =
+            GroupBinding { log, log_no, r#gen: Gen(0), genesis: genesis_hash, id_a, id_b };
+        let base = self.run(|provider, member| {
+            commit::create(provider, member, Suite::Hybrid, &binding).unwrap().1
+        });
+        let mut room = Room { log, binding, epoch: Epoch(0), cap: Seq(2) };
+        let adds = self.take(world, peers).await;
+        let change = commit::Change { adds, ..Default::default() };
+        let mut request = self.commit(&mut room, change, None, at, Some(base));
+        request.entries.insert(0, genesis);
+        (room, request)
+    }
+
+    /// Creates a conversation.
+    pub async fn create(&mut self, world: &World, r#type: LogType, peers: &[&Phone]) -> Room {
+        let (room, request) = self.draft(world, r#type, peers).await;
+        let outcomes = self.append(world, &request).await;
+        assert_eq!(outcomes, [Outcome::Ok(Seq(0)), Outcome::Ok(Seq(1)), Outcome::Ok(Seq(2))]);
+        room
+    }
+
+    /// The batch of a commit, whose pending state is merged at once.
+    pub fn commit(
+        &mut self,
+        room: &mut Room,
+        change: commit::Change,
+        seen: Option<Seen>,
+        at: At,
+        base: Option<Bytes>,
+    ) -> AppendRequest {
+        let group_id = room.binding.group_id();
+        let own = self.run(|provider, member| {
+            let mut group = commit::load(provider, &group_id).unwrap();
+            let own = commit::commit(provider, &mut group, member, change).unwrap();
+            commit::merge_own(provider, &mut group).unwrap();
+            own
+        });
+        room.epoch = room.epoch.next();
+        let context = EpochContext { log: room.log, r#gen: Gen(0), epoch: room.epoch, ga: own.ga };
+        let secret = EpochSecret::from_exporter(&own.exported, context);
+        let archive = |seed: u8| ArchiveSeed::new(Secret::new([seed; 32])).public();
+        let capsule = capsule::seal(&secret, &ArchiveKeys { a: archive(1), b: archive(2) });
+        let body = encode(&CommitBody {
+            seen,
+            at,
+            mls_message: own.message,
+            base,
+            ga: own.ga,
+            capsule_hash: capsule.digest(),
+            gi_hash: sha256(&own.group_info),
+            welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
+        });
+        let head = |kind| encode(&Head::plain(kind, room.log, Gen(0), room.epoch));
+        let commit_head = head(Kind::Commit);
+        let signed = SignedPayload::sign(&self.key, &commit_head, body, self.device());
+        AppendRequest {
+            log: room.log,
+            entries: vec![
+                (Bytes(commit_head), Bytes(encode(&signed))),
+                (Bytes(head(Kind::Capsule)), Bytes(unsigned_payload(encode(&capsule)))),
+            ],
+            group_info: Some(own.group_info),
+            welcome: own.welcome,
+        }
+    }
+}
+
+/// A conversation as a test sees it.
+pub struct Room {
+    pub log: LogId,
+    pub binding: GroupBinding,
+    pub epoch: Epoch,
+    pub cap: Seq,
+}
+
+impl Room {
+    /// A record. What is sealed in it the server cannot know.
+    pub fn record(&self, leaf: u32, index: u32, payload: &[u8]) -> NewEntry {
+        let slot = Slot { leaf: LeafIndex(leaf), index: RecordIndex(index), cap: self.cap };
+        let head =
+            Head { slot: Some(slot), ..Head::plain(Kind::Record, self.log, Gen(0), self.epoch) };
+        (Bytes(encode(&head)), Bytes::from(payload))
+    }
+
+    pub fn request(&self, entries: Vec<NewEntry>) -> AppendRequest {
+        append_request(self.log, entries)
+    }
+}
+
+/// The hash of the last of these entries, which are a whole chain.
+pub fn newest(entries: &[Entry]) -> Seen {
+    let mut hash = EntryHash::ZERO;
+    for entry in entries {
+        hash = entry.hash(hash);
+    }
+    Seen { seq: entries.last().unwrap().seq, hash }
+}
