@@ -32,7 +32,8 @@ pub async fn append(
     if request.entries.len() > BATCH_ENTRIES || sizes.chain(beside).sum::<usize>() > BATCH_BYTES {
         return Err(Refusal::TooLarge);
     }
-    if request.entries.is_empty() {
+    let twice = |(place, entry)| request.entries[..place].contains(entry);
+    if request.entries.is_empty() || request.entries.iter().enumerate().any(twice) {
         return Err(Refusal::Form);
     }
     let now_ms = node.now_ms();

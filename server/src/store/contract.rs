@@ -31,6 +31,7 @@ macro_rules! contract_tests {
             chains_count_by_leaf_and_start_anew_with_an_epoch
             a_key_package_is_taken_once_and_the_last_resort_again_and_again
             two_takers_never_get_the_same_one_time_package
+            a_tree_is_kept_under_its_hash_until_it_is_dropped
             a_device_has_one_group_info_for_each_epoch
             a_change_in_the_directory_is_seen_by_its_version
             heads_are_read_as_they_were
@@ -326,6 +327,16 @@ pub(crate) async fn two_takers_never_get_the_same_one_time_package(database: Dat
     taken.sort();
     taken.dedup();
     assert_eq!(taken.len(), 20);
+}
+
+pub(crate) async fn a_tree_is_kept_under_its_hash_until_it_is_dropped(database: Database) {
+    let hash = Digest([6; 32]);
+    write(&database, move |tx| tx.put_tree(LogNo(1), hash, b"tree")).await;
+    let trees =
+        || read(&database, move |tx| Ok((tx.tree(LogNo(1), hash)?, tx.tree(LogNo(2), hash)?)));
+    assert_eq!(trees().await, (Some(b"tree".to_vec()), None));
+    write(&database, move |tx| tx.drop_tree(LogNo(1), hash)).await;
+    assert_eq!(trees().await, (None, None));
 }
 
 pub(crate) async fn a_device_has_one_group_info_for_each_epoch(database: Database) {

@@ -166,6 +166,8 @@ pub trait Tx: ReadTx {
 
     /// Keeps a ratchet tree under its hash.
     fn put_tree(&mut self, no: LogNo, hash: Digest, tree: &[u8]) -> Result<(), StoreError>;
+    /// Forgets a ratchet tree.
+    fn drop_tree(&mut self, no: LogNo, hash: Digest) -> Result<(), StoreError>;
     /// Keeps a device's GroupInfo of an epoch; a device has one for each epoch, the newest.
     fn put_group_info(
         &mut self,

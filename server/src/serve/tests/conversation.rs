@@ -90,6 +90,15 @@ async fn attacks_22_a_batch_sent_again_is_answered_dup_and_stands_once() {
 }
 
 #[tokio::test]
+async fn an_entry_that_stands_twice_in_one_batch_is_refused() {
+    let (world, anna, ben, room) = two().await;
+    let request = room.request(vec![room.record(0, 0, b"a"), room.record(0, 0, b"a")]);
+    let (status, _) = world.post(path::APPEND, Some(&anna.token), &request).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(entries(&world, &ben, room.log).await.len(), 3);
+}
+
+#[tokio::test]
 async fn attacks_23_a_slot_is_its_devices_and_the_next_one() {
     let (world, anna, ben, room) = two().await;
     let one = |phone: &Phone, entry| {

@@ -1,4 +1,4 @@
-use hauspost_protocol::ids::LogNo;
+use hauspost_protocol::ids::{EntryHash, LogNo, Seq};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rusqlite::Connection;
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::contract::{append, contract_tests, two_logs};
-use crate::store::{Database, StoreError};
+use crate::store::{Budget, Database, StoreError, Tx};
 
 fn open(folder: &Path) -> Result<Database, StoreError> {
     SqliteStore::open(folder, StdRng::seed_from_u64(1)).map(Database::new)
@@ -90,5 +90,70 @@ async fn the_main_database_holds_no_payload_in_the_clear() {
     assert!(found(MAIN_FILE, b"the company log is clear"));
     for file in [MAIN_FILE, SHRED_FILE, "hauspost.db-wal", "shred.db-wal"] {
         assert!(!found(file, CANARY), "{file}");
+    }
+}
+
+/// Names the folder to the process that the next test kills.
+const CRASH_FOLDER: &str = "HAUSPOST_TEST_CRASH_FOLDER";
+
+/// Not a test by itself: the process that the next test starts and kills. It appends from eight
+/// tasks at once, and prints each number after its append was answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_until_it_is_killed() {
+    let Ok(folder) = std::env::var(CRASH_FOLDER) else { return };
+    let database = open(Path::new(&folder)).unwrap();
+    two_logs(&database).await;
+    let writers = (0..8u8).map(|writer| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            for number in 0u64.. {
+                let payload = format!("durable {writer} {number}");
+                let job = move |tx: &mut dyn Tx| append(tx, LogNo(1), payload.as_bytes());
+                let seq = database.write(job).await.unwrap();
+                println!("\nanswered {}", seq.0);
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill_in_the_middle_of_a_group_commit() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::sqlite::tests::appends_until_it_is_killed", "--nocapture"])
+        .env(CRASH_FOLDER, folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let answered = lines.filter_map(|line| line.strip_prefix("answered ")?.parse::<u64>().ok());
+    let mut newest = 0;
+    for (count, seq) in answered.enumerate() {
+        newest = newest.max(seq);
+        if count == 200 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+
+    let database = open(folder.path()).unwrap();
+    let everything = Budget { entries: usize::MAX >> 1, bytes: usize::MAX };
+    let rows = database
+        .read::<_, StoreError>(move |tx| tx.entries(LogNo(1), Seq(0), everything, &|_| true))
+        .await
+        .unwrap();
+    assert!(newest >= 150 && rows.len() as u64 > newest, "{} of {newest}", rows.len());
+    let mut prev = EntryHash::ZERO;
+    for (seq, row) in (0..).zip(rows) {
+        assert_eq!(row.entry.seq, Seq(seq));
+        assert!(row.entry.payload.bytes().unwrap().starts_with(b"durable"));
+        assert_eq!(row.entry.hash(prev), row.hash);
+        prev = row.hash;
     }
 }

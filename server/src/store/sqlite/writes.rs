@@ -135,6 +135,11 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         change(self.main, "keep a tree", sql, params![int(no.0), hash.0, tree]).map(|_| ())
     }
 
+    fn drop_tree(&mut self, no: LogNo, hash: Digest) -> Result<(), StoreError> {
+        let sql = "DELETE FROM trees WHERE no = ?1 AND hash = ?2";
+        change(self.main, "forget a tree", sql, params![int(no.0), hash.0]).map(|_| ())
+    }
+
     fn put_group_info(
         &mut self,
         no: LogNo,
