@@ -225,13 +225,13 @@ impl Offer<'_> {
         let before = devices(&conversation.roster);
         let seq = place.append(tx, commit, commit_payload, None)?;
         let capsule_seq = place.append(tx, capsule, capsule_payload, None)?;
-        let AcceptedCommit { staged, authorised, capsule } = accepted;
+        let AcceptedCommit { staged, authorised } = accepted;
         // A tree is for those whom a Welcome of its epoch leads there, or who join the newest epoch.
         if tx.welcome(place.no, conversation.began)?.is_none() {
             tx.drop_tree(place.no, follower.tree_hash())?;
         }
         follower.merge(staged, seq, place.t_ms)?;
-        conversation.begin_epoch(&authorised, &capsule, seq, place.t_ms);
+        conversation.begin_epoch(&authorised, seq, place.t_ms);
         let after = devices(&conversation.roster);
         for device in after.difference(&before) {
             tx.join(place.no, *device, seq)?;

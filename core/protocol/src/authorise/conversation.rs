@@ -188,14 +188,8 @@ impl Conversation {
         self.capsules.iter().find(|capsule| capsule.seq == seq)
     }
 
-    /// Takes an authorised commit as entry `seq`, and the capsule of its batch as the one after it.
-    pub fn begin_epoch(
-        &mut self,
-        commit: &AuthorisedCommit,
-        capsule: &CapsuleBody,
-        seq: Seq,
-        t_ms: TimeMs,
-    ) {
+    /// Takes an authorised commit as entry `seq`, and the capsule that it names as the one after it.
+    pub fn begin_epoch(&mut self, commit: &AuthorisedCommit, seq: Seq, t_ms: TimeMs) {
         let facts = &commit.facts;
         self.epoch = facts.epoch;
         self.in_force = true;
@@ -206,8 +200,7 @@ impl Conversation {
             self.archive_keys = (binding.id_a, binding.id_b);
         }
         let device = facts.committer.certificate.device;
-        let (seq_of_capsule, digest) = (seq.next(), capsule.digest());
-        self.capsules = vec![KnownCapsule { seq: seq_of_capsule, device, digest }];
+        self.capsules = vec![KnownCapsule { seq: seq.next(), device, digest: commit.capsule }];
         self.roster.apply(facts, seq, t_ms);
         for user in &commit.removed_users {
             let person = self.person_mut(*user);

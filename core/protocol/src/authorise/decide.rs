@@ -5,7 +5,7 @@ use crate::authorise::conversation::Conversation;
 use crate::authorise::view::CompanyView;
 use crate::body::{CommitBody, Genesis, InviteBody, InviteOp, LogType, SignedPayload};
 use crate::entry::At;
-use crate::ids::{DeviceId, LogId, Seq, TimeMs, UserId};
+use crate::ids::{DeviceId, Digest, LogId, Seq, TimeMs, UserId};
 use crate::limits;
 use crate::mls::member::Suite;
 use crate::mls::public::{CommitFacts, NewLeaf};
@@ -26,6 +26,7 @@ pub struct Judgement<'a, V> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorisedCommit {
     pub(crate) facts: CommitFacts,
+    pub(crate) capsule: Digest,
     pub(crate) removed_users: Vec<UserId>,
 }
 
@@ -33,6 +34,11 @@ impl AuthorisedCommit {
     /// What it does.
     pub fn facts(&self) -> &CommitFacts {
         &self.facts
+    }
+
+    /// SHA-256 of the body of the capsule that comes right after it.
+    pub fn capsule(&self) -> Digest {
+        self.capsule
     }
 
     /// Who is no longer let in by it: those who left, and those whom an owner removed.
@@ -131,7 +137,7 @@ pub fn commit<V: CompanyView>(
         may_remove(conversation, author, seen, facts, judgement.link)?;
         may_remove(conversation, author, seen, facts, judgement.at)?
     };
-    Ok(AuthorisedCommit { facts: facts.clone(), removed_users })
+    Ok(AuthorisedCommit { facts: facts.clone(), capsule: body.capsule_hash, removed_users })
 }
 
 /// Whether an invitation, a leaving or a change of owners may take effect.

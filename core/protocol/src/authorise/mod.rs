@@ -65,3 +65,11 @@ code_item! {
         Genesis = 17,
     }
 }
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "not authorised: {self:?}, rule {}", self.code())
+    }
+}
+
+impl std::error::Error for Rule {}

@@ -255,8 +255,7 @@ impl Room {
 
     pub fn take(&mut self, accepted: AcceptedCommit) {
         let seq = Seq(self.next);
-        let (capsule, authorised) = (&accepted.capsule, &accepted.authorised);
-        self.conversation.begin_epoch(authorised, capsule, seq, self.t_ms);
+        self.conversation.begin_epoch(&accepted.authorised, seq, self.t_ms);
         self.follower.merge(accepted.staged, seq, self.t_ms).unwrap();
         self.next += 2;
     }

@@ -117,8 +117,6 @@ pub struct AcceptedCommit {
     pub staged: StagedEpoch,
     /// For [`Conversation::begin_epoch`].
     pub authorised: AuthorisedCommit,
-    /// For the same.
-    pub capsule: CapsuleBody,
 }
 
 /// S9, S10, S12: whether a commit that continues a conversation is accepted. `at` is the company log
@@ -300,7 +298,7 @@ fn any_commit<V: CompanyView>(
     }
     staged.check_group_info(offer.group_info).map_err(|_| Outcome::Mls)?;
     capsule_fits(capsule, facts.ga, keys, session)?;
-    Ok(AcceptedCommit { authorised, capsule: CapsuleBody::clone(capsule), staged })
+    Ok(AcceptedCommit { authorised, staged })
 }
 
 fn commit_body(commit: &Parsed) -> Result<(&SignedPayload, &CommitBody), Outcome> {
