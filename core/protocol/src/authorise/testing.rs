@@ -171,8 +171,10 @@ pub fn offered(
     at: At,
     change: impl FnOnce(&mut CommitBody, &mut CapsuleBody),
 ) -> OfferedCommit {
-    let pending = phone.group.as_ref().unwrap().pending_commit().unwrap();
-    let context = pending.group_context();
+    let group = phone.group.as_ref().unwrap();
+    // A commit from outside is merged already.
+    let pending = group.pending_commit().map(|pending| pending.group_context());
+    let context = pending.unwrap_or(group.public_group().group_context());
     let ga = context_hash(context);
     let binding = GroupBinding::of(context).unwrap();
     let epoch = Epoch(context.epoch().as_u64());

@@ -7,7 +7,7 @@ use crate::ids::{CompanyId, Epoch, KeyId, LeafIndex, UserId};
 use crate::mls::extension::GroupBinding;
 use crate::mls::member::Suite;
 use crate::mls::public::{CommitFacts, NewLeaf, Roster};
-use crate::mls::testing::{Change, Phone};
+use crate::mls::testing::{Change, OwnCommit, Phone};
 use crate::rules::form::ParsedPayload;
 use crate::wire::Outcome;
 
@@ -345,4 +345,65 @@ fn a_conversation_begins_only_in_the_form_of_its_type() {
         let verdict = creation(&entry.head_bytes, entry.head.log, signed, body, &judgement);
         assert_eq!(verdict.err(), expected, "row {at}");
     }
+}
+
+/// A phone outside makes an external commit on Anna's GroupInfo; what the server says, and X.
+fn enters(room: &Room, anna: &Phone, phone: &mut Phone) -> (Option<Outcome>, OwnCommit, Vec<u8>) {
+    let info = anna.group_info(false);
+    assert!(room.follower.check_group_info(&info).is_ok());
+    let (own, secret) = phone.enter(&info, &room.follower.tree_bytes());
+    let offer = offered(phone, own.clone(), None, seen(2), room.company.at(), |_, _| {});
+    (room.judge(phone, &offer).err(), own, secret)
+}
+
+#[test]
+fn attacks_1_a_device_of_nobody_let_in_does_not_come_in_from_outside() {
+    let (mut room, [anna, ben, _]) = group(LogType::Group);
+    let mut dora = dora(&mut room);
+    let stranger = Some(Outcome::Authorise(Rule::Enter.code()));
+    assert_eq!(enters(&room, &anna, &mut dora).0, stranger);
+    room.invites(&ben, InviteOp::Invite, dora.user, 2).unwrap();
+    assert_eq!(enters(&room, &anna, &mut dora).0, None);
+    // Minted by a server that holds the issuing key, but not in the company log.
+    let mut ghost = Phone::new(1, 66);
+    let unknown = Some(Outcome::Authorise(Rule::Author.code()));
+    assert_eq!(enters(&room, &anna, &mut ghost).0, unknown);
+}
+
+#[test]
+fn attacks_2_a_member_who_lost_the_group_comes_back_from_outside_and_shares_the_secret() {
+    let (mut room, [mut anna, mut ben, mut clara]) = group(LogType::Group);
+    ben.group = None;
+    let (refusal, own, secret) = enters(&room, &anna, &mut ben);
+    assert_eq!(refusal, None);
+    let offer = offered(&ben, own.clone(), None, seen(2), room.company.at(), |_, _| {});
+    let accepted = room.judge(&ben, &offer).unwrap();
+    assert!(accepted.staged.facts().external);
+    assert_eq!(accepted.staged.facts().removes.len(), 1, "his old leaf, and no other");
+    room.take(accepted);
+    assert_eq!(room.conversation.roster.len(), 3);
+    assert_eq!(anna.process(&own.commit), secret);
+    assert_eq!(clara.process(&own.commit), secret);
+    // And he goes on as a member like the others.
+    room.commits(&mut anna, removing(2), &mut [&mut ben]);
+}
+
+#[test]
+fn attacks_19_after_a_replacement_the_old_leaf_is_revoked_and_goes_with_the_next_commit() {
+    let (mut room, [mut anna, ben, mut clara]) = group(LogType::Group);
+    // Ben's new phone: another key, so MLS does not know that the old leaf is his.
+    let mut new = Phone::new(2, 22);
+    room.company.devices.extend(TestCompany::of(&[&new]).devices);
+    room.company = room.company.revoking(&[ben.device]);
+    let (refusal, own, _) = enters(&room, &anna, &mut new);
+    assert_eq!(refusal, None);
+    let offer = offered(&new, own.clone(), None, seen(2), room.company.at(), |_, _| {});
+    let accepted = room.judge(&new, &offer).unwrap();
+    room.take(accepted);
+    assert_eq!(room.conversation.revoked(&room.company), [LeafIndex(1)]);
+    anna.process(&own.commit);
+    clara.process(&own.commit);
+    room.commits(&mut clara, removing(1), &mut [&mut anna, &mut new]);
+    assert!(room.conversation.revoked(&room.company).is_empty());
+    assert!(room.conversation.is_member(ben.user));
 }

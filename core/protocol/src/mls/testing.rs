@@ -1,8 +1,8 @@
 //! Phones in memory, for the tests of this crate.
 
 use openmls::prelude::{
-    KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
-    RatchetTreeIn, StagedWelcome,
+    KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn,
+    ProcessedMessageContent, RatchetTreeIn, StagedWelcome,
 };
 use openmls_traits::OpenMlsProvider as _;
 use rand::SeedableRng as _;
@@ -198,6 +198,37 @@ impl Phone {
         let group = self.group.as_ref().unwrap();
         let info = group.export_group_info(self.provider.crypto(), &self.key, with_tree).unwrap();
         member::message_bytes(&info)
+    }
+
+    /// Enters from outside by a GroupInfo and the tree; X of the new epoch. OpenMLS merges at once, so
+    /// this phone is in the new epoch whatever the server says (attacks 18).
+    pub fn enter(&mut self, group_info: &[u8], tree: &[u8]) -> (OwnCommit, Vec<u8>) {
+        let info = crate::mls::public::parse_group_info(group_info).unwrap();
+        let (rand, crypto) = (self.provider.rand(), self.provider.crypto());
+        let leaf = LeafNodeParameters::builder().with_capabilities(member::capabilities()).build();
+        let (mut group, bundle) = MlsGroup::external_commit_builder()
+            .with_ratchet_tree(RatchetTreeIn::tls_deserialize_exact(tree).unwrap())
+            .with_config(member::join_config())
+            .skip_lifetime_validation()
+            .build_group(&self.provider, info, self.certificate.credential())
+            .unwrap()
+            .leaf_node_parameters(leaf)
+            .load_psks(self.provider.storage())
+            .unwrap()
+            .create_group_info(true)
+            .build(rand, crypto, &self.key, |_| true)
+            .unwrap()
+            .finalize(&self.provider)
+            .unwrap();
+        let (commit, _, group_info) = bundle.into_messages();
+        let own = OwnCommit {
+            commit: member::message_bytes(&commit),
+            group_info: member::message_bytes(&group_info.unwrap()),
+            welcome: None,
+        };
+        let secret = member::exported_secret(&mut group, &self.provider).unwrap();
+        self.group = Some(group);
+        (own, secret.to_vec())
     }
 
     /// As after a restart: the group from its storage.
