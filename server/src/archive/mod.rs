@@ -8,3 +8,8 @@ pub mod reading;
 pub mod replay;
 pub mod time;
 pub mod verify;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

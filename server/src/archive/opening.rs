@@ -11,6 +11,7 @@
 //! only for a record whose log, number, time and author lie in the scope that stands in the company
 //! log. A capsule that no such record needs is refused, whoever asks.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -244,11 +245,15 @@ impl<'a> Opening<'a> {
         let mut seeds: BTreeMap<KeyId, ArchiveSeed> = BTreeMap::new();
         let mut halves = Vec::new();
         for ((log, seq), body) in capsules {
-            if !seeds.contains_key(&body.id_a) {
-                seeds.insert(body.id_a, self.rebuild((log, seq), body.id_a, shares)?);
-            }
-            let half = HalfA::open(body, &seeds[&body.id_a])
-                .map_err(|source| OpeningError::Capsule { log, seq, source })?;
+            let seed = match seeds.entry(body.id_a) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.rebuild((log, seq), body.id_a, shares)?),
+            };
+            let half = HalfA::open(body, seed).map_err(|source| OpeningError::Capsule {
+                log,
+                seq,
+                source,
+            })?;
             halves.push(HalfOpening { opening: self.reference.seq, log, capsule: seq, half });
         }
         let council = self.recipients(card, Role::Council)?;
@@ -288,15 +293,20 @@ impl<'a> Opening<'a> {
         rng: &mut impl CryptoRng,
     ) -> Result<Answer, OpeningError> {
         let needed = self.capsules();
-        let mut epochs = BTreeMap::new();
+        let mut halves_asked = Vec::new();
         for sealed in halves.for_holder(history)? {
-            for half in key_list::open_halves(self.reference, sealed, history)? {
-                let place = (half.log, half.capsule);
-                let body = needed
-                    .get(&place)
-                    .ok_or(OpeningError::Exceeds { log: half.log, seq: half.capsule })?;
-                epochs.insert(place, self.open_capsule(place, body, &half.half, b)?);
+            halves_asked.extend(key_list::open_halves(self.reference, sealed, history)?);
+        }
+        // All of it lies in the scope, or nothing is opened.
+        for HalfOpening { log, capsule, .. } in &halves_asked {
+            if !needed.contains_key(&(*log, *capsule)) {
+                return Err(OpeningError::Exceeds { log: *log, seq: *capsule });
             }
+        }
+        let mut epochs = BTreeMap::new();
+        for HalfOpening { log, capsule, half, .. } in &halves_asked {
+            let place = (*log, *capsule);
+            epochs.insert(place, self.open_capsule(place, needed[&place], half, b)?);
         }
         let unanswered: Vec<_> =
             needed.keys().filter(|place| !epochs.contains_key(place)).copied().collect();

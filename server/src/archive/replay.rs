@@ -8,13 +8,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, SignedPayload, genesis_hash};
+use hauspost_protocol::authorise::{
+    AuthorisedCommit, Conversation, Judgement, Rule, commit, creation, invite,
+};
+use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, InviteBody, SignedPayload};
+use hauspost_protocol::company::body::ArchiveSide;
 use hauspost_protocol::company::state::Company;
+use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::entry::{At, Entry, Head, Kind, Seen, Slot};
 use hauspost_protocol::ids::{
     DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, Seq, TimeMs,
 };
-use hauspost_protocol::mls::extension::GroupBinding;
+use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::mls::public::{Follower, Member, Roster};
 use hauspost_protocol::rules::form::{Parsed, ParsedPayload, parse};
@@ -41,16 +46,18 @@ pub enum FaultKind {
     Author(DeviceId),
     /// The author's signature does not verify.
     Signature(DeviceId),
+    /// It is not authorised.
+    Rule(Rule),
     /// The author saw another entry under this number than the one in this log.
     SeenElsewhere(Seq),
-    /// The author judged by another company log than this one.
-    CompanyElsewhere,
     /// The first entry of the log is not its genesis, or a genesis stands elsewhere.
     Genesis,
     /// The commit cannot be followed.
     Commit(String),
     /// What the commit says of itself is not what it does.
     CommitBody(&'static str),
+    /// The capsule relied on is sealed to an archive key that was replaced too long ago.
+    OldArchiveKey,
     /// The capsule is not the one that its commit names.
     Capsule,
     /// The capsule stands outside of its epoch.
@@ -84,14 +91,18 @@ impl fmt::Display for FaultKind {
             Self::Signature(device) => {
                 write!(f, "the signature of {device} does not verify: it was changed or forged")
             }
+            Self::Rule(Rule::Signature) => {
+                f.write_str("its author's signature does not verify: it was changed or forged")
+            }
+            Self::Rule(rule) => write!(f, "it is not authorised (rule {}, {rule:?})", rule.code()),
+            Self::OldArchiveKey => f.write_str(
+                "its capsule is sealed to an archive key that was replaced too long ago",
+            ),
             Self::SeenElsewhere(seq) => {
                 write!(
                     f,
                     "its author saw another entry {seq} than the one here: entries up to {seq} were changed"
                 )
-            }
-            Self::CompanyElsewhere => {
-                f.write_str("its author judged by another company log than this one")
             }
             Self::Genesis => f.write_str("the conversation does not begin with its genesis"),
             Self::Commit(reason) => write!(f, "the commit cannot be followed: {reason}"),
@@ -182,9 +193,8 @@ pub fn replay(log: LogId, entries: &[(Entry, EntryHash)], company: &Company) -> 
         company,
         hashes,
         found: Replay::default(),
-        binding: None,
+        conversation: None,
         follower: None,
-        in_force: false,
         awaited: None,
         next_index: HashMap::new(),
     };
@@ -197,10 +207,13 @@ pub fn replay(log: LogId, entries: &[(Entry, EntryHash)], company: &Company) -> 
     replaying.found
 }
 
-/// The capsule that has to follow a commit.
+/// A commit whose capsule has to follow it.
 struct Awaited {
     commit: Seq,
+    t_ms: TimeMs,
     digest: Digest,
+    /// What the commit does, if it could be followed.
+    authorised: Option<AuthorisedCommit>,
 }
 
 struct Replaying<'a> {
@@ -208,10 +221,8 @@ struct Replaying<'a> {
     company: &'a Company,
     hashes: HashMap<Seq, EntryHash>,
     found: Replay,
-    /// The binding that the next generation's group begins with, and its suite.
-    binding: Option<(GroupBinding, Option<Suite>)>,
+    conversation: Option<Conversation>,
     follower: Option<Follower>,
-    in_force: bool,
     awaited: Option<Awaited>,
     next_index: HashMap<LeafIndex, u32>,
 }
@@ -219,6 +230,13 @@ struct Replaying<'a> {
 impl Replaying<'_> {
     fn fault(&mut self, seq: Seq, what: FaultKind) {
         self.found.faults.push(Fault { seq, what });
+    }
+
+    /// From here on rosters are unknown.
+    fn lost(&mut self, seq: Seq) {
+        self.follower = None;
+        self.conversation = None;
+        self.found.unknown_from.get_or_insert(seq);
     }
 
     fn take(&mut self, entry: &Entry) {
@@ -233,6 +251,7 @@ impl Replaying<'_> {
         };
         if let Some(awaited) = self.awaited.take_if(|_| head.kind != Kind::Capsule) {
             self.fault(awaited.commit, FaultKind::Capsule);
+            self.lost(awaited.commit);
         }
         if head.kind == Kind::Record {
             return self.record(entry, &head);
@@ -242,82 +261,94 @@ impl Replaying<'_> {
         };
         let parsed = match parse(&entry.head, payload) {
             Ok(parsed) => parsed,
-            Err(error) => return self.fault(seq, FaultKind::Form(error.to_string())),
+            Err(error) => return self.unreadable(entry, &head, &error.to_string()),
         };
-        self.signed_part(entry, &parsed);
+        self.seen(seq, &parsed);
         match &parsed.payload {
             ParsedPayload::Genesis(signed, genesis) => self.genesis(entry, signed, genesis),
-            ParsedPayload::Commit(signed, body) => self.commit(entry, &parsed.head, signed, body),
+            ParsedPayload::Commit(signed, body) => self.commit(entry, &head, signed, body),
             ParsedPayload::Capsule(signed, body) => {
-                self.capsule(entry, &parsed.head, signed.as_ref(), body)
+                self.capsule(entry, &head, signed.as_ref(), body);
             }
-            ParsedPayload::Invite(..) => {}
-            ParsedPayload::Reset(..) | ParsedPayload::Restore(_) => {
-                self.in_force = false;
-                self.follower = None;
+            ParsedPayload::Invite(signed, body) => self.invite(entry, signed, body),
+            ParsedPayload::Reset(signed, _) => {
+                self.author(entry, signed);
                 self.found.not_replayed.push((seq, head.kind));
-                self.found.unknown_from.get_or_insert(seq);
+                self.lost(seq);
             }
-            ParsedPayload::Grant(..) | ParsedPayload::Erase(_) => {
+            ParsedPayload::Restore(_) => {
+                self.found.not_replayed.push((seq, head.kind));
+                self.lost(seq);
+            }
+            ParsedPayload::Grant(signed, _) => {
+                self.author(entry, signed);
                 self.found.not_replayed.push((seq, head.kind));
             }
+            ParsedPayload::Erase(_) => self.found.not_replayed.push((seq, head.kind)),
             ParsedPayload::Record => {}
         }
     }
 
-    /// What every signed body shows: its author, what he had seen, and by which company log he judged.
-    fn signed_part(&mut self, entry: &Entry, parsed: &Parsed) {
-        let seq = entry.seq;
-        if let Some(signed) = parsed.payload.signed() {
-            let now = self.company.at(entry.co);
-            match now.device(signed.device) {
-                Some(device) if now.is_active(signed.device) => {
-                    if signed.verify(&device.signature_key, &parsed.head_bytes).is_err() {
-                        self.fault(seq, FaultKind::Signature(signed.device));
-                    }
-                }
-                _ => self.fault(seq, FaultKind::Author(signed.device)),
-            }
+    fn unreadable(&mut self, entry: &Entry, head: &Head, reason: &str) {
+        self.fault(entry.seq, FaultKind::Form(reason.to_owned()));
+        if matches!(head.kind, Kind::Genesis | Kind::Commit | Kind::Reset | Kind::Restore) {
+            self.lost(entry.seq);
         }
+    }
+
+    /// What the author had seen is what stands here.
+    fn seen(&mut self, seq: Seq, parsed: &Parsed) {
         if let Some(Seen { seq: seen, hash }) = parsed.payload.seen()
             && self.hashes.get(&seen).is_some_and(|here| *here != hash)
         {
             self.fault(seq, FaultKind::SeenElsewhere(seen));
         }
-        if let Some(At { co, company_hash }) = parsed.payload.at()
-            && (co > entry.co || self.company.hash_at(co).is_some_and(|here| here != company_hash))
-        {
-            self.fault(seq, FaultKind::CompanyElsewhere);
+    }
+
+    /// The author of an entry that no function of `authorise` judges.
+    fn author(&mut self, entry: &Entry, signed: &SignedPayload) {
+        let view = self.company.at(entry.co);
+        let device = view.device(signed.device).filter(|_| view.is_active(signed.device));
+        match device {
+            None => self.fault(entry.seq, FaultKind::Author(signed.device)),
+            Some(device) if signed.verify(&device.signature_key, &entry.head).is_err() => {
+                self.fault(entry.seq, FaultKind::Signature(signed.device));
+            }
+            Some(_) => {}
         }
     }
 
+    /// The company log at the author's size and at the server's.
+    fn views(&self, entry: &Entry, at: At) -> (CompanyAt<'_>, CompanyAt<'_>) {
+        (self.company.at(at.co.min(entry.co)), self.company.at(entry.co))
+    }
+
     fn genesis(&mut self, entry: &Entry, signed: &SignedPayload, genesis: &Genesis) {
-        let creator = self.company.at(entry.co).user_of_device(signed.device);
-        if entry.seq != Seq(0) || genesis.log != self.log || creator != Some(genesis.creator) {
+        let (at, link) = self.views(entry, genesis.at);
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let verdict = creation(&entry.head, self.log, signed, genesis, &judgement);
+        if let Err(rule) = verdict {
+            self.fault(entry.seq, FaultKind::Rule(rule));
+        }
+        if entry.seq != Seq(0) {
             return self.fault(entry.seq, FaultKind::Genesis);
         }
-        let binding = GroupBinding {
-            log: genesis.log,
-            log_no: genesis.log_no,
-            r#gen: Gen(0),
-            genesis: genesis_hash(&signed.body),
-            id_a: genesis.archive_keys.0,
-            id_b: genesis.archive_keys.1,
-        };
-        self.binding = Some((binding, Suite::from_code(genesis.suite)));
+        self.conversation = Some(Conversation::begin(genesis.clone(), &signed.body));
         self.found.genesis = Some(genesis.clone());
     }
 
     fn commit(&mut self, entry: &Entry, head: &Head, signed: &SignedPayload, body: &CommitBody) {
-        let seq = entry.seq;
-        self.in_force = false;
         self.next_index.clear();
-        self.awaited = Some(Awaited { commit: seq, digest: body.capsule_hash });
-        if let Err(what) = self.follow(entry, head, signed, body) {
-            self.follower = None;
-            self.found.unknown_from.get_or_insert(seq);
-            self.fault(seq, what);
-        }
+        let authorised = match self.follow(entry, head, signed, body) {
+            Ok(authorised) => Some(authorised),
+            Err(what) => {
+                self.fault(entry.seq, what);
+                self.lost(entry.seq);
+                None
+            }
+        };
+        let digest = body.capsule_hash;
+        self.awaited = Some(Awaited { commit: entry.seq, t_ms: entry.t_ms, digest, authorised });
     }
 
     fn follow(
@@ -326,58 +357,36 @@ impl Replaying<'_> {
         head: &Head,
         signed: &SignedPayload,
         body: &CommitBody,
-    ) -> Result<(), FaultKind> {
-        let refused =
-            |error: hauspost_protocol::mls::MlsError| FaultKind::Commit(error.to_string());
-        if let Some(base) = &body.base {
-            let (binding, suite) = self
-                .binding
-                .take()
-                .ok_or(FaultKind::CommitBody("a base where no generation begins"))?;
-            let suite =
-                suite.ok_or(FaultKind::CommitBody("a suite that the protocol does not have"))?;
-            self.follower = Some(Follower::begin(base, suite, &binding).map_err(refused)?);
-        }
+    ) -> Result<AuthorisedCommit, FaultKind> {
+        let refused = |error: MlsError| FaultKind::Commit(error.to_string());
         let unknown =
             || FaultKind::Commit("an entry before it is missing or could not be followed".into());
+        let (at, link) = (self.company.at(body.at.co.min(entry.co)), self.company.at(entry.co));
+        let conversation = self.conversation.as_ref().ok_or_else(unknown)?;
+        if let Some(base) = &body.base {
+            if conversation.epoch.0 != 0 {
+                return Err(FaultKind::CommitBody("a base where no generation begins"));
+            }
+            let suite = Suite::from_code(conversation.genesis.suite);
+            let suite =
+                suite.ok_or(FaultKind::CommitBody("a suite that the protocol does not have"))?;
+            self.follower =
+                Some(Follower::begin(base, suite, &conversation.binding()).map_err(refused)?);
+        }
         let follower = self.follower.as_mut().ok_or_else(unknown)?;
         let staged = follower.stage(&body.mls_message).map_err(refused)?;
         let facts = staged.facts();
-        let fits = [
-            (facts.r#gen == head.r#gen && facts.epoch == head.epoch, "its epoch is another one"),
-            (facts.ga == body.ga, "its group context is another one"),
-            (facts.committer.certificate.device == signed.device, "another device made it"),
-        ];
-        if let Some((_, what)) = fits.iter().find(|(fits, _)| !fits) {
-            return Err(FaultKind::CommitBody(what));
+        if (facts.r#gen, facts.epoch) != (head.r#gen, head.epoch) {
+            return Err(FaultKind::CommitBody("its epoch is another one"));
         }
-        let view = self.company.at(entry.co);
-        for leaf in facts.adds.iter().map(|(leaf, _)| leaf).chain([&facts.committer]) {
-            let device = leaf.certificate.device;
-            let known = view
-                .device(device)
-                .is_some_and(|known| known.signature_key == leaf.certificate.signature_key);
-            if !known
-                || !view.is_active(device)
-                || !view.has_certificate(device, &leaf.certificate_hash)
-            {
-                return Err(FaultKind::Author(device));
-            }
+        if facts.ga != body.ga {
+            return Err(FaultKind::CommitBody("its group context is another one"));
         }
-        let (r#gen, epoch, ga) = (facts.r#gen, facts.epoch, facts.ga);
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let authorised = commit(conversation, &entry.head, signed, body, facts, &judgement);
+        let authorised = authorised.map_err(FaultKind::Rule)?;
         follower.merge(staged, entry.seq, entry.t_ms).map_err(refused)?;
-        let roster = follower.roster().clone();
-        let capsules = BTreeMap::new();
-        self.found.epochs.push(ReplayedEpoch {
-            r#gen,
-            epoch,
-            began: entry.seq,
-            roster,
-            ga,
-            capsules,
-        });
-        self.in_force = true;
-        Ok(())
+        Ok(authorised)
     }
 
     fn capsule(
@@ -393,35 +402,67 @@ impl Replaying<'_> {
                 if awaited.digest != body.digest() {
                     self.fault(seq, FaultKind::Capsule);
                 }
+                self.begin_epoch(&awaited, body);
             }
-            (None, Some(_)) => {}
+            (None, Some(signed)) => self.author(entry, signed),
             _ => self.fault(seq, FaultKind::CapsulePlace),
         }
-        if !self.in_force {
+        let (Some(conversation), Some(epoch)) =
+            (&mut self.conversation, self.found.epochs.last_mut())
+        else {
             return;
-        }
-        let Some(epoch) = self.found.epochs.last_mut() else { return };
+        };
         let in_place = (head.r#gen, head.epoch, body.ga) == (epoch.r#gen, epoch.epoch, epoch.ga);
         let by_member = signed.is_none_or(|signed| epoch.roster.leaf_of(signed.device).is_some());
-        if in_place && by_member {
-            epoch.capsules.insert(seq, body.clone());
-        } else {
-            self.fault(seq, FaultKind::CapsulePlace);
+        if !in_place || !by_member {
+            return self.fault(seq, FaultKind::CapsulePlace);
+        }
+        epoch.capsules.insert(seq, body.clone());
+        if let Some(signed) = signed {
+            conversation.add_capsule(body, signed.device, seq);
+        }
+    }
+
+    fn begin_epoch(&mut self, awaited: &Awaited, body: &CapsuleBody) {
+        let (Some(conversation), Some(authorised)) = (&mut self.conversation, &awaited.authorised)
+        else {
+            return;
+        };
+        conversation.begin_epoch(authorised, body, awaited.commit, awaited.t_ms);
+        self.found.epochs.push(ReplayedEpoch {
+            r#gen: conversation.r#gen,
+            epoch: conversation.epoch,
+            began: awaited.commit,
+            roster: conversation.roster.clone(),
+            ga: conversation.ga,
+            capsules: BTreeMap::new(),
+        });
+    }
+
+    fn invite(&mut self, entry: &Entry, signed: &SignedPayload, body: &InviteBody) {
+        let (at, link) = (self.company.at(body.at.co.min(entry.co)), self.company.at(entry.co));
+        let Some(conversation) = &mut self.conversation else { return };
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        match invite(conversation, &entry.head, signed, body, &judgement) {
+            Ok(authorised) => conversation.take_invite(&authorised, entry.seq),
+            Err(rule) => self.fault(entry.seq, FaultKind::Rule(rule)),
         }
     }
 
     fn record(&mut self, entry: &Entry, head: &Head) {
         let seq = entry.seq;
-        let Some(slot) = head.slot else { return };
-        if self.found.unknown_from.is_some() && !self.in_force {
+        let (Some(slot), Some(conversation)) = (head.slot, &self.conversation) else {
+            if self.found.unknown_from.is_none() {
+                self.fault(seq, FaultKind::Epoch);
+            }
             return;
-        }
-        let in_force = self.found.epochs.last().filter(|_| self.in_force);
-        let Some(epoch) =
-            in_force.filter(|epoch| (epoch.r#gen, epoch.epoch) == (head.r#gen, head.epoch))
-        else {
-            return self.fault(seq, FaultKind::Epoch);
         };
+        let epoch = self
+            .found
+            .epochs
+            .last()
+            .filter(|_| conversation.in_force() == Some((head.r#gen, head.epoch)));
+        let Some(epoch) = epoch else { return self.fault(seq, FaultKind::Epoch) };
         let Some(author) = epoch.roster.member(slot.leaf).copied() else {
             return self.fault(seq, FaultKind::Leaf(slot.leaf));
         };
@@ -431,12 +472,17 @@ impl Replaying<'_> {
             .iter()
             .map(|(_, member)| member.device)
             .find(|device| view.is_revoked(*device));
-        let has_capsule = epoch.capsules.contains_key(&slot.cap);
+        let good = epoch.capsules.get(&slot.cap).map(|body| {
+            view.archive_key_is_good(ArchiveSide::A, body.id_a, entry.t_ms)
+                && view.archive_key_is_good(ArchiveSide::B, body.id_b, entry.t_ms)
+        });
         if let Some(device) = revoked {
             self.fault(seq, FaultKind::Revoked(device));
         }
-        if !has_capsule {
-            self.fault(seq, FaultKind::NoCapsule(slot.cap));
+        match good {
+            None => self.fault(seq, FaultKind::NoCapsule(slot.cap)),
+            Some(false) => self.fault(seq, FaultKind::OldArchiveKey),
+            Some(true) => {}
         }
         let expected =
             self.next_index.insert(slot.leaf, slot.index.0.saturating_add(1)).unwrap_or(0);

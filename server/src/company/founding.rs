@@ -170,18 +170,18 @@ fn office(key: &SigningKey, role: Role) -> RoleEntry {
 }
 
 /// Everything that a founding makes, in memory.
-struct Ceremony {
-    company: CompanyId,
+pub(crate) struct Ceremony {
+    pub(crate) company: CompanyId,
     root: SigningKey,
     /// Each holder's key files.
     files: Vec<(String, Vec<KeyFile>)>,
     /// The holders' public history keys.
     history_keys: Vec<(String, Vec<u8>)>,
-    entries: Vec<NewEntry>,
+    pub(crate) entries: Vec<NewEntry>,
 }
 
 impl Ceremony {
-    fn hold(server: &Hello, rng: &mut impl CryptoRng) -> Self {
+    pub(crate) fn hold(server: &Hello, rng: &mut impl CryptoRng) -> Self {
         let mut id = [0; 16];
         rng.fill_bytes(&mut id);
         let company = CompanyId::from_random(id);
@@ -288,7 +288,7 @@ impl Ceremony {
     }
 
     /// Writes all folders under another name, and then gives them theirs.
-    fn write(&self, founding: &Founding<'_>, server: &str) -> Result<(), FoundingError> {
+    pub(crate) fn write(&self, founding: &Founding<'_>, server: &str) -> Result<(), FoundingError> {
         let keys = founding.keys;
         let draft = keys.with_extension("partial");
         // A draft was never used: its keys were sent to nobody.

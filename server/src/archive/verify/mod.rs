@@ -12,6 +12,7 @@ mod checkpoint;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use hauspost_protocol::company::finding::Finding as Ignored;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::entry::{Entry, Kind, Payload};
 use hauspost_protocol::ids::{CompanyId, Digest, EntryHash, LogId, Seq, TimeMs};
@@ -164,6 +165,13 @@ pub fn examine(
     }
     let company_covered = covered(&mut report, id.log(), Place::Company);
     let walked = report.walk(Place::Company, export.company, company_covered);
+    report.ignored(&company, &walked);
+    let whole = walked.breaks.is_empty() && company.size() == walked.entries.len() as u64;
+    if !whole {
+        report
+            .unchecked
+            .push("who was allowed what in the conversations: the company log is damaged".into());
+    }
     let mut hashes = BTreeMap::from([(id.log(), hashes_of(&walked.entries))]);
 
     let mut logs = BTreeMap::new();
@@ -173,7 +181,7 @@ pub fn examine(
         let walked = report.walk(Place::Log(log), archived, covered);
         hashes.insert(log, hashes_of(&walked.entries));
         let replay = replay(log, &walked.entries, &company);
-        report.replayed(log, &walked, &replay);
+        report.replayed(log, &walked, &replay, whole);
         if let Ok(believed) = &believed {
             report.times(log, &walked, believed.t_ms);
         }
@@ -223,20 +231,12 @@ impl Report {
         if let Err(broken) = company.apply_all(entries, rng) {
             let seq = Some(Seq(company.size()));
             self.find(Place::Company, seq, &broken.to_string());
-            self.unchecked.push(format!(
-                "the conversations are judged by the first {} entries of the company log only",
-                company.size()
-            ));
         } else if company.id() != Some(id) {
             self.find(
                 Place::Company,
                 None,
                 "it is not the log of the company that the manifest names",
             );
-        }
-        let ignored: Vec<_> = company.findings().collect();
-        for (seq, finding) in ignored {
-            self.find(Place::Company, Some(seq), &format!("it does not count: {finding}"));
         }
         company
     }
@@ -262,8 +262,18 @@ impl Report {
         walked
     }
 
+    /// Entries of the company log without effect. What only follows from a broken chain is not said twice.
+    fn ignored(&mut self, company: &Company, walked: &Walked) {
+        let broken = !walked.breaks.is_empty();
+        for (seq, finding) in company.findings() {
+            if !(broken && matches!(finding, Ignored::SeenElsewhere(_))) {
+                self.find(Place::Company, Some(seq), &format!("it does not count: {finding}"));
+            }
+        }
+    }
+
     /// Takes over what the replay of a conversation found.
-    fn replayed(&mut self, log: LogId, walked: &Walked, replay: &Replay) {
+    fn replayed(&mut self, log: LogId, walked: &Walked, replay: &Replay, company_is_whole: bool) {
         // A gap in a chain of records is only the echo of an entry that is known to be missing.
         let echoes = walked.breaks.iter().any(|broken| {
             matches!(
@@ -276,6 +286,15 @@ impl Report {
         for fault in &replay.faults {
             let echo = match fault.what {
                 FaultKind::Index { .. } => echoes,
+                FaultKind::Rule(_)
+                | FaultKind::Author(_)
+                | FaultKind::CompanySize(_)
+                | FaultKind::Revoked(_)
+                | FaultKind::OldArchiveKey
+                    if !company_is_whole =>
+                {
+                    true
+                }
                 FaultKind::SeenElsewhere(_) => echoes || rebuilt,
                 FaultKind::Commit(_)
                 | FaultKind::Epoch
