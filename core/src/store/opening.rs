@@ -20,6 +20,10 @@ const STATEMENTS: usize = 160;
 /// How long a connection waits for another process's checkpoint or recovery.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The writer's page cache and how far its write-ahead log grows before it is moved: a catch-up
+/// changes the same pages many times, and each move syncs the disk.
+const WRITER: &str = "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000";
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -60,7 +64,7 @@ pub(super) fn open(
     )?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     if purpose == Purpose::Write {
-        conn.execute_batch("PRAGMA cache_size = -8192")?;
+        conn.execute_batch(WRITER)?;
     }
     Ok(conn)
 }

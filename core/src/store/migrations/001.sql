@@ -157,9 +157,10 @@ CREATE TABLE message (
 ) STRICT;
 CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
 
--- Full text over folded words. It holds no text: snippets come from message.text.
+-- Full text over folded words. It holds no text: snippets come from message.text. The first letters
+-- have lists of their own, or a search while typing would join the lists of thousands of words.
 CREATE VIRTUAL TABLE search USING fts5 (
-    words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0'
+    words, content = '', columnsize = 0, detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0'
 );
 -- What is erased leaves the index at once, not at some later merge.
 INSERT INTO search (search, rank) VALUES ('secure-delete', 1);

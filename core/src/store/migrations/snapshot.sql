@@ -190,7 +190,7 @@ CREATE TABLE quarantine (
     t_ms INTEGER NOT NULL
 ) STRICT;
 CREATE VIRTUAL TABLE search USING fts5 (
-    words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0'
+    words, content = '', columnsize = 0, detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0'
 );
 CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);
