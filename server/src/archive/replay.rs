@@ -402,7 +402,7 @@ impl Replaying<'_> {
                 if awaited.digest != body.digest() {
                     self.fault(seq, FaultKind::Capsule);
                 }
-                self.begin_epoch(&awaited, body);
+                self.begin_epoch(&awaited);
             }
             (None, Some(signed)) => self.author(entry, signed),
             _ => self.fault(seq, FaultKind::CapsulePlace),
@@ -423,12 +423,12 @@ impl Replaying<'_> {
         }
     }
 
-    fn begin_epoch(&mut self, awaited: &Awaited, body: &CapsuleBody) {
+    fn begin_epoch(&mut self, awaited: &Awaited) {
         let (Some(conversation), Some(authorised)) = (&mut self.conversation, &awaited.authorised)
         else {
             return;
         };
-        conversation.begin_epoch(authorised, body, awaited.commit, awaited.t_ms);
+        conversation.begin_epoch(authorised, awaited.commit, awaited.t_ms);
         self.found.epochs.push(ReplayedEpoch {
             r#gen: conversation.r#gen,
             epoch: conversation.epoch,
