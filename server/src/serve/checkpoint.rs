@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CompanyId, Digest, LogId, LogNo, TimeMs};
 use hauspost_protocol::tree::checkpoint::{LogSigner, TreeHead};
@@ -20,7 +21,7 @@ use hauspost_protocol::wire::{
 use super::answer::{Answer, Cbor, Refusal};
 use super::limits::PROVED_AT_ONCE;
 use super::material;
-use super::node::Node;
+use super::node::{Node, ServerKeys};
 use super::session::{Claim, Session};
 use super::{CheckpointTimes, founding};
 use crate::store::{OuterRow, ReadTx, StoreError, Tx};
@@ -60,10 +61,13 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
     let shared = Arc::clone(node);
     let due = node
         .database
-        .read(move |tx| match Draft::new(tx, &shared, now_ms) {
-            Ok(draft) => Ok(draft.may_sign && draft.is_due(now_ms, at_least_every)),
-            Err(Refusal::NotFounded) => Ok(false),
-            Err(refusal) => Err(refusal),
+        .read(move |tx| {
+            let company = match shared.company.read(tx) {
+                Err(Refusal::NotFounded) => return Ok(false),
+                company => company?,
+            };
+            let draft = Draft::new(tx, &company, &shared.keys, now_ms)?;
+            Ok::<_, Refusal>(draft.may_sign && draft.is_due(now_ms, at_least_every))
         })
         .await?;
     if !due {
@@ -73,7 +77,8 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
     let size = node
         .database
         .write::<_, Refusal>(move |tx| {
-            let draft = Draft::new(tx, &shared, now_ms)?;
+            let company = shared.company.write(tx)?;
+            let draft = Draft::new(tx, &company, &shared.keys, now_ms)?;
             // Another node may have been quicker.
             if !draft.is_due(now_ms, at_least_every) || !draft.may_sign {
                 return Ok(None);
@@ -100,8 +105,12 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(tx: &dyn ReadTx, node: &Node, now_ms: TimeMs) -> Result<Self, Refusal> {
-        let company = node.company.read(tx)?;
+    fn new(
+        tx: &dyn ReadTx,
+        company: &Company,
+        keys: &ServerKeys,
+        now_ms: TimeMs,
+    ) -> Result<Self, Refusal> {
         let era = company.now().era();
         let size = tx.outer_size(era)?;
         let newest = size.checked_sub(1).map(|newest| outer_leaf(tx, era, newest)).transpose()?;
@@ -132,7 +141,7 @@ impl Draft {
                 durable: newest.and_then(|leaf| leaf.durable),
             },
             changed,
-            may_sign: founding::names_log_keys(&company, &node.keys),
+            may_sign: founding::names_log_keys(company, keys),
         })
     }
 

@@ -16,36 +16,60 @@ use hauspost_protocol::wire::NewEntry;
 
 use super::answer::Refusal;
 use super::limits::{PAGE_BYTES, PAGE_ENTRIES};
-use crate::store::{Budget, NewRow, ReadTx, StoreError, Tx};
+use crate::store::{Budget, LogRow, NewRow, ReadTx, StoreError, Tx};
 
 /// The company log's number.
 pub const COMPANY_LOG: LogNo = LogNo(0);
 
-/// A copy of the company.
+/// Copies of the company: one for reads and one for writes, since only a write sees what the writes
+/// before it left to the same commit, which may still fail.
 #[derive(Default)]
-pub struct CompanyCopy(Mutex<Option<Arc<Company>>>);
+pub struct CompanyCopies {
+    reading: Mutex<Option<Arc<Company>>>,
+    writing: Mutex<Option<Arc<Company>>>,
+}
 
-impl CompanyCopy {
-    /// The company after all entries of its log in this transaction.
+impl CompanyCopies {
+    /// The company for a read: at least what its log says in this transaction. It may be newer by
+    /// what was committed since the transaction began.
     pub fn read(&self, tx: &dyn ReadTx) -> Result<Arc<Company>, Refusal> {
-        let log = tx.log_by_no(COMPANY_LOG)?.ok_or(Refusal::NotFounded)?;
-        let copy = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // A copy may hold what a transaction wrote that was undone: then it is on no prefix of the
-        // log, and is thrown away.
-        let mut company = match copy {
-            // The usual case: nothing is new.
-            Some(copy) if copy.size() == log.size && copy.now().hash() == log.head => {
-                return Ok(copy);
-            }
-            Some(copy) if is_prefix(&copy, tx)? => copy,
-            _ => Arc::new(begin(tx)?),
-        };
-        if company.size() < log.size {
-            read_on(Arc::make_mut(&mut company), tx, log.size)?;
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&company));
-        }
-        Ok(company)
+        let log = company_log(tx)?;
+        up_to_date(&self.reading, tx, &log, |copy| copy.hash_at(log.size) == Some(log.head))
     }
+
+    /// The company for a write: exactly what its log says in this transaction.
+    pub fn write(&self, tx: &dyn Tx) -> Result<Arc<Company>, Refusal> {
+        let log = company_log(tx)?;
+        up_to_date(&self.writing, tx, &log, |copy| {
+            copy.size() == log.size && copy.now().hash() == log.head
+        })
+    }
+}
+
+fn company_log(tx: &dyn ReadTx) -> Result<LogRow, Refusal> {
+    tx.log_by_no(COMPANY_LOG)?.ok_or(Refusal::NotFounded)
+}
+
+/// The copy if it `serves`, else brought up to the log's size. Whoever waits for the lock waits for
+/// work that he would otherwise do himself.
+fn up_to_date(
+    copy: &Mutex<Option<Arc<Company>>>,
+    tx: &dyn ReadTx,
+    log: &LogRow,
+    serves: impl Fn(&Company) -> bool,
+) -> Result<Arc<Company>, Refusal> {
+    let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut company = match copy.take() {
+        Some(known) if serves(&known) => known,
+        Some(known) if is_prefix(&known, tx)? => known,
+        // It holds what a transaction wrote that was undone.
+        _ => Arc::new(begin(tx)?),
+    };
+    if company.size() < log.size {
+        read_on(Arc::make_mut(&mut company), tx, log.size)?;
+    }
+    *copy = Some(Arc::clone(&company));
+    Ok(company)
 }
 
 fn is_prefix(company: &Company, tx: &dyn ReadTx) -> Result<bool, StoreError> {

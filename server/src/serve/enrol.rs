@@ -47,7 +47,7 @@ pub async fn enrol(
     let (answer, fresh) = node
         .database
         .write(move |tx| {
-            let company = shared.company.read(tx)?;
+            let company = shared.company.write(tx)?;
             let id = company.id().ok_or(Refusal::NotFounded)?;
             let checked = check_enrol_request(id, &request, now_ms);
             let checked = checked.map_err(|error| Refusal::conflict(error.to_string()))?;

@@ -18,7 +18,9 @@ pub const REQUEST_TIME: Duration = Duration::from_secs(30);
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Requests of one HTTP/2 connection at the same time.
 pub const CONNECTION_STREAMS: u32 = 32;
-/// Headers of a request, in bytes.
+/// What an HTTP/1 connection buffers, and so its longest headers, in bytes.
+pub const CONNECTION_BUFFER: usize = 64 * 1024;
+/// Headers of a request over HTTP/2, in bytes.
 pub const HEADER_BYTES: u32 = 16 * 1024;
 
 /// A body of a route that takes little, in bytes.

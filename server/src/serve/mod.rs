@@ -154,8 +154,13 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     let handle = Handle::new();
     let mut server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
         .map_err(listen)?
-        .handle(handle.clone());
-    server.http_builder().http1().header_read_timeout(limits::HEADER_TIME);
+        .handle(handle.clone())
+        .first_request_timeout(limits::HEADER_TIME);
+    server
+        .http_builder()
+        .http1()
+        .header_read_timeout(limits::HEADER_TIME)
+        .max_buf_size(limits::CONNECTION_BUFFER);
     server
         .http_builder()
         .http2()

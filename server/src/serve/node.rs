@@ -16,7 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
-use super::company::{COMPANY_LOG, CompanyCopy};
+use super::company::{COMPANY_LOG, CompanyCopies};
 use super::folder::{Access, DataFolder};
 use super::limits::Limits;
 use super::live::Live;
@@ -47,8 +47,8 @@ pub struct Node {
     pub keys: ServerKeys,
     /// The keys of challenges and tokens.
     pub sessions: SessionKeys,
-    /// The company, as a copy.
-    pub company: CompanyCopy,
+    /// The company, as copies.
+    pub company: CompanyCopies,
     /// Live streams.
     pub live: Live,
     /// Requests under way.
@@ -90,7 +90,7 @@ impl Node {
             database,
             keys,
             sessions: SessionKeys::new(&session_key),
-            company: CompanyCopy::default(),
+            company: CompanyCopies::default(),
             live: Live::default(),
             limits: Limits::default(),
             metrics: Metrics::default(),
@@ -149,7 +149,7 @@ impl Node {
         let (node, principal) = (Arc::clone(self), claim.principal);
         self.database
             .write(move |tx| {
-                let session = Session::new(principal, node.company.read(tx)?)?;
+                let session = Session::new(principal, node.company.write(tx)?)?;
                 job(tx, &session)
             })
             .await

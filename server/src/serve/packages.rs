@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{DeviceId, LogNo};
-use hauspost_protocol::wire::{PackageTaken, PackagesPut};
+use hauspost_protocol::mls::certificate::DeviceCertificate;
+use hauspost_protocol::mls::member::parse_key_package;
+use hauspost_protocol::wire::{PackageTaken, PackagesPut, Principal};
 
 use super::answer::{Answer, Cbor, Empty, Refusal};
 use super::limits::{OPEN_RESERVATIONS, PACKAGE_BYTES, PACKAGES, TAKEN_AT_ONCE};
@@ -35,8 +37,14 @@ pub async fn put(
     Cbor(request): Cbor<PackagesPut>,
 ) -> Result<Answer<u64>, Refusal> {
     let mut all = request.packages.iter().chain(&request.last_resort);
-    if all.any(|package| package.len() > PACKAGE_BYTES) {
+    let count = request.packages.len() as u64;
+    if count > PACKAGES || all.any(|package| package.len() > PACKAGE_BYTES) {
         return Err(Refusal::TooLarge);
+    }
+    let Principal::Device(owner) = claim.principal else { return Err(Refusal::Role) };
+    let mut all = request.packages.iter().chain(&request.last_resort);
+    if !all.all(|package| is_package_of(package, owner)) {
+        return Err(Refusal::Form);
     }
     node.write_as(&claim, move |tx, session| {
         let device = session.device()?.device;
@@ -51,6 +59,16 @@ pub async fn put(
         Ok(Answer(tx.packages(device)?))
     })
     .await
+}
+
+/// Whether these bytes are a key package with this device's certificate: what those who add it
+/// would refuse is not stocked. Whether the certificate counts they see in the company log.
+fn is_package_of(package: &[u8], owner: DeviceId) -> bool {
+    let package = parse_key_package(package).ok();
+    let certificate = package.and_then(|package| {
+        DeviceCertificate::from_credential(package.leaf_node().credential()).ok()
+    });
+    certificate.is_some_and(|certificate| certificate.facts().device == owner)
 }
 
 /// POST: takes a key package of each device. One that is not active, or has none, gets null, so

@@ -305,13 +305,16 @@ where
     }
 
     fn done(self: Box<Self>, end: Result<(), StoreError>) {
-        let result = match (end, self.result) {
+        let Self { job, result, answer } = *self;
+        // What the job holds is let go before anyone acts on the answer.
+        drop(job);
+        let result = match (end, result) {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(StoreError::Defect.into()),
             (Err(error), _) => Err(error.into()),
         };
         // Whoever asked may have hung up; the transaction counts all the same.
-        let _ = self.answer.send(result);
+        let _ = answer.send(result);
     }
 }
 

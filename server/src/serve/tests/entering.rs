@@ -143,6 +143,40 @@ async fn tokens_company_and_keys_survive_a_restart() {
     assert_eq!(answer.company_size, 12);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn phones_that_enrol_at_once_while_others_read_all_enter() {
+    let world = World::founded().await;
+    let reader = world.phone(1).await;
+    let enrolments = (2..16).map(|number| {
+        let request = enrol(number, world.now_ms());
+        async {
+            let request = request;
+            let (world, token) = (&world, &reader.token);
+            let (enrolled, read) = tokio::join!(
+                world.post(path::ENROL, None, &request),
+                world.post(path::DIRECTORY, Some(token), &0u64)
+            );
+            assert_eq!((enrolled.0, read.0), (StatusCode::OK, StatusCode::OK));
+        }
+    });
+    futures_util::future::join_all(enrolments).await;
+    assert_eq!(world.company(&reader.token).await.now().devices().count(), 15);
+}
+
+#[tokio::test]
+async fn a_package_with_another_devices_certificate_is_not_stocked() {
+    let world = World::founded().await;
+    let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
+    let now_ms = world.now_ms();
+    let packages = anna.run(|provider, member| {
+        hauspost_core::group::packages::make(provider, member, 1, false, now_ms).unwrap()
+    });
+    let (status, _) = world.post(path::PACKAGES_PUT, Some(&ben.token), &packages).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, _) = world.post(path::PACKAGES_PUT, Some(&anna.token), &packages).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn only_an_admin_changes_the_directory() {
     let world = World::founded().await;

@@ -79,6 +79,39 @@ async fn a_live_stream_rings_at_once_and_when_there_is_news_for_its_device() {
     anna.append(&world, &room.request(vec![room.record(0, 0, b"a")])).await;
     let line = tokio::time::timeout(Duration::from_secs(5), live.next()).await.unwrap();
     assert_eq!(&line.unwrap().unwrap()[..], b"\n");
-    let silence = tokio::time::timeout(Duration::from_millis(50), live.next()).await;
+    let a_while = Duration::from_millis(50);
+    let silence = tokio::time::timeout(a_while, live.next()).await;
     assert!(silence.is_err(), "no news, no line");
+}
+
+#[tokio::test]
+async fn a_live_stream_ends_with_the_server() {
+    let world = World::founded().await;
+    let token = world.role(super::world::ADMIN).await;
+    let World { app, router, folder, clock } = world;
+    drop((app, router));
+    // The certificate is for the clock of the test, which is ahead of TLS' own.
+    let mut config = super::world::config(&folder, &clock);
+    let certificate = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let file = |name, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    config.tls = crate::serve::Tls::Files {
+        certificate: file("tls.pem", certificate.cert.pem()),
+        key: file("tls.key", certificate.signing_key.serialize_pem()),
+    };
+    let server = run(config).await.unwrap();
+    let trusted = reqwest::Certificate::from_pem(certificate.cert.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([trusted]).build().unwrap();
+    let request = client.get(format!("{}{}", server.url(), path::LIVE)).bearer_auth(token);
+    let mut live = request.send().await.unwrap();
+    assert_eq!(live.chunk().await.unwrap().unwrap(), "\n");
+    let rest = async {
+        while let Some(rest) = live.chunk().await.unwrap() {
+            assert!(rest.is_empty(), "HTTP/2 may end a stream with an empty frame");
+        }
+    };
+    tokio::join!(async { server.shut_down().await.unwrap() }, rest);
 }

@@ -93,6 +93,31 @@ async fn the_main_database_holds_no_payload_in_the_clear() {
     }
 }
 
+#[tokio::test]
+async fn a_job_may_be_the_last_to_hold_the_store() {
+    let (database, folder) = empty();
+    let (begun, wait) = std::sync::mpsc::channel::<()>();
+    let held = database.clone();
+    let job = tokio::spawn(async move {
+        let kept = held.clone();
+        held.write::<_, StoreError>(move |tx| {
+            let _ = (&kept, wait.recv());
+            tx.put_setting("a", b"1")
+        })
+        .await
+    });
+    tokio::task::yield_now().await;
+    drop(database);
+    job.abort();
+    assert!(job.await.unwrap_err().is_cancelled());
+    begun.send(()).unwrap();
+    // The store closes on its own thread; whoever comes next finds what was written.
+    let database = open(folder.path()).unwrap();
+    while database.read::<_, StoreError>(|tx| tx.setting("a")).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Names the folder to the process that the next test kills.
 const CRASH_FOLDER: &str = "HAUSPOST_TEST_CRASH_FOLDER";
 

@@ -42,7 +42,14 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        self.thread.take().map(JoinHandle::join);
+        self.thread.take().map(wait_for);
+    }
+}
+
+/// Waits for a thread to end, unless it is this one: the last to let go of a store may be a job.
+fn wait_for(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
     }
 }
 
@@ -139,9 +146,7 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        self.threads.drain(..).for_each(wait_for);
     }
 }
 
