@@ -21,17 +21,29 @@
 //! 1. [`env`](mod@env): what does the core take from the world?
 //! 2. [`sync`]: how does it speak with the server?
 //! 3. [`group`]: how does it change and follow an MLS group?
-//! 4. [`store`]: what is kept, where, and what is one transaction?
-//! 5. [`observe`]: how does a view hear that something changed?
-//! 6. [`read`]: what does a view show?
+//! 4. [`store`]: what is kept, where, and what is one transaction? [`ledger`]: what of one log?
+//! 5. [`inbound`]: what does it believe of what came, and what becomes of it?
+//! 6. [`outbox`]: what becomes of what a person wants?
+//! 7. [`observe`]: how does a view hear that something changed?
+//! 8. [`read`]: what does a view show?
+//! 9. [`account`]: what does an app hold in its hand?
 
 pub mod env;
+
 pub mod sync;
 
 pub mod group;
 
 pub mod store;
 
+pub mod ledger;
+
+pub mod inbound;
+
+pub mod outbox;
+
 pub mod observe;
 
 pub mod read;
+
+pub mod account;

@@ -163,7 +163,7 @@ pub struct Taken {
     /// The commit.
     pub staged: Box<StagedCommit>,
     /// Who made it.
-    pub sender: LeafIndex,
+    pub sender: Sender,
     /// SHA-256 of the new epoch's GroupContext.
     pub ga: Digest,
 }
@@ -181,10 +181,7 @@ pub fn take<B: Backend>(
         .map_err(|_| MlsError::Form(MlsObject::Commit))?;
     let processed =
         group.process_message(provider, message).map_err(|error| refused(error.to_string()))?;
-    let sender = match processed.sender() {
-        Sender::Member(leaf) => LeafIndex(leaf.u32()),
-        _ => return Err(GroupError::Sender),
-    };
+    let sender = processed.sender().clone();
     match processed.into_content() {
         ProcessedMessageContent::StagedCommitMessage(staged) => {
             let ga = context_hash(staged.group_context());

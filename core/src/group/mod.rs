@@ -49,9 +49,6 @@ pub enum GroupError {
     /// There is no such group on this phone.
     #[error("this phone has no MLS state of the group")]
     NoGroup,
-    /// The commit is not by whom its outer signature names.
-    #[error("the commit's MLS sender is not its signer's leaf")]
-    Sender,
     /// The message is something else than a commit.
     #[error("the handshake message is no commit")]
     NoCommit,
@@ -80,6 +77,15 @@ impl EpochKeys {
         let chains = leaves.into_iter().map(|leaf| (leaf, secret.chain(leaf))).collect();
         Self { context, chains, capsule: capsule::seal(&secret, archive_keys) }
     }
+}
+
+/// A provider above changes that are not stored yet; it gives them back with its own.
+pub fn provider_above<B: Backend>(
+    below: B,
+    earlier: &MlsChanges,
+    rng: &mut impl rand::CryptoRng,
+) -> ScratchProvider<B> {
+    Provider::new(Scratch::above(below, earlier.clone()), rng)
 }
 
 /// A provider whose changes are collected.

@@ -25,7 +25,12 @@ impl<B: Backend> Scratch<B> {
         Self { below, changes: RefCell::new(BTreeMap::new()) }
     }
 
-    /// What was changed so far; the scratch is as new afterwards, so this is its last use.
+    /// Above what earlier operations changed and nobody stored yet.
+    pub fn above(below: B, earlier: MlsChanges) -> Self {
+        Self { below, changes: RefCell::new(earlier.0) }
+    }
+
+    /// What was changed so far, with what was changed before; the scratch is as new afterwards, so this is its last use.
     pub fn take_changes(&self) -> MlsChanges {
         MlsChanges(self.changes.take())
     }

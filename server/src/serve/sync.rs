@@ -86,7 +86,8 @@ fn logs_with_news(
 
 /// How much of a log a device may read that has, or had, a leaf in these stretches.
 pub fn readable_size(log: &LogRow, stays: &[Membership]) -> u64 {
-    let ends = stays.iter().map(|stay| stay.to.map_or(log.size, |to| to.0 + 1));
+    // The commit that took the leaf away is one batch with its capsule.
+    let ends = stays.iter().map(|stay| stay.to.map_or(log.size, |to| (to.0 + 2).min(log.size)));
     ends.max().unwrap_or(0)
 }
 

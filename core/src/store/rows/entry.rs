@@ -95,6 +95,25 @@ pub fn skeleton(
 /// Head and payload, as transmitted.
 pub type Held = (Vec<u8>, Vec<u8>);
 
+/// The commits of a log, in order.
+pub fn commits(conn: &Connection, log: LocalLog) -> Result<Vec<EntryRow>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT key, kind, t_ms, co, core, hash FROM entry
+         WHERE key BETWEEN ?1 AND ?2 AND kind = 1 ORDER BY key",
+    )?;
+    let rows = select.query_map(params![seq_key(log, Seq(0)), last_key(log)], |row| {
+        Ok(EntryRow {
+            seq: key_seq(row.get(0)?).unwrap_or_default(),
+            kind: cell(row, 1)?,
+            t_ms: cell(row, 2)?,
+            co: cell(row, 3)?,
+            core: cell(row, 4)?,
+            hash: cell(row, 5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Head and payload of a held entry.
 pub fn held(conn: &Connection, log: LocalLog, seq: Seq) -> Result<Option<Held>, StoreError> {
     let mut select = conn.prepare_cached("SELECT head, payload FROM held_entry WHERE key = ?1")?;

@@ -1,0 +1,121 @@
+//! The state that pulling and sending move, under one lock.
+//!
+//! What is in memory is what the last transaction stored. A part is taken out while it is moved and
+//! put back after the commit; whatever goes wrong in between, a failed write or a dropped future,
+//! leaves it out, and it is read from the database when it is next needed. No network I/O happens
+//! under the lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::entry::{Entry, Payload};
+use hauspost_protocol::ids::{Digest, LogId};
+use rusqlite::Connection;
+use tokio::sync::{Mutex, Notify};
+
+use super::AccountError;
+use crate::env::Env;
+use crate::inbound::Me;
+use crate::ledger::Ledger;
+use crate::store::rows::company;
+use crate::store::{Store, StoreError};
+use crate::sync::Server;
+
+/// What all clones of an account share.
+pub struct Core {
+    pub(super) env: Env,
+    pub(super) store: Store,
+    pub(super) me: Arc<Me>,
+    pub(super) pin: Digest,
+    pub(super) server: Server,
+    pub(super) engine: Mutex<Engine>,
+    /// One pull at a time, so that answers come in the order of their cursors.
+    pub(super) pulling: Mutex<()>,
+    /// One sender at a time, so that a log's records are sent in order.
+    pub(super) pushing: Mutex<()>,
+    /// Something waits to be sent.
+    pub(super) to_send: Notify,
+    /// Something may be there to pull.
+    pub(super) to_pull: Notify,
+}
+
+/// What is kept in memory between two transactions.
+#[derive(Default)]
+pub(super) struct Engine {
+    company: Option<Arc<Company>>,
+    ledgers: HashMap<LogId, Ledger>,
+}
+
+impl Core {
+    /// The company, from memory or read anew.
+    pub(super) async fn company(&self, engine: &mut Engine) -> Result<Arc<Company>, AccountError> {
+        if let Some(company) = &engine.company {
+            return Ok(company.clone());
+        }
+        let pin = self.pin;
+        let company: Company = self.store.read(move |conn| read_company(conn, pin)).await?;
+        let company = Arc::new(company);
+        engine.company = Some(company.clone());
+        Ok(company)
+    }
+
+    /// The company, taken out to be changed.
+    pub(super) async fn take_company(&self, engine: &mut Engine) -> Result<Company, AccountError> {
+        self.company(engine).await?;
+        let company = engine.company.take().ok_or(AccountError::WrongCompany)?;
+        Ok(Arc::unwrap_or_clone(company))
+    }
+
+    /// The company back in its place, after its entries were stored.
+    pub(super) fn put_company(engine: &mut Engine, company: Company) {
+        engine.company = Some(Arc::new(company));
+    }
+
+    /// A log's state, taken out to be moved; read from the database if it is not in memory.
+    pub(super) async fn take_ledger(
+        &self,
+        engine: &mut Engine,
+        log: LogId,
+    ) -> Result<Option<Ledger>, AccountError> {
+        match engine.ledgers.remove(&log) {
+            Some(ledger) => Ok(Some(ledger)),
+            None => self.store.read(move |conn| Ok(Ledger::load(conn, log)?)).await,
+        }
+    }
+
+    /// A log's state back in its place, after it was stored.
+    pub(super) fn put_ledger(engine: &mut Engine, ledger: Ledger) {
+        engine.ledgers.insert(ledger.row.local.id, ledger);
+    }
+
+    /// Forgets what is in memory; the database holds it.
+    pub(super) async fn forget(&self) {
+        *self.engine.lock().await = Engine::default();
+    }
+}
+
+/// The company as its stored entries make it. They were verified before they were stored, in a
+/// database that nobody else can write.
+fn read_company(conn: &Connection, pin: Digest) -> Result<Company, AccountError> {
+    let mut company = Company::new(pin);
+    let stored = company::entries(conn, hauspost_protocol::ids::Seq(0))?;
+    let entries: Vec<_> = stored
+        .into_iter()
+        .map(|entry| {
+            let payload = entry.payload.ok_or(StoreError::Unreadable("company entry"))?;
+            Ok(Entry {
+                head: Bytes(entry.head),
+                payload: Payload::Kept(Bytes(payload)),
+                seq: entry.seq,
+                t_ms: entry.t_ms,
+                co: entry.seq.0,
+            })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    for entry in &entries {
+        company.apply(entry)?;
+    }
+    Ok(company)
+}

@@ -1,0 +1,99 @@
+//! How an account fails, in words for people and a stable code for programs.
+
+use hauspost_protocol::company::finding::ChainBreak;
+use hauspost_protocol::invitation::InvitationError;
+
+use crate::env::KeyStoreError;
+use crate::outbox::change::ChangeError;
+use crate::store::StoreError;
+use crate::sync::SyncError;
+
+/// Why a call on an account did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server did not answer, or refused.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The phone's key store failed.
+    #[error(transparent)]
+    KeyStore(#[from] KeyStoreError),
+    /// The text is no invitation.
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// The account's folder cannot be used.
+    #[error("the account's folder cannot be used")]
+    Folder,
+    /// There is no account in this folder.
+    #[error("this phone is not enrolled")]
+    NotEnrolled,
+    /// Another account is in this folder.
+    #[error("this phone is enrolled already, for another invitation")]
+    OtherAccount,
+    /// The server is not that of the company that the invitation names.
+    #[error("the server is not that of the company that the invitation names")]
+    WrongCompany,
+    /// The server's company log is not one history.
+    #[error("the company log is broken: {0}")]
+    CompanyLog(#[from] ChainBreak),
+    /// The certificate that the server gave does not fit this device.
+    #[error("the certificate does not fit this device")]
+    Certificate,
+    /// The device was revoked.
+    #[error("this device is not accepted any more")]
+    Revoked,
+    /// No such conversation.
+    #[error("there is no such conversation")]
+    NoConversation,
+    /// The message is empty or too long.
+    #[error("the message is empty or too long")]
+    Message,
+    /// A group change cannot be made.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The checkpoint that the server shows is not to be believed.
+    #[error("the server's checkpoint is not to be believed")]
+    Checkpoint,
+}
+
+impl AccountError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(StoreError::Full) => "disk-full",
+            Self::Store(StoreError::InUse) => "in-use",
+            Self::Store(StoreError::WrongKey) => "wrong-key",
+            Self::Store(StoreError::NewerVersion { .. }) => "newer-version",
+            Self::Store(StoreError::Suspended) => "suspended",
+            Self::Store(_) => "database",
+            Self::Sync(SyncError::Network(_)) => "offline",
+            Self::Sync(SyncError::Busy(_)) => "server-busy",
+            Self::Sync(SyncError::Session) | Self::Revoked => "revoked",
+            Self::Sync(_) => "server-refused",
+            Self::KeyStore(_) => "key-store",
+            Self::Invitation(_) => "invitation",
+            Self::Folder => "folder",
+            Self::NotEnrolled => "not-enrolled",
+            Self::OtherAccount => "other-account",
+            Self::WrongCompany => "wrong-company",
+            Self::CompanyLog(_) => "company-log",
+            Self::Certificate => "certificate",
+            Self::NoConversation => "no-conversation",
+            Self::Message => "message",
+            Self::Change(_) => "group",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+
+    /// Whether the same call may succeed later by itself.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Sync(error) => error.is_retryable(),
+            Self::Store(error) => matches!(error, StoreError::Full | StoreError::Suspended),
+            Self::KeyStore(error) => matches!(error, KeyStoreError::Unavailable(_)),
+            _ => false,
+        }
+    }
+}

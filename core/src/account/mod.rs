@@ -1,0 +1,150 @@
+//! The account: what an app, a terminal or a demo holds.
+//!
+//! [`enrol`] brings a phone into its company, [`Account::open`] opens it again. [`engine`] owns the
+//! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
+//! new, [`push`] sends what is wanted, [`tasks`] does both by itself after [`Account::start`].
+//! [`talk`] is what people do, [`error`] how it fails.
+
+mod engine;
+mod enrol;
+mod error;
+mod pull;
+mod push;
+mod talk;
+mod tasks;
+mod upkeep;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
+
+pub use engine::Core;
+pub use error::AccountError;
+
+use crate::env::Env;
+use crate::observe::Observer;
+use crate::store::Store;
+use crate::store::rows::account::{self, AccountState};
+
+/// The database's file in an account's folder.
+const DATABASE: &str = "hauspost.db";
+
+/// An account on this phone. Cheap to clone; all of it is `Send` and cancel-safe.
+#[derive(Clone)]
+pub struct Account {
+    core: Arc<Core>,
+    tasks: Arc<tasks::Tasks>,
+}
+
+impl Account {
+    /// Enrols this phone by an invitation and keeps the account in `folder`.
+    ///
+    /// What was begun and broken off goes on where it was: the keys are stored before the server
+    /// hears of them, and the same request is sent again.
+    pub async fn enrol(folder: &Path, invitation: &str, env: Env) -> Result<Self, AccountError> {
+        let store = open_store(folder, &env).await?;
+        let core = enrol::enrol(store, invitation, env).await?;
+        let account = Self::of(core);
+        account.settle().await?;
+        Ok(account)
+    }
+
+    /// Opens an account that was enrolled in `folder`. Needs no network.
+    pub async fn open(folder: &Path, env: Env) -> Result<Self, AccountError> {
+        let store = open_store(folder, &env).await?;
+        Ok(Self::of(enrol::reopen(store, env).await?))
+    }
+
+    fn of(core: Core) -> Self {
+        Self { core: Arc::new(core), tasks: Arc::default() }
+    }
+
+    /// The first pull, and the key packages by which others add this phone.
+    async fn settle(&self) -> Result<(), AccountError> {
+        self.sync_all().await?;
+        self.core.stock_packages().await?;
+        self.core.refresh_people().await
+    }
+
+    /// The company.
+    pub fn company(&self) -> CompanyId {
+        self.core.me.company
+    }
+
+    /// Whose phone it is.
+    pub fn user(&self) -> UserId {
+        self.core.me.user
+    }
+
+    /// The device.
+    pub fn device(&self) -> DeviceId {
+        self.core.me.device
+    }
+
+    /// Whether this device is not accepted any more.
+    pub async fn is_revoked(&self) -> Result<bool, AccountError> {
+        let account = self.core.store.read(|conn| Ok::<_, AccountError>(account::find(conn)?));
+        Ok(account.await?.is_some_and(|account| account.state == AccountState::Revoked))
+    }
+
+    /// The store, for reading and for simulation.
+    pub fn store(&self) -> &Store {
+        &self.core.store
+    }
+
+    /// Hears of every change from now on, after its commit.
+    pub fn observe(&self) -> Observer {
+        self.core.store.observe()
+    }
+
+    /// Pulls once. Whether there is more to pull.
+    pub async fn sync_once(&self) -> Result<bool, AccountError> {
+        self.core.pull().await
+    }
+
+    /// Pulls until there is no more.
+    pub async fn sync_all(&self) -> Result<(), AccountError> {
+        self.core.pull_all().await
+    }
+
+    /// Sends what waits, as far as it can be sent now.
+    pub async fn send_once(&self) -> Result<(), AccountError> {
+        self.core.push().await
+    }
+
+    /// Fetches the names of colleagues that changed.
+    pub async fn refresh_people(&self) -> Result<(), AccountError> {
+        self.core.refresh_people().await
+    }
+
+    /// Pulls, sends and listens by itself on the current tokio runtime, until the account is
+    /// suspended or dropped. Calling it again does nothing.
+    pub fn start(&self) {
+        self.tasks.start(&self.core);
+    }
+
+    /// Ends the tasks, waits for the running transaction and closes the database: no lock is left.
+    pub async fn suspend(&self) {
+        self.tasks.stop();
+        self.core.store.suspend().await;
+    }
+
+    /// Opens the database again after [`Account::suspend`]; the tasks are to be started anew.
+    pub async fn resume(&self) -> Result<(), AccountError> {
+        self.core.forget().await;
+        Ok(self.core.store.resume().await?)
+    }
+}
+
+async fn open_store(folder: &Path, env: &Env) -> Result<Store, AccountError> {
+    let path: PathBuf = folder.join(DATABASE);
+    let folder = folder.to_owned();
+    let key_store = env.key_store.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&folder).map_err(|_| AccountError::Folder)?;
+        let key = key_store.database_key()?;
+        Ok::<_, AccountError>(Store::open(&path, key)?)
+    });
+    opened.await.map_err(|_| AccountError::Folder)?
+}

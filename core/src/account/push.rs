@@ -1,0 +1,311 @@
+//! Sending: step after step for each log that wants something, the network outside of the lock.
+
+use hauspost_protocol::encoding::encode;
+use hauspost_protocol::ids::LogId;
+use hauspost_protocol::wire::Outcome;
+
+use super::AccountError;
+use super::engine::Core;
+use crate::outbox::change::{self, ChangeError, Wanted};
+use crate::outbox::intent::Create;
+use crate::outbox::outcome::{self, Next};
+use crate::outbox::plan::{self, Batch, Step, What};
+use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
+use crate::store::Tx;
+use crate::store::rows::log::LogState;
+use crate::store::rows::message::{self, MessageState};
+use crate::store::rows::mls::MlsTable;
+use crate::store::rows::outbox;
+
+/// Steps for one log before the others get their turn.
+const STEPS: usize = 64;
+/// Pulls that a log may ask for without anything of it being accepted.
+const PULLS: usize = 4;
+
+impl Core {
+    /// Sends what waits, for all logs, as far as it can be sent now.
+    ///
+    /// One log that fails does not hold up the others; the first failure is told at the end.
+    pub(super) async fn push(&self) -> Result<(), AccountError> {
+        let _one = self.pushing.lock().await;
+        let logs = self
+            .store
+            .read(|conn| {
+                let mut logs = outbox::logs_with_work(conn)?;
+                let pending = outbox::logs_pending(conn)?;
+                logs.extend(
+                    pending.into_iter().filter(|log| !logs.contains(log)).collect::<Vec<_>>(),
+                );
+                Ok::<_, AccountError>(logs)
+            })
+            .await?;
+        let mut failed = None;
+        for log in logs {
+            if let Err(error) = self.push_log(log).await {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn push_log(&self, log: LogId) -> Result<(), AccountError> {
+        let mut pulls = 0;
+        for _ in 0..STEPS {
+            let next = match self.step(log).await? {
+                Step::Rest => break,
+                Step::Reserve(id, create) => {
+                    let log_no = Some(self.server.reserve().await?);
+                    let body = encode(&Create { log_no, ..create });
+                    self.set_body(id, body).await?;
+                    continue;
+                }
+                Step::Packages(id, for_what, devices) => {
+                    let taken = if devices.is_empty() {
+                        Vec::new()
+                    } else {
+                        self.server.take_packages(&devices).await?
+                    };
+                    let taken = taken.into_iter().map(|taken| (taken.device, taken.package));
+                    self.set_body(id, for_what.with(taken.collect())).await?;
+                    continue;
+                }
+                Step::Send(batch) => self.send(log, batch).await?,
+                // The others were carried out under the lock.
+                _ => continue,
+            };
+            match next {
+                Next::Done | Next::Refused(_) => pulls = 0,
+                Next::Later => break,
+                Next::Pull if pulls == PULLS => break,
+                Next::Pull => {
+                    pulls += 1;
+                    self.pull_all().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_body(&self, id: i64, body: Vec<u8>) -> Result<(), AccountError> {
+        self.store.write(move |tx| Ok(outbox::set_body(tx, id, &body)?)).await
+    }
+
+    /// The next step for a log. What needs no network is carried out at once.
+    async fn step(&self, log: LogId) -> Result<Step, AccountError> {
+        let mut engine = self.engine.lock().await;
+        let company = self.company(&mut engine).await?;
+        let Some(ledger) = self.take_ledger(&mut engine, log).await? else {
+            return Ok(Step::Rest);
+        };
+        let me = self.me.clone();
+        let (judged, rng) = (company.clone(), self.env.randomness.rng());
+        let now_ms = self.env.clock.now_ms();
+        let (ledger, step, prepared) = self
+            .store
+            .read(move |conn| {
+                let step = plan::next(conn, &me, &judged, &ledger)?;
+                let prepared = match &step {
+                    Step::Commit(wanted) => {
+                        Some(change::prepare(conn, &me, &judged, &ledger, wanted, rng, now_ms))
+                    }
+                    _ => None,
+                };
+                Ok::<_, AccountError>((ledger, step, prepared))
+            })
+            .await?;
+        match (&step, prepared) {
+            (Step::Commit(wanted), Some(Ok(prepared))) => {
+                tracing::debug!(%log, "commit prepared");
+                let _ = wanted;
+                self.store
+                    .write(move |tx| {
+                        prepared.mls.apply(&MlsTable(tx))?;
+                        Ok::<_, AccountError>(outbox::put_pending(tx, &prepared.pending)?)
+                    })
+                    .await?;
+            }
+            (Step::Commit(wanted), Some(Err(error))) => {
+                Self::put_ledger(&mut engine, ledger);
+                return self.give_up(wanted, error).await;
+            }
+            (Step::Leave(id), _) => {
+                let sealed = seal::leave(&self.me, &ledger, change::at(&company));
+                let id = *id;
+                self.store
+                    .write(move |tx| Ok::<_, AccountError>(outbox::seal(tx, id, &sealed)?))
+                    .await?;
+            }
+            (Step::Seal(intents), _) => {
+                let gossip = self.gossip().await?;
+                let sealed = seal::records(&self.me, &ledger, intents.clone(), gossip, now_ms);
+                if sealed.is_empty() {
+                    Self::put_ledger(&mut engine, ledger);
+                    return Ok(Step::Rest);
+                }
+                let local = ledger.row.local;
+                self.store
+                    .write(move |tx| {
+                        for new in &sealed {
+                            match (&new.sealed, new.intent.message_id) {
+                                (Some((sealed, key)), message_id) => {
+                                    outbox::seal(tx, new.intent.id, sealed)?;
+                                    if let Some(message_id) = message_id {
+                                        message::set_record_key(tx, local, message_id, key)?;
+                                    }
+                                }
+                                (None, _) => fail(tx, local, &new.intent, REASON_DEFECT)?,
+                            }
+                        }
+                        Ok::<_, AccountError>(())
+                    })
+                    .await?;
+            }
+            (Step::Fail(ids, reason), _) => {
+                let (ids, reason, local) = (ids.clone(), *reason, ledger.row.local);
+                self.store
+                    .write(move |tx| {
+                        for id in ids {
+                            if let Some(intent) = outbox::find(tx, id)? {
+                                fail(tx, local, &intent, reason)?;
+                            }
+                        }
+                        Ok::<_, AccountError>(())
+                    })
+                    .await?;
+            }
+            (Step::Drop(id), _) => {
+                let id = *id;
+                self.store.write(move |tx| Ok::<_, AccountError>(outbox::discard(tx, id)?)).await?;
+            }
+            _ => {}
+        }
+        Self::put_ledger(&mut engine, ledger);
+        Ok(step)
+    }
+
+    /// A change that cannot be made: its intent ends, with a reason.
+    async fn give_up(&self, wanted: &Wanted, error: ChangeError) -> Result<Step, AccountError> {
+        let reason = match &error {
+            ChangeError::Nobody => REASON_NOBODY,
+            _ => REASON_DEFECT,
+        };
+        tracing::warn!(reason, "a group change cannot be made");
+        let Some(id) = wanted.intent() else { return Err(error.into()) };
+        self.store.write(move |tx| Ok::<_, AccountError>(outbox::fail(tx, id, reason)?)).await?;
+        Ok(Step::Fail(Vec::new(), reason))
+    }
+
+    /// Sends a batch and takes the answer in.
+    async fn send(&self, log: LogId, batch: Batch) -> Result<Next, AccountError> {
+        let outcomes = self.server.append(&batch.request).await?;
+        match batch.what {
+            What::Capsule => Ok(Next::Pull),
+            What::Invites(intent) => {
+                let refused = outcomes.iter().find_map(|given| match outcome::meaning(given) {
+                    Next::Refused(reason) => Some(reason),
+                    _ => None,
+                });
+                if let Some(reason) = refused {
+                    self.store
+                        .write(move |tx| Ok::<_, AccountError>(outbox::fail(tx, intent, reason)?))
+                        .await?;
+                }
+                Ok(Next::Pull)
+            }
+            What::Commit(core, place) => {
+                let outcome = outcomes.get(place).or(outcomes.first());
+                self.commit_answered(log, core, outcome).await
+            }
+            What::Sealed(sent) => {
+                let mut engine = self.engine.lock().await;
+                let Some(mut ledger) = self.take_ledger(&mut engine, log).await? else {
+                    return Ok(Next::Later);
+                };
+                let now_ms = self.env.clock.now_ms();
+                let (ledger, next) = self
+                    .store
+                    .write(move |tx| {
+                        let next = outcome::sealed(tx, &mut ledger, &sent, &outcomes, now_ms)?;
+                        Ok::<_, AccountError>((ledger, next))
+                    })
+                    .await?;
+                Self::put_ledger(&mut engine, ledger);
+                Ok(next)
+            }
+        }
+    }
+
+    /// The own commit was answered: if it was taken it comes back with the next pull, where it is
+    /// merged; if not, the phone learns first what happened, and makes it anew if it is still wanted.
+    async fn commit_answered(
+        &self,
+        log: LogId,
+        core: hauspost_protocol::ids::CoreHash,
+        outcome: Option<&Outcome>,
+    ) -> Result<Next, AccountError> {
+        let next = outcome.map_or(Next::Later, outcome::meaning);
+        if next == Next::Later {
+            return Ok(next);
+        }
+        self.pull_all().await?;
+        if next == Next::Done {
+            return Ok(Next::Done);
+        }
+        let mut engine = self.engine.lock().await;
+        let Some(ledger) = self.take_ledger(&mut engine, log).await? else {
+            return Ok(Next::Later);
+        };
+        let rng = self.env.randomness.rng();
+        let (mut ledger, abandoned) = self
+            .store
+            .read(move |conn| {
+                let pending = outbox::pending(conn, log)?;
+                let waits = pending.filter(|pending| pending.core == core);
+                let abandoned = match waits {
+                    Some(pending) => {
+                        let mls = change::abandon(conn, &ledger, rng).map_err(ChangeError::from)?;
+                        Some((pending.outbox, mls))
+                    }
+                    None => None,
+                };
+                Ok::<_, AccountError>((ledger, abandoned))
+            })
+            .await?;
+        if let Some((intent, mls)) = abandoned {
+            ledger = self
+                .store
+                .write(move |tx| {
+                    mls.apply(&MlsTable(tx))?;
+                    outbox::delete_pending(tx, log)?;
+                    if let (Next::Refused(reason), Some(intent)) = (next, intent) {
+                        outbox::fail(tx, intent, reason)?;
+                        if ledger.row.epoch.0 == 0 {
+                            // The conversation never came to be.
+                            ledger.row.state = LogState::Left;
+                            ledger.store(tx, &Default::default())?;
+                        }
+                    }
+                    Ok::<_, AccountError>(ledger)
+                })
+                .await?;
+        }
+        Self::put_ledger(&mut engine, ledger);
+        Ok(match next {
+            Next::Refused(_) => Next::Later,
+            _ => Next::Pull,
+        })
+    }
+}
+
+fn fail(
+    tx: &Tx<'_>,
+    local: crate::store::rows::log::LocalLog,
+    intent: &outbox::Intent,
+    reason: u64,
+) -> Result<(), crate::store::StoreError> {
+    outbox::fail(tx, intent.id, reason)?;
+    match intent.message_id {
+        Some(message_id) => message::set_state(tx, local, message_id, MessageState::Failed),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,282 @@
+//! What people do: begin conversations, write, read.
+//!
+//! Each of these ends when its intent is in the database; the rest happens by itself.
+
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::content::{Control, Message};
+use hauspost_protocol::encoding::{Bytes, encode};
+use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
+use hauspost_protocol::statement::PayloadType;
+use rand::Rng as _;
+
+use super::{Account, AccountError};
+use crate::ledger::Ledger;
+use crate::outbox::intent::{Add, Create, Remove, Say};
+use crate::read::{self, ConversationCursor, ConversationRow, SearchPage, TimelinePage, Window};
+use crate::store::rows::log::{self, LocalLog, LogState};
+use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
+use crate::store::rows::outbox::{self, IntentKind, NewIntent};
+use crate::store::rows::{conversation, person};
+use crate::store::{StoreError, Tx};
+
+impl Account {
+    /// The conversation with this person; begun if there is none.
+    pub async fn create_dm(&self, user: UserId) -> Result<LogId, AccountError> {
+        self.create(LogType::Dm, vec![user], None).await
+    }
+
+    /// Begins a group. Its title travels sealed, as the group's first message; the server never
+    /// knows it.
+    pub async fn create_group(
+        &self,
+        title: Option<&str>,
+        members: Vec<UserId>,
+    ) -> Result<LogId, AccountError> {
+        self.create(LogType::Group, members, title.map(str::to_owned)).await
+    }
+
+    async fn create(
+        &self,
+        r#type: LogType,
+        mut members: Vec<UserId>,
+        title: Option<String>,
+    ) -> Result<LogId, AccountError> {
+        members.retain(|user| *user != self.user());
+        members.sort_unstable();
+        members.dedup();
+        if r#type == LogType::Dm && members.len() != 1 {
+            return Err(AccountError::NoConversation);
+        }
+        let mut id = [0; 16];
+        self.core.env.randomness.rng().fill_bytes(&mut id);
+        let id = LogId::from_random(id);
+        let now_ms = self.core.env.clock.now_ms();
+        let created = self
+            .core
+            .store
+            .write(move |tx| {
+                if r#type == LogType::Dm
+                    && let Some(there) = log::dm_with(tx, members[0])?
+                {
+                    return Ok::<_, AccountError>(there.local.id);
+                }
+                let mut ledger = Ledger::new(id, r#type);
+                ledger.row.peer = (r#type == LogType::Dm).then(|| members[0]);
+                log::insert(tx, &ledger.row, title.as_deref(), now_ms)?;
+                let create = Create { r#type, members, log_no: None, packages: None };
+                intent(tx, id, IntentKind::Create, encode(&create), now_ms)?;
+                if let Some(title) = title {
+                    let content = Bytes(encode(&Control::Title(title)));
+                    let say = Say { ptype: PayloadType::Control, content };
+                    intent(tx, id, IntentKind::Record, encode(&say), now_ms)?;
+                }
+                Ok(id)
+            })
+            .await?;
+        self.core.to_send.notify_one();
+        Ok(created)
+    }
+
+    /// Adds people; those who cannot be added now are left out.
+    pub async fn add_members(&self, log: LogId, users: Vec<UserId>) -> Result<(), AccountError> {
+        self.want(log, IntentKind::Add, encode(&Add { users, packages: None })).await
+    }
+
+    /// Removes a person with all devices.
+    pub async fn remove_member(&self, log: LogId, user: UserId) -> Result<(), AccountError> {
+        self.want(log, IntentKind::Remove, encode(&Remove { user })).await
+    }
+
+    /// Leaves a group.
+    pub async fn leave(&self, log: LogId) -> Result<(), AccountError> {
+        self.want(log, IntentKind::Leave, Vec::new()).await
+    }
+
+    /// Renews this phone's keys in the conversation.
+    pub async fn renew_keys(&self, log: LogId) -> Result<(), AccountError> {
+        self.want(log, IntentKind::Update, Vec::new()).await
+    }
+
+    async fn want(&self, log: LogId, kind: IntentKind, body: Vec<u8>) -> Result<(), AccountError> {
+        let now_ms = self.core.env.clock.now_ms();
+        self.core
+            .store
+            .write(move |tx| {
+                writable(tx, log)?;
+                intent(tx, log, kind, body, now_ms)?;
+                Ok::<_, AccountError>(())
+            })
+            .await?;
+        self.core.to_send.notify_one();
+        Ok(())
+    }
+
+    /// Writes a text. Returns when the message is stored on this phone.
+    pub async fn send_text(&self, log: LogId, text: &str) -> Result<MessageId, AccountError> {
+        self.send_message(log, text, None).await
+    }
+
+    /// Writes a text as the answer to another message.
+    pub async fn reply(
+        &self,
+        log: LogId,
+        text: &str,
+        to: MessageId,
+    ) -> Result<MessageId, AccountError> {
+        self.send_message(log, text, Some(to)).await
+    }
+
+    async fn send_message(
+        &self,
+        log: LogId,
+        text: &str,
+        to: Option<MessageId>,
+    ) -> Result<MessageId, AccountError> {
+        if text.trim().is_empty() {
+            return Err(AccountError::Message);
+        }
+        let mut salt = [0; 16];
+        self.core.env.randomness.rng().fill_bytes(&mut salt);
+        let mut message = Message::text(salt, text);
+        if let Some(to) = to {
+            message = message.replying_to(to);
+        }
+        let content = message.to_bytes().map_err(|_| AccountError::Message)?;
+        let me = self.core.me.clone();
+        let message_id = message.id(&content, me.company, me.user, log);
+        let now_ms = self.core.env.clock.now_ms();
+        let text = text.to_owned();
+        self.core
+            .store
+            .write(move |tx| {
+                let local = writable(tx, log)?;
+                let say = Say { ptype: PayloadType::Content, content: Bytes(content.clone()) };
+                let id = outbox::insert(
+                    tx,
+                    &NewIntent {
+                        log,
+                        kind: IntentKind::Record,
+                        message_id: Some(message_id),
+                        body: encode(&say),
+                        made_ms: now_ms,
+                    },
+                )?;
+                let message = NewMessage {
+                    place: Place::Pending(id),
+                    message_id,
+                    author: me.user,
+                    device: me.device,
+                    kind: MessageKind::Text,
+                    state: MessageState::Queued,
+                    t_ms: now_ms,
+                    sent_ms: now_ms,
+                    missing: 0,
+                    text: Some(text),
+                    content: Some(content),
+                    record_key: None,
+                    unread: false,
+                };
+                message::insert(tx, local, &message)?;
+                Ok::<_, AccountError>(())
+            })
+            .await?;
+        self.core.to_send.notify_one();
+        Ok(message_id)
+    }
+
+    /// Marks everything up to this entry as read.
+    pub async fn mark_read(&self, log: LogId, up_to: Seq) -> Result<(), AccountError> {
+        self.core
+            .store
+            .write(move |tx| Ok(conversation::mark_read(tx, found(tx, log)?, up_to)?))
+            .await
+    }
+
+    /// Keeps what was begun to be written.
+    pub async fn set_draft(&self, log: LogId, text: Option<String>) -> Result<(), AccountError> {
+        let now_ms = self.core.env.clock.now_ms();
+        self.core
+            .store
+            .write(move |tx| {
+                Ok(conversation::set_draft(tx, found(tx, log)?, text.as_deref(), now_ms)?)
+            })
+            .await
+    }
+
+    /// A page of the list of conversations.
+    pub async fn conversations(
+        &self,
+        after: Option<ConversationCursor>,
+        limit: u32,
+    ) -> Result<Vec<ConversationRow>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::conversations(conn, after, limit)?)).await
+    }
+
+    /// One conversation as the list shows it.
+    pub async fn conversation(&self, log: LogId) -> Result<Option<ConversationRow>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::conversation(conn, log)?)).await
+    }
+
+    /// A page of a conversation's timeline.
+    pub async fn timeline(
+        &self,
+        log: LogId,
+        window: Window,
+        limit: u32,
+    ) -> Result<TimelinePage, AccountError> {
+        self.core.store.read(move |conn| Ok(read::timeline(conn, log, window, limit)?)).await
+    }
+
+    /// Messages that hold these words.
+    pub async fn search(
+        &self,
+        text: &str,
+        only: Option<LogId>,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<SearchPage, AccountError> {
+        let text = text.to_owned();
+        self.core.store.read(move |conn| Ok(read::search(conn, &text, only, after, limit)?)).await
+    }
+
+    /// People of the directory, by name.
+    pub async fn people(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<hauspost_protocol::wire::Person>, AccountError> {
+        self.core.store.read(move |conn| Ok(person::all(conn, limit)?)).await
+    }
+
+    /// The people of a conversation, each once.
+    pub async fn members(&self, log: LogId) -> Result<Vec<UserId>, AccountError> {
+        let ledger =
+            self.core.store.read(move |conn| Ok::<_, AccountError>(Ledger::load(conn, log)?));
+        let ledger = ledger.await?.ok_or(AccountError::NoConversation)?;
+        let mut users: Vec<_> = ledger.members().map(|(_, member)| member.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        Ok(users)
+    }
+}
+
+fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
+    log::local(tx, log)?.ok_or(AccountError::NoConversation)
+}
+
+fn writable(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
+    let row = log::find(tx, log)?.ok_or(AccountError::NoConversation)?;
+    match row.state {
+        LogState::Active => Ok(row.local),
+        _ => Err(AccountError::NoConversation),
+    }
+}
+
+fn intent(
+    tx: &Tx<'_>,
+    log: LogId,
+    kind: IntentKind,
+    body: Vec<u8>,
+    made_ms: u64,
+) -> Result<i64, StoreError> {
+    outbox::insert(tx, &NewIntent { log, kind, message_id: None, body, made_ms })
+}

@@ -1,0 +1,177 @@
+//! What a phone does besides: key packages, names, checkpoints.
+
+use hauspost_protocol::encoding::{decode, encode};
+use hauspost_protocol::ids::{LogId, Seq};
+use hauspost_protocol::tree::checkpoint::{Checkpoint, TreeHead};
+use hauspost_protocol::tree::heads::{HeadsLeaf, OuterLeaf};
+use hauspost_protocol::tree::merkle::{verify_consistency, verify_inclusion};
+use hauspost_protocol::wire::{CheckpointNews, HeadsProofRequest, PackagesPut};
+
+use super::AccountError;
+use super::engine::Core;
+use crate::group::{self, GroupError, packages};
+use crate::inbound::Snapshot;
+use crate::outbox::change::ChangeError;
+use crate::store::rows::checkpoint::{self, CheckpointRow};
+use crate::store::rows::log;
+use crate::store::rows::mls::MlsTable;
+use crate::store::rows::{account, entry, message, outbox, person};
+use crate::sync::SyncError;
+
+const DIRECTORY: &str = "directory";
+const LAST_RESORT: &str = "last-resort";
+/// A package of last resort is made anew after this time.
+const LAST_RESORT_MS: u64 = 28 * hauspost_protocol::limits::DAY_MS;
+
+impl Core {
+    /// Brings the server's stock of key packages up, if it is low, and the package of last resort
+    /// up to date. The private halves are stored before the server gets the public ones.
+    pub(super) async fn stock_packages(&self) -> Result<(), AccountError> {
+        let now_ms = self.env.clock.now_ms();
+        let nothing = PackagesPut { packages: Vec::new(), last_resort: None };
+        let stock = self.server.put_packages(&nothing).await?;
+        let made = self
+            .store
+            .read(|conn| Ok::<_, AccountError>(account::fact(conn, LAST_RESORT)?))
+            .await?;
+        let made_ms = made.and_then(|bytes| decode::<u64>(&bytes).ok());
+        let last_resort = made_ms.is_none_or(|made| made.saturating_add(LAST_RESORT_MS) < now_ms);
+        if stock >= packages::LOW_WATER && !last_resort {
+            return Ok(());
+        }
+        let count = packages::STOCK.saturating_sub(stock);
+        let me = self.me.clone();
+        let mut rng = self.env.randomness.rng();
+        let (put, mls) = self
+            .store
+            .read(move |conn| {
+                let provider = group::provider(Snapshot(conn), &mut rng);
+                let put = packages::make(&provider, me.member(), count, last_resort, now_ms)
+                    .map_err(|error| ChangeError::Group(GroupError::from(error)))?;
+                Ok::<_, AccountError>((put, provider.backend().take_changes()))
+            })
+            .await?;
+        self.store.write(move |tx| Ok::<_, AccountError>(mls.apply(&MlsTable(tx))?)).await?;
+        self.server.put_packages(&put).await?;
+        if last_resort {
+            let made = encode(&now_ms);
+            self.store
+                .write(move |tx| Ok::<_, AccountError>(account::put_fact(tx, LAST_RESORT, &made)?))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches the names that changed.
+    pub(super) async fn refresh_people(&self) -> Result<(), AccountError> {
+        let known =
+            self.store.read(|conn| Ok::<_, AccountError>(account::fact(conn, DIRECTORY)?)).await?;
+        let known = known.and_then(|bytes| decode::<u64>(&bytes).ok()).unwrap_or_default();
+        let news = self.server.directory(known).await?;
+        self.store
+            .write(move |tx| {
+                person::put(tx, &news.people)?;
+                Ok::<_, AccountError>(account::put_fact(tx, DIRECTORY, &encode(&news.version))?)
+            })
+            .await
+    }
+
+    /// The newest checkpoint verified, to be told to the others.
+    pub(super) async fn gossip(&self) -> Result<Option<TreeHead>, AccountError> {
+        let newest =
+            self.store.read(|conn| Ok::<_, AccountError>(checkpoint::newest(conn)?)).await?;
+        Ok(newest.map(|row| TreeHead { era: row.era, size: row.size, root: row.root }))
+    }
+
+    /// C10: verifies a checkpoint, and then what of ours it covers.
+    pub(super) async fn take_in_checkpoint(
+        &self,
+        news: CheckpointNews,
+    ) -> Result<(), AccountError> {
+        let mut engine = self.engine.lock().await;
+        let company = self.company(&mut engine).await?;
+        drop(engine);
+        let bad = AccountError::Checkpoint;
+        let read = Checkpoint::parse(&news.note).map_err(|_| AccountError::Checkpoint)?;
+        let key = company.now().log_key().ok_or(AccountError::Checkpoint)?;
+        let head = read.verify(self.me.company, key).map_err(|_| AccountError::Checkpoint)?;
+        let outer = OuterLeaf::parse(&news.leaf).map_err(|_| AccountError::Checkpoint)?;
+        let place = head.size.checked_sub(1).ok_or(bad)?;
+        verify_inclusion(outer.leaf_hash(), place, head.size, &news.inclusion, head.root)
+            .map_err(|_| AccountError::Checkpoint)?;
+        if let Some(known) = self.gossip().await?
+            && known.era == head.era
+        {
+            verify_consistency((known.size, known.root), (head.size, head.root), &news.consistency)
+                .map_err(|_| AccountError::Checkpoint)?;
+        }
+        let row = CheckpointRow {
+            era: head.era,
+            size: head.size,
+            root: head.root,
+            verified: true,
+            note: Some(news.note),
+            company_size: Some(company.size()),
+            durable: outer.durable,
+            t_ms: outer.t_ms,
+        };
+        self.store
+            .write(move |tx| {
+                checkpoint::put(tx, &row)?;
+                Ok::<_, AccountError>(checkpoint::prune(tx, row.era, row.size)?)
+            })
+            .await?;
+        self.secure(head, outer).await
+    }
+
+    /// Own entries that the checkpoint covers are secured: their bytes need not be kept any more.
+    async fn secure(&self, head: TreeHead, outer: OuterLeaf) -> Result<(), AccountError> {
+        let logs: Vec<LogId> = self
+            .store
+            .read(|conn| {
+                let all = log::all(conn)?;
+                let mut waiting = Vec::new();
+                for log in all {
+                    if !outbox::accepted(conn, log.local.id)?.is_empty() {
+                        waiting.push(log.local.id);
+                    }
+                }
+                Ok::<_, AccountError>(waiting)
+            })
+            .await?;
+        if logs.is_empty() {
+            return Ok(());
+        }
+        let request = HeadsProofRequest { era: head.era, size: head.size, logs };
+        let proofs = match self.server.heads(&request).await {
+            // A newer checkpoint took its place meanwhile; that one comes with the next pull.
+            Err(SyncError::Refused(404)) => return Ok(()),
+            proofs => proofs?,
+        };
+        self.store
+            .write(move |tx| {
+                for proof in &proofs {
+                    let Ok(leaf) = decode::<HeadsLeaf>(&proof.leaf) else { continue };
+                    let proven = leaf.log_no == proof.position
+                        && verify_inclusion(
+                            leaf.leaf_hash(),
+                            proof.position.0,
+                            outer.logs,
+                            &proof.path,
+                            outer.heads_root,
+                        )
+                        .is_ok();
+                    let Some(covered) = leaf.log.filter(|_| proven) else { continue };
+                    let Some(local) = log::local(tx, covered.log)? else { continue };
+                    let last = Seq(covered.size - 1);
+                    // What this phone does not have yet is compared when it has it.
+                    if entry::hash_at(tx, local, last)? == Some(covered.hash) {
+                        outbox::secure(tx, covered.log, last.next())?;
+                        message::secure(tx, local, last.next())?;
+                    }
+                }
+                Ok::<_, AccountError>(())
+            })
+            .await
+    }
+}

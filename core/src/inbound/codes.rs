@@ -1,0 +1,62 @@
+//! Why something was not accepted; stored with the gap, the alarm or the stopped log.
+
+/// A reason. The numbers are stored and shown: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The server shows another entry under a number that this phone has seen.
+    Fork = 0,
+    /// Entries were left out.
+    Missing = 1,
+    /// Time or company size went back.
+    WentBack = 2,
+    /// The entry relies on company entries that the server did not send.
+    CompanyAhead = 3,
+    /// Not the form of an entry.
+    Form = 4,
+    /// The entry is of another log.
+    OtherLog = 5,
+    /// The same bytes stand in the log twice.
+    Repeated = 6,
+    /// A payload that everybody gets was not sent.
+    Absent = 7,
+    /// The outer signature is wrong, or its device unknown.
+    Signature = 8,
+    /// `seen` does not fit.
+    Seen = 9,
+    /// The capsule is not the one that the commit names.
+    Capsule = 10,
+    /// MLS refuses the commit.
+    Mls = 11,
+    /// The commit is not authorised.
+    Authorise = 12,
+    /// What the entry says of itself does not fit the log.
+    Mismatch = 13,
+    /// A kind of entry that this build does not follow.
+    Newer = 14,
+    /// An own record or commit that this phone does not know: it was copied or restored.
+    Rollback = 15,
+    /// The Welcome for this device is missing or does not fit.
+    Welcome = 16,
+    /// A record of an epoch that is over.
+    Epoch = 32,
+    /// A record of a leaf that nobody has.
+    Leaf = 33,
+    /// A record out of its turn.
+    Index = 34,
+    /// A record that names a wrong capsule.
+    Cap = 35,
+    /// A record in an epoch with a revoked device.
+    Revoked = 36,
+    /// The record's payload was not sent.
+    Payload = 37,
+    /// The record does not open.
+    Sealed = 38,
+    /// The record's signature is wrong.
+    Author = 39,
+    /// The record is of a class that it may not have.
+    Class = 40,
+    /// The record's files are not those that it names.
+    Files = 41,
+    /// The author's counter went back.
+    Counter = 42,
+}

@@ -1,0 +1,485 @@
+//! What changes a conversation itself: its beginning, commits, capsules, invitations (C6, C7, C9).
+
+use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys};
+use hauspost_protocol::authorise::{self, AuthorisedCommit, Conversation, Judgement, Rule};
+use hauspost_protocol::body::{
+    CapsuleBody, CommitBody, Genesis, InviteBody, InviteOp, LogType, SignedPayload,
+};
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::crypto::sha256;
+use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::entry::{Entry, Kind};
+use hauspost_protocol::epoch::{Chain, EpochContext};
+use hauspost_protocol::ids::{CoreHash, Digest, LeafIndex, Seq, UserId};
+use hauspost_protocol::mls::extension::{GroupBinding, group_id};
+use hauspost_protocol::mls::member::Suite;
+use hauspost_protocol::mls::public::{CommitFacts, Follower, Roster};
+use hauspost_protocol::rules::form::{Parsed, ParsedPayload};
+use hauspost_protocol::wire::LogNews;
+use openmls::group::GroupId;
+use openmls::prelude::{LeafNodeIndex, Sender};
+
+use super::store::{Line, OwnRecord, Pending};
+use super::{Code, Halt, Reader, Snapshot, Walk};
+use crate::group::{self, EpochKeys, MlsChanges, commit, join};
+use crate::ledger::{EpochState, Ledger};
+use crate::store::StoreError;
+use crate::store::rows::log::LogState;
+use crate::store::rows::message::Event;
+use crate::store::rows::{entry, outbox};
+
+/// What merging an own pending commit stores; made when the commit was, since the exporter answers
+/// once.
+pub struct After {
+    /// SHA-256 of the new epoch's context.
+    pub ga: Digest,
+    /// The chains of the new epoch.
+    pub chains: Vec<(LeafIndex, Chain)>,
+    /// The body of the capsule that belongs to it.
+    pub capsule: Bytes,
+}
+
+impl After {
+    /// For the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let chains: Vec<_> =
+            self.chains.iter().map(|(leaf, chain)| (*leaf, Bytes(encode(chain)))).collect();
+        encode(&(self.ga, chains, self.capsule.clone()))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        type Stored = (Digest, Vec<(LeafIndex, Bytes)>, Bytes);
+        let (ga, chains, capsule): Stored = decode(bytes).ok()?;
+        let chains = chains.into_iter().map(|(leaf, bytes)| Some((leaf, decode(&bytes).ok()?)));
+        Some(Self { ga, chains: chains.collect::<Option<_>>()?, capsule })
+    }
+}
+
+impl Walk<'_> {
+    pub(super) fn genesis(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        signed: &SignedPayload,
+        genesis: &Genesis,
+    ) -> Result<(), Halt> {
+        if entry.seq != Seq(0) {
+            return Err(Halt::Stop(Code::Mismatch));
+        }
+        let (at, link) = (reader.company.at(genesis.at.co), reader.company.at(entry.co));
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        authorise::creation(&entry.head, ledger.row.local.id, signed, genesis, &judgement)
+            .map_err(|rule| refused(ledger, entry, rule))?;
+        ledger.row.log_no = Some(genesis.log_no);
+        ledger.row.r#type = genesis.r#type;
+        if genesis.r#type == LogType::Dm {
+            let others = [genesis.creator].into_iter().chain(genesis.members.iter().copied());
+            ledger.row.peer = others.into_iter().find(|user| *user != reader.me.user);
+        }
+        ledger.conversation = Some(Conversation::begin(genesis.clone(), &signed.body));
+        self.changes.touched.conversation = true;
+        Ok(())
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        parsed: &Parsed,
+        signed: &SignedPayload,
+        body: &CommitBody,
+    ) -> Result<(), Halt> {
+        let capsule = self.capsule_of(entry, body)?;
+        self.check_seen(reader, ledger, body.seen, entry.seq)?;
+        let Some(conversation) = &ledger.conversation else {
+            return Err(Halt::Stop(Code::Mismatch));
+        };
+        let due = (conversation.r#gen, conversation.epoch.next());
+        if (parsed.head.r#gen, parsed.head.epoch) != due {
+            return Err(Halt::Stop(Code::Mismatch));
+        }
+        if let Some(base) = &body.base {
+            ledger.follower = Some(begin(conversation, base)?);
+        }
+        let before = conversation.roster.clone();
+        let was_member = ledger.epoch.is_some();
+        // What became of it earlier in this walk is not stored yet.
+        let pending = match self.changes.pending {
+            Pending::Waits => outbox::pending(reader.conn, ledger.row.local.id)?,
+            _ => None,
+        };
+        let own = pending.filter(|pending| {
+            let own = pending.core == parsed.core;
+            self.changes.pending =
+                if own { Pending::Won(pending.outbox, entry.seq) } else { Pending::Lost };
+            own
+        });
+        if own.is_none() && signed.device == reader.me.device {
+            // A commit of this device that this database does not know (C12).
+            return Err(Halt::Broken(Code::Rollback));
+        }
+        if own.is_none() && !was_member && ledger.follower.is_none() {
+            ledger.follower = Some(self.follow_again(reader, ledger, entry.seq)?);
+        }
+        let mut work = Work { reader, ledger, entry, signed, body };
+        let (authorised, entered) = match own {
+            Some(pending) => work.merge_own(&pending.after, &mut self.changes.mls)?,
+            None if was_member => work.merge_as_member(&mut self.changes.mls)?,
+            None => work.follow(self.news, &mut self.changes.mls)?,
+        };
+        let facts = authorised.facts().clone();
+        // Whom a commit removes cannot compute the new context (RFC 9420 §12.4.2), and needs it not.
+        let removed = was_member && entered.is_none();
+        if capsule.ga != body.ga || (facts.ga != body.ga && !removed) {
+            return Err(Halt::Stop(Code::Mismatch));
+        }
+        if let Some(conversation) = &mut ledger.conversation {
+            conversation.begin_epoch(&authorised, &capsule, entry.seq, entry.t_ms);
+            conversation.ga = body.ga;
+        }
+        self.begin_epoch(reader, ledger, entry, entered, facts.epoch);
+        self.tell(ledger, entry, &facts, &before, was_member);
+        Ok(())
+    }
+
+    /// The group as it is seen from outside, for a device that was removed and may come back: all
+    /// commits before this one, replayed.
+    fn follow_again(
+        &self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        until: Seq,
+    ) -> Result<Follower, Halt> {
+        let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+        let mut commits = Vec::new();
+        for row in entry::commits(reader.conn, ledger.row.local)? {
+            let held = entry::held(reader.conn, ledger.row.local, row.seq)?;
+            let (_, payload) = held.ok_or(StoreError::Missing("commit"))?;
+            commits.push((row.seq, row.t_ms, payload));
+        }
+        for (row, held) in &self.changes.entries {
+            if let Some((_, payload)) = held.as_ref().filter(|_| row.kind == Kind::Commit.code()) {
+                commits.push((row.seq, row.t_ms, payload.clone()));
+            }
+        }
+        let mut follower = None;
+        for (seq, t_ms, payload) in commits.into_iter().filter(|(seq, ..)| *seq < until) {
+            let signed: SignedPayload = decode(&payload).map_err(|_| Halt::Stop(Code::Form))?;
+            let body: CommitBody = decode(&signed.body).map_err(|_| Halt::Stop(Code::Form))?;
+            if let Some(base) = &body.base {
+                // Only the first generation: this build stops at a reset.
+                let mut first = Conversation::begin(
+                    conversation.genesis.clone(),
+                    &encode(&conversation.genesis),
+                );
+                first.genesis_hash = conversation.genesis_hash;
+                follower = Some(begin(&first, base)?);
+            }
+            let follower = follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
+            let staged = follower.stage(&body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
+            follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
+        }
+        follower.ok_or(Halt::Stop(Code::Mismatch))
+    }
+
+    /// The capsule right after a commit, which is one batch with it.
+    fn capsule_of(&self, commit: &Entry, body: &CommitBody) -> Result<CapsuleBody, Halt> {
+        let next = self.news.entries.iter().find(|entry| entry.seq == commit.seq.next());
+        let next = super::parse(next.ok_or(Halt::Later)?)?;
+        match next.payload {
+            ParsedPayload::Capsule(None, capsule) if capsule.digest() == body.capsule_hash => {
+                Ok(*capsule)
+            }
+            _ => Err(Halt::Stop(Code::Capsule)),
+        }
+    }
+
+    fn begin_epoch(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        entered: Option<EpochState>,
+        epoch: hauspost_protocol::ids::Epoch,
+    ) {
+        if ledger.epoch.is_some() && entered.is_none() {
+            ledger.row.state = LogState::Left;
+        } else if entered.is_some() && ledger.row.state == LogState::Left {
+            ledger.row.state = LogState::Active;
+        }
+        ledger.row.epoch = epoch;
+        ledger.row.epoch_seq = Some(entry.seq);
+        ledger.row.own_leaf = ledger.leaf_of(reader.me.device).filter(|_| entered.is_some());
+        ledger.row.own_index = Default::default();
+        if entered.is_some() {
+            ledger.follower = None;
+        }
+        ledger.epoch = entered;
+        // The commit's batch repaired nothing or brought the right one: then it need not be kept.
+        if ledger.right_capsule().is_some()
+            && let Some(epoch) = &mut ledger.epoch
+        {
+            epoch.capsule_body = None;
+        }
+        self.changes.epoch_ended = true;
+        self.changes.touched.epoch = true;
+        self.changes.touched.conversation = true;
+        self.changes.touched.follower = true;
+        self.changes.touched.chains.clear();
+        self.tainted = None;
+    }
+
+    /// The line that a timeline shows for it.
+    fn tell(
+        &mut self,
+        ledger: &Ledger,
+        entry: &Entry,
+        facts: &CommitFacts,
+        before: &Roster,
+        was_member: bool,
+    ) {
+        if !was_member && ledger.epoch.is_none() {
+            return;
+        }
+        let by = (facts.committer.certificate.user, facts.committer.certificate.device);
+        let joined = facts.adds.iter().map(|(leaf, _)| leaf.certificate.user);
+        let joined = distinct(joined.filter(|user| !before.has_user(*user) && *user != by.0));
+        let after = ledger.conversation.as_ref().map(|conversation| &conversation.roster);
+        let gone = facts.removes.iter().map(|(_, member)| member.user);
+        let gone = distinct(gone.filter(|user| after.is_none_or(|after| !after.has_user(*user))));
+        let event = if facts.epoch.0 == 1 {
+            Event::Created
+        } else if !joined.is_empty() {
+            Event::Joined(joined)
+        } else if !gone.is_empty() {
+            Event::Removed(gone)
+        } else {
+            return;
+        };
+        self.changes.lines.push(Line::Event { seq: entry.seq, event, by, t_ms: entry.t_ms });
+    }
+
+    /// A capsule: of a commit's batch, which was taken with the commit, or alone, as a repair.
+    pub(super) fn capsule(
+        &mut self,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        signed: Option<&SignedPayload>,
+        body: &CapsuleBody,
+    ) -> Result<(), Halt> {
+        let Some(signed) = signed else {
+            let of_commit = ledger.row.epoch_seq.map(Seq::next) == Some(entry.seq);
+            return if of_commit { Ok(()) } else { Err(Halt::Stop(Code::Capsule)) };
+        };
+        let Some(conversation) = &mut ledger.conversation else {
+            return Err(Halt::Stop(Code::Mismatch));
+        };
+        let leaf = conversation.roster.leaf_of(signed.device);
+        let member = leaf.and_then(|leaf| conversation.roster.member(leaf));
+        let member = member.ok_or(Halt::Stop(Code::Signature))?;
+        signed
+            .verify(&member.signature_key, &entry.head)
+            .map_err(|_| Halt::Stop(Code::Signature))?;
+        conversation.add_capsule(body, signed.device, entry.seq);
+        if let Some(epoch) = &mut ledger.epoch
+            && epoch.capsule_hash == body.digest()
+        {
+            epoch.capsule_body = None;
+        }
+        self.changes.touched.conversation = true;
+        Ok(())
+    }
+
+    pub(super) fn invite(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        signed: &SignedPayload,
+        body: &InviteBody,
+        core: CoreHash,
+    ) -> Result<(), Halt> {
+        let (at, link) = (reader.company.at(body.at.co), reader.company.at(entry.co));
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let Some(conversation) = &mut ledger.conversation else {
+            return Err(Halt::Stop(Code::Mismatch));
+        };
+        match authorise::invite(conversation, &entry.head, signed, body, &judgement) {
+            Ok(invite) => conversation.take_invite(&invite, entry.seq),
+            // Overtaken by a newer word on the same user: it stands in the log and has no effect.
+            Err(Rule::Outdated) => return Ok(()),
+            Err(rule) => return Err(refused(ledger, entry, rule)),
+        }
+        self.changes.touched.conversation = true;
+        if let Some(intent) = self.own_intent(reader, ledger, core)? {
+            self.changes.own.push(OwnRecord {
+                intent: intent.id,
+                message_id: None,
+                seq: entry.seq,
+                t_ms: entry.t_ms,
+                state: intent.state,
+            });
+        }
+        if body.op == InviteOp::Leave {
+            if body.user == reader.me.user {
+                ledger.row.state = LogState::Left;
+            }
+            let event = Event::Left(vec![body.user]);
+            let by = (body.user, signed.device);
+            self.changes.lines.push(Line::Event { seq: entry.seq, event, by, t_ms: entry.t_ms });
+        }
+        Ok(())
+    }
+}
+
+/// A commit that is being taken in.
+struct Work<'w, 'r> {
+    reader: &'w mut Reader<'r>,
+    ledger: &'w mut Ledger,
+    entry: &'w Entry,
+    signed: &'w SignedPayload,
+    body: &'w CommitBody,
+}
+
+type Entered = (AuthorisedCommit, Option<EpochState>);
+
+impl Work<'_, '_> {
+    /// The phone's own commit came back: the group enters the epoch that was prepared.
+    fn merge_own(&mut self, after: &[u8], mls: &mut MlsChanges) -> Result<Entered, Halt> {
+        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
+        let mut group =
+            commit::load(&provider, &self.group_id()).map_err(|_| Halt::Broken(Code::Mls))?;
+        let sender = Sender::Member(LeafNodeIndex::new(group.own_leaf_index().u32()));
+        let staged = group.pending_commit().ok_or(Halt::Broken(Code::Mls))?;
+        let (facts, _) =
+            self.roster()?.facts(&sender, staged).map_err(|_| Halt::Stop(Code::Mls))?;
+        let authorised = self.authorised(&facts)?;
+        commit::merge_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
+        *mls = provider.backend().take_changes();
+        let after = After::from_bytes(after).ok_or(Halt::Broken(Code::Mls))?;
+        Ok((authorised, Some(epoch_state(after.chains, after.capsule.0))))
+    }
+
+    /// Another member's commit, seen from inside.
+    fn merge_as_member(&mut self, mls: &mut MlsChanges) -> Result<Entered, Halt> {
+        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
+        let mut group =
+            commit::load(&provider, &self.group_id()).map_err(|_| Halt::Broken(Code::Mls))?;
+        commit::drop_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
+        let taken = commit::take(&provider, &mut group, &self.body.mls_message)
+            .map_err(|_| Halt::Broken(Code::Mls))?;
+        let facts = self.roster()?.facts(&taken.sender, &taken.staged);
+        let (facts, binding) = facts.map_err(|_| Halt::Stop(Code::Mls))?;
+        let authorised = self.authorised(&facts)?;
+        let exported =
+            commit::merge(&provider, &mut group, taken).map_err(|_| Halt::Broken(Code::Mls))?;
+        *mls = provider.backend().take_changes();
+        let entered = match exported {
+            Some(exported) => Some(self.keys(&facts, &binding, &exported)?),
+            None => None,
+        };
+        Ok((authorised, entered))
+    }
+
+    /// A commit seen from outside; if its Welcome is for this device, the phone enters.
+    fn follow(&mut self, news: &LogNews, mls: &mut MlsChanges) -> Result<Entered, Halt> {
+        let follower = self.ledger.follower.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+        let staged = follower.stage(&self.body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
+        let (binding, facts) = (staged.binding().clone(), staged.facts().clone());
+        let authorised = self.authorised(&facts)?;
+        let (seq, t_ms) = (self.entry.seq, self.entry.t_ms);
+        let follower = self.ledger.follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
+        follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
+        if follower.roster().leaf_of(self.reader.me.device).is_none() {
+            return Ok((authorised, None));
+        }
+        let welcome = news.welcomes.iter().find(|(at, _)| *at == seq);
+        let (_, welcome) = welcome.ok_or(Halt::Broken(Code::Welcome))?;
+        if Some(sha256(welcome)) != self.body.welcome_hash {
+            return Err(Halt::Stop(Code::Welcome));
+        }
+        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
+        let joined = join::join(&provider, welcome, &follower.tree_bytes())
+            .map_err(|_| Halt::Broken(Code::Welcome))?;
+        if joined.ga != self.body.ga {
+            return Err(Halt::Stop(Code::Welcome));
+        }
+        *mls = provider.backend().take_changes();
+        let entered = self.keys(&facts, &binding, &joined.exported)?;
+        Ok((authorised, Some(entered)))
+    }
+
+    fn group_id(&self) -> GroupId {
+        group_id(self.ledger.row.local.id, self.ledger.row.r#gen)
+    }
+
+    /// The roster before the commit; of a generation's first commit it is its base's.
+    fn roster(&self) -> Result<&Roster, Halt> {
+        let of_base = self.ledger.follower.as_ref().map(Follower::roster);
+        let known = self.ledger.conversation.as_ref().map(|known| &known.roster);
+        of_base.or(known).ok_or(Halt::Stop(Code::Mismatch))
+    }
+
+    /// C9: by everybody, at both sizes of the company log.
+    fn authorised(&self, facts: &CommitFacts) -> Result<AuthorisedCommit, Halt> {
+        let company = self.reader.company;
+        let (at, link) = (company.at(self.body.at.co), company.at(self.entry.co));
+        let judgement = Judgement { at: &at, link: &link, t_ms: self.entry.t_ms };
+        let conversation = self.ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+        let head = &self.entry.head;
+        authorise::commit(conversation, head, self.signed, self.body, facts, &judgement)
+            .map_err(|rule| refused(self.ledger, self.entry, rule))
+    }
+
+    fn keys(
+        &self,
+        facts: &CommitFacts,
+        binding: &GroupBinding,
+        exported: &[u8],
+    ) -> Result<EpochState, Halt> {
+        let company = self.reader.company;
+        let keys = archive_keys(company, binding).ok_or(Halt::Stop(Code::Mismatch))?;
+        let context = EpochContext {
+            log: self.ledger.row.local.id,
+            r#gen: facts.r#gen,
+            epoch: facts.epoch,
+            ga: facts.ga,
+        };
+        let mut after = self.roster()?.clone();
+        after.apply(facts, self.entry.seq, self.entry.t_ms);
+        let leaves = after.iter().map(|(leaf, _)| leaf);
+        let keys = EpochKeys::derive(exported, context, leaves, &keys);
+        Ok(epoch_state(keys.chains, encode(&keys.capsule)))
+    }
+}
+
+fn refused(ledger: &Ledger, entry: &Entry, rule: Rule) -> Halt {
+    tracing::warn!(log = %ledger.row.local.id, seq = entry.seq.0, ?rule, "entry not authorised");
+    Halt::Stop(Code::Authorise)
+}
+
+/// The follower of a conversation's first generation.
+fn begin(conversation: &Conversation, base: &[u8]) -> Result<Follower, Halt> {
+    let suite = Suite::from_code(conversation.genesis.suite).ok_or(Halt::Stop(Code::Mismatch))?;
+    Follower::begin(base, suite, &conversation.binding()).map_err(|_| Halt::Stop(Code::Mls))
+}
+
+/// The archive keys that a group is bound to.
+pub fn archive_keys(company: &Company, binding: &GroupBinding) -> Option<ArchiveKeys> {
+    let key = |id| ArchiveKey::parse(&company.now().archive_key(id)?.key).ok();
+    Some(ArchiveKeys { a: key(binding.id_a)?, b: key(binding.id_b)? })
+}
+
+fn epoch_state(chains: Vec<(LeafIndex, Chain)>, capsule: Vec<u8>) -> EpochState {
+    EpochState {
+        capsule_hash: sha256(&capsule),
+        capsule_body: Some(capsule),
+        chains: chains.into_iter().collect(),
+    }
+}
+
+fn distinct(users: impl Iterator<Item = UserId>) -> Vec<UserId> {
+    users.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}

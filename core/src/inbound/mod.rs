@@ -1,0 +1,360 @@
+//! From the server's answer to what views show: verify and open in memory, then one short
+//! transaction, then observers hear.
+//!
+//! [`take`] walks the news of one log in order and trusts the server in nothing. [`commits`] follows
+//! the group, [`records`] opens messages and checks what their authors signed, [`store`] writes down
+//! what came of it all. The cursor always advances: a record that cannot be opened becomes a visible
+//! gap with its reason (C8). Only a broken chain, a fork or a commit that may not be stops a log, and
+//! raises an alarm (C1, C7).
+
+mod codes;
+mod commits;
+mod records;
+mod store;
+
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::crypto::SigningKey;
+use hauspost_protocol::entry::{Entry, Head, Kind, Seen};
+use hauspost_protocol::ids::{CompanyId, CoreHash, DeviceId, EntryHash, Seq, TimeMs, UserId};
+use hauspost_protocol::mls::certificate::DeviceCertificate;
+use hauspost_protocol::mls::storage::Backend;
+use hauspost_protocol::rules::form::{self, Parsed, ParsedPayload};
+use hauspost_protocol::wire::LogNews;
+use rand::rngs::StdRng;
+use rusqlite::Connection;
+
+pub use codes::Code;
+pub use commits::{After, archive_keys};
+pub use store::Changes;
+
+use crate::group::Member;
+use crate::ledger::Ledger;
+use crate::store::StoreError;
+use crate::store::rows::alarm::Alarm;
+use crate::store::rows::entry::EntryRow;
+use crate::store::rows::log::LogState;
+use crate::store::rows::{entry, mls, outbox};
+
+/// This device.
+pub struct Me {
+    /// The company.
+    pub company: CompanyId,
+    /// Whose device it is.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its key.
+    pub key: SigningKey,
+    /// Its certificate.
+    pub certificate: DeviceCertificate,
+}
+
+impl Me {
+    /// This device as a member of groups.
+    pub fn member(&self) -> Member<'_> {
+        Member { key: &self.key, certificate: &self.certificate }
+    }
+}
+
+/// What reading a log needs besides its own state.
+pub struct Reader<'a> {
+    /// A snapshot of the database.
+    pub conn: &'a Connection,
+    /// This device.
+    pub me: &'a Me,
+    /// The company log, as far as this phone has it.
+    pub company: &'a Company,
+    /// For batches of signatures and for OpenMLS.
+    pub rng: StdRng,
+    /// The phone's clock.
+    pub now_ms: TimeMs,
+}
+
+/// MLS state in a snapshot: read only, since changes are collected above it.
+pub struct Snapshot<'a>(pub &'a Connection);
+
+impl Backend for Snapshot<'_> {
+    type Error = StoreError;
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        mls::get(self.0, key)
+    }
+    fn put(&self, _: &[u8], _: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Suspended)
+    }
+    fn delete(&self, _: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Suspended)
+    }
+}
+
+/// Why the walk through a log ends before its news do.
+#[derive(Debug)]
+enum Halt {
+    /// The log is not believed any more.
+    Stop(Code),
+    /// Nobody can process the commit; a resync or reset is due.
+    Broken(Code),
+    /// What the entry relies on was not sent yet; the cursor waits before it.
+    Later,
+    /// The phone's own database failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Reads the news of one log; `ledger` is moved on, and the changes are to be stored with it.
+pub fn take(
+    reader: &mut Reader<'_>,
+    ledger: &mut Ledger,
+    news: &LogNews,
+) -> Result<Changes, StoreError> {
+    let mut walk = Walk {
+        first: ledger.row.next_seq,
+        changes: Changes::default(),
+        opened: Vec::new(),
+        hashes: Vec::new(),
+        tainted: None,
+        news,
+    };
+    for entry in &news.entries {
+        if ledger.row.state == LogState::Stopped {
+            break;
+        }
+        match walk.entry(reader, ledger, entry) {
+            Ok(()) => {}
+            Err(Halt::Store(error)) => return Err(error),
+            Err(Halt::Later) => break,
+            Err(Halt::Stop(code)) => {
+                walk.halt(reader, ledger, LogState::Stopped, code, entry);
+                break;
+            }
+            Err(Halt::Broken(code)) => {
+                walk.halt(reader, ledger, LogState::Broken, code, entry);
+                break;
+            }
+        }
+    }
+    walk.judge_records(reader, ledger)?;
+    walk.changes.ledger_moved(ledger);
+    Ok(walk.changes)
+}
+
+/// One walk through the news of a log.
+struct Walk<'n> {
+    /// The first entry that was new.
+    first: Seq,
+    changes: Changes,
+    /// Records that were opened and wait for their signatures to be checked together.
+    opened: Vec<records::Opened>,
+    /// The hashes of the new entries, from `first` on.
+    hashes: Vec<EntryHash>,
+    /// The newest size of the company log that the roster was checked against, and whether a device
+    /// of the roster was revoked by then.
+    tainted: Option<(u64, bool)>,
+    news: &'n LogNews,
+}
+
+impl Walk<'_> {
+    /// C1, then what the entry's kind demands.
+    fn entry(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+    ) -> Result<(), Halt> {
+        let row = &ledger.row;
+        if entry.seq < row.next_seq {
+            return self.known(reader, ledger, entry);
+        }
+        if entry.seq > row.next_seq {
+            return Err(Halt::Stop(Code::Missing));
+        }
+        if entry.t_ms < row.last_t_ms || entry.co < row.last_co {
+            return Err(Halt::Stop(Code::WentBack));
+        }
+        if entry.co > reader.company.size() {
+            return Err(Halt::Later);
+        }
+        let head = Head::parse(&entry.head).map_err(|_| Halt::Stop(Code::Form))?;
+        if head.log != row.local.id {
+            return Err(Halt::Stop(Code::OtherLog));
+        }
+        let core = entry.core();
+        if head.kind != Kind::Record && self.is_repeated(reader, core)? {
+            return Err(Halt::Stop(Code::Repeated));
+        }
+        let hash = entry.link(row.last_hash).hash(core);
+        if head.kind == Kind::Record {
+            self.record(reader, ledger, entry, &head, core)?;
+        } else {
+            self.other(reader, ledger, entry, &head)?;
+        }
+        self.advance(ledger, entry, head.kind, core, hash);
+        Ok(())
+    }
+
+    /// The cursor moves on.
+    fn advance(
+        &mut self,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        kind: Kind,
+        core: CoreHash,
+        hash: EntryHash,
+    ) {
+        let row = EntryRow {
+            seq: entry.seq,
+            kind: kind.code(),
+            t_ms: entry.t_ms,
+            co: entry.co,
+            core,
+            hash,
+        };
+        let held = match kind {
+            Kind::Record => None,
+            _ => entry.payload.bytes().map(|payload| (entry.head.0.clone(), payload.to_vec())),
+        };
+        self.changes.entries.push((row, held));
+        self.hashes.push(hash);
+        ledger.row.next_seq = entry.seq.next();
+        ledger.row.last_hash = hash;
+        ledger.row.last_t_ms = entry.t_ms;
+        ledger.row.last_co = entry.co;
+    }
+
+    /// An entry that this phone has: it must be the same one.
+    fn known(&self, reader: &Reader<'_>, ledger: &Ledger, entry: &Entry) -> Result<(), Halt> {
+        let prev = match entry.seq.0.checked_sub(1) {
+            Some(seq) => self.hash_at(reader, ledger, Seq(seq))?,
+            None => Some(EntryHash::ZERO),
+        };
+        let own = self.hash_at(reader, ledger, entry.seq)?;
+        match prev.map(|prev| entry.hash(prev)) == own {
+            true => Ok(()),
+            false => Err(Halt::Stop(Code::Fork)),
+        }
+    }
+
+    fn is_repeated(&self, reader: &Reader<'_>, core: CoreHash) -> Result<bool, StoreError> {
+        let here = self.changes.entries.iter().any(|(row, _)| row.core == core);
+        Ok(here || entry::has_core(reader.conn, core)?)
+    }
+
+    /// The hash of an entry of this log that this phone has.
+    fn hash_at(
+        &self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        seq: Seq,
+    ) -> Result<Option<EntryHash>, StoreError> {
+        match seq.0.checked_sub(self.first.0) {
+            Some(place) => Ok(self.hashes.get(place as usize).copied()),
+            None => entry::hash_at(reader.conn, ledger.row.local, seq),
+        }
+    }
+
+    /// `seen` of a signed body: an earlier entry, with the hash that it has here.
+    fn check_seen(
+        &self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        seen: Option<Seen>,
+        at: Seq,
+    ) -> Result<(), Halt> {
+        let Some(seen) = seen else {
+            return if at.0 <= 1 { Ok(()) } else { Err(Halt::Stop(Code::Seen)) };
+        };
+        if seen.seq >= at {
+            return Err(Halt::Stop(Code::Seen));
+        }
+        match self.hash_at(reader, ledger, seen.seq)? == Some(seen.hash) {
+            true => Ok(()),
+            false => Err(Halt::Stop(Code::Fork)),
+        }
+    }
+
+    /// Every kind but the record.
+    fn other(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        head: &Head,
+    ) -> Result<(), Halt> {
+        if head.kind.is_company() {
+            return Err(Halt::Stop(Code::Form));
+        }
+        let parsed = parse(entry)?;
+        match &parsed.payload {
+            ParsedPayload::Genesis(signed, genesis) => {
+                self.genesis(reader, ledger, entry, signed, genesis)
+            }
+            ParsedPayload::Commit(signed, body) => {
+                self.commit(reader, ledger, entry, &parsed, signed, body)
+            }
+            ParsedPayload::Capsule(signed, body) => {
+                self.capsule(ledger, entry, signed.as_ref(), body)
+            }
+            ParsedPayload::Invite(signed, body) => {
+                self.check_seen(reader, ledger, body.seen, entry.seq)?;
+                self.invite(reader, ledger, entry, signed, body, parsed.core)
+            }
+            // These stand in the chain; this build neither makes nor follows them.
+            ParsedPayload::Grant(..) | ParsedPayload::Erase(_) => Ok(()),
+            ParsedPayload::Reset(..) | ParsedPayload::Restore(_) => Err(Halt::Broken(Code::Newer)),
+            ParsedPayload::Record => Ok(()),
+        }
+    }
+
+    /// Nothing of the log is believed from this entry on, and somebody has to hear of it.
+    fn halt(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &mut Ledger,
+        state: LogState,
+        code: Code,
+        entry: &Entry,
+    ) {
+        tracing::warn!(log = %ledger.row.local.id, seq = entry.seq.0, code = code as u64, "log halted");
+        ledger.row.state = state;
+        ledger.row.stop_code = Some(code as u64);
+        ledger.row.stop_seq = Some(entry.seq);
+        self.alarm(reader, ledger, code, entry.seq, Some(entry));
+    }
+
+    fn alarm(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        code: Code,
+        seq: Seq,
+        evidence: Option<&Entry>,
+    ) {
+        self.changes.alarms.push(Alarm {
+            log: Some(ledger.row.local.id),
+            code: code as u64,
+            seq: Some(seq),
+            evidence: evidence.map(hauspost_protocol::encoding::encode),
+            t_ms: reader.now_ms,
+        });
+    }
+
+    /// The own intent that has this core, if it is one.
+    fn own_intent(
+        &self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        core: CoreHash,
+    ) -> Result<Option<outbox::Intent>, StoreError> {
+        outbox::by_core(reader.conn, ledger.row.local.id, core)
+    }
+}
+
+fn parse(entry: &Entry) -> Result<Parsed, Halt> {
+    // The server sends payloads of these kinds to everybody who may read the log at all.
+    let payload = entry.payload.bytes().ok_or(Halt::Stop(Code::Absent))?;
+    form::parse(&entry.head, payload).map_err(|_| Halt::Stop(Code::Form))
+}

@@ -1,0 +1,146 @@
+//! What reading a log changed, and how it is written down: all of it in one transaction.
+
+use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
+
+use crate::group::MlsChanges;
+use crate::ledger::{Ledger, Touched};
+use crate::observe::Change;
+use crate::store::rows::alarm::{self, Alarm};
+use crate::store::rows::entry::{self, EntryRow};
+use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
+use crate::store::rows::mls::MlsTable;
+use crate::store::rows::outbox::{self, IntentState};
+use crate::store::rows::quarantine::{self, Quarantined};
+use crate::store::rows::{conversation, log};
+use crate::store::{StoreError, Tx};
+
+/// What reading a log changed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// New entries, with head and payload of those that are kept.
+    pub(super) entries: Vec<(EntryRow, Option<Held>)>,
+    /// What views show, in the log's order.
+    pub(super) lines: Vec<Line>,
+    pub(super) quarantined: Vec<Quarantined>,
+    pub(super) alarms: Vec<Alarm>,
+    /// Records of this phone that the server ordered.
+    pub(super) own: Vec<OwnRecord>,
+    pub(super) mls: MlsChanges,
+    pub(super) touched: Touched,
+    /// What became of the own pending commit.
+    pub(super) pending: Pending,
+    /// Whether an epoch ended, and with it what was sealed in it.
+    pub(super) epoch_ended: bool,
+    moved: bool,
+}
+
+/// Head and payload of an entry that is kept.
+pub(super) type Held = (Vec<u8>, Vec<u8>);
+
+/// Something that a timeline shows.
+#[derive(Debug)]
+pub(super) enum Line {
+    Message(Box<NewMessage>),
+    Event { seq: Seq, event: Event, by: (UserId, DeviceId), t_ms: TimeMs },
+    Gap { seq: Seq, by: (UserId, DeviceId), t_ms: TimeMs },
+    Title(String),
+}
+
+/// A record of this phone in its place.
+#[derive(Debug)]
+pub(super) struct OwnRecord {
+    pub intent: i64,
+    pub message_id: Option<MessageId>,
+    pub seq: Seq,
+    pub t_ms: TimeMs,
+    pub state: IntentState,
+}
+
+/// What became of the own pending commit.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// Nothing.
+    #[default]
+    Waits,
+    /// It is in the log under this number.
+    Won(Option<i64>, Seq),
+    /// Another commit was first, or this device is out.
+    Lost,
+}
+
+impl Changes {
+    pub(super) fn ledger_moved(&mut self, _: &Ledger) {
+        self.moved = !self.entries.is_empty() || !self.alarms.is_empty();
+    }
+
+    /// Whether there is anything to store.
+    pub fn is_empty(&self) -> bool {
+        !self.moved
+    }
+
+    /// How many entries were new.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Writes it all down, with the ledger that it belongs to.
+    pub fn store(self, tx: &Tx<'_>, ledger: &mut Ledger) -> Result<(), StoreError> {
+        ledger.store(tx, &self.touched)?;
+        let local = ledger.row.local;
+        let id = local.id;
+        for (row, held) in &self.entries {
+            let held = held.as_ref().map(|(head, payload)| (head.as_slice(), payload.as_slice()));
+            entry::append(tx, local, row, held)?;
+        }
+        self.mls.apply(&MlsTable(tx))?;
+        for own in &self.own {
+            if matches!(own.state, IntentState::Queued | IntentState::Sealed) {
+                outbox::accept(tx, own.intent, own.seq)?;
+            }
+            if let Some(message_id) = own.message_id {
+                let secured = own.state == IntentState::Secured;
+                let state = if secured { MessageState::Secured } else { MessageState::Sent };
+                message::place(tx, local, message_id, Place::At(own.seq), own.t_ms, state)?;
+            }
+        }
+        if self.epoch_ended {
+            // What was sealed in it and is not in the log before this commit can never be: the
+            // chain has answered for each.
+            outbox::unseal_log(tx, id)?;
+        }
+        match self.pending {
+            Pending::Waits => {}
+            Pending::Won(intent, seq) => {
+                outbox::delete_pending(tx, id)?;
+                if let Some(intent) = intent {
+                    outbox::accept(tx, intent, seq)?;
+                }
+            }
+            Pending::Lost => outbox::delete_pending(tx, id)?,
+        }
+        for line in self.lines {
+            match line {
+                Line::Message(message) => {
+                    message::insert(tx, local, &message)?;
+                }
+                Line::Event { seq, event, by, t_ms } => {
+                    message::event(tx, local, seq, &event, by, t_ms)?;
+                }
+                Line::Gap { seq, by, t_ms } => message::gap(tx, local, seq, by, t_ms)?,
+                Line::Title(title) => {
+                    let title = Some(title.as_str()).filter(|title| !title.is_empty());
+                    conversation::set_title(tx, local, title)?;
+                }
+            }
+        }
+        for gap in &self.quarantined {
+            quarantine::insert(tx, local, gap)?;
+        }
+        for raised in &self.alarms {
+            alarm::raise(tx, raised)?;
+        }
+        log::update(tx, &ledger.row)?;
+        tx.touch(Change::Log(id));
+        Ok(())
+    }
+}

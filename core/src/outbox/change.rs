@@ -1,0 +1,232 @@
+//! Commits of this phone: made in memory, stored as pending, and only then sent.
+
+use hauspost_protocol::authorise::Conversation;
+use hauspost_protocol::body::{CommitBody, Genesis, HistoryRule, SignedPayload, unsigned_payload};
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::crypto::sha256;
+use hauspost_protocol::encoding::{Bytes, encode};
+use hauspost_protocol::entry::{At, Head, Kind};
+use hauspost_protocol::epoch::EpochContext;
+use hauspost_protocol::ids::{Epoch, LeafIndex, TimeMs};
+use hauspost_protocol::mls::extension::{GroupBinding, group_id};
+use hauspost_protocol::mls::member::{Suite, parse_key_package};
+use hauspost_protocol::wire::NewEntry;
+use openmls::group::MlsGroup;
+use openmls::prelude::KeyPackage;
+use rand::rngs::StdRng;
+use rusqlite::Connection;
+
+use super::intent::{Add, Create, Package};
+use super::seal::seen;
+use crate::group::commit::{self, Change, OwnCommit};
+use crate::group::{self, EpochKeys, GroupError, MlsChanges, ScratchProvider};
+use crate::inbound::{After, Me, Snapshot, archive_keys};
+use crate::ledger::Ledger;
+use crate::store::rows::outbox::PendingCommit;
+
+/// A change that is wanted.
+pub enum Wanted {
+    /// A new conversation.
+    Create(i64, Create),
+    /// People who come.
+    Add(i64, Add),
+    /// Leaves that go, for an intent or because their devices are revoked.
+    Remove(Option<i64>, Vec<LeafIndex>),
+    /// Nothing but new keys.
+    Update(Option<i64>),
+}
+
+impl Wanted {
+    /// The intent that it is for.
+    pub fn intent(&self) -> Option<i64> {
+        match self {
+            Self::Create(id, _) | Self::Add(id, _) => Some(*id),
+            Self::Remove(id, _) | Self::Update(id) => *id,
+        }
+    }
+}
+
+/// Why a change cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Nobody of those named has a key package that can be used.
+    #[error("nobody of those named can be added now")]
+    Nobody,
+    /// The company has no archive keys yet, so nothing may be written.
+    #[error("the company has no archive keys")]
+    NoArchiveKeys,
+    /// The group refuses.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+/// A commit that is ready to be stored as pending.
+pub struct Prepared {
+    /// What OpenMLS changed.
+    pub mls: MlsChanges,
+    /// The pending commit.
+    pub pending: PendingCommit,
+}
+
+/// Makes the commit for a change.
+pub fn prepare(
+    conn: &Connection,
+    me: &Me,
+    company: &Company,
+    ledger: &Ledger,
+    wanted: &Wanted,
+    mut rng: StdRng,
+    now_ms: TimeMs,
+) -> Result<Prepared, ChangeError> {
+    let provider = group::provider(Snapshot(conn), &mut rng);
+    let at = at(company);
+    let id = group_id(ledger.row.local.id, ledger.row.r#gen);
+    let mut entries = Vec::new();
+    let mut base = None;
+    let (mut group, bound, change) = match wanted {
+        Wanted::Create(_, create) => {
+            let genesis = genesis(me, company, ledger, create, at)?;
+            let bound = Conversation::begin(genesis.clone(), &encode(&genesis)).binding();
+            let suite = Suite::from_code(genesis.suite).ok_or(GroupError::State)?;
+            let (group, info) = commit::create(&provider, me.member(), suite, &bound)?;
+            base = Some(info);
+            let head = encode(&Head::plain(Kind::Genesis, genesis.log, ledger.row.r#gen, Epoch(0)));
+            let signed = SignedPayload::sign(&me.key, &head, encode(&genesis), me.device);
+            entries.push((Bytes(head), Bytes(encode(&signed))));
+            let adds = packages(create.packages.as_deref().unwrap_or_default());
+            (group, bound, Change { adds, ..Change::default() })
+        }
+        Wanted::Add(_, add) => {
+            let group = commit::load(&provider, &id)?;
+            let adds = packages(add.packages.as_deref().unwrap_or_default());
+            if adds.is_empty() {
+                return Err(ChangeError::Nobody);
+            }
+            let bound = bound_to(&group)?;
+            (group, bound, Change { adds, ..Change::default() })
+        }
+        Wanted::Remove(_, leaves) => {
+            let group = commit::load(&provider, &id)?;
+            let bound = bound_to(&group)?;
+            (group, bound, Change { removes: leaves.clone(), ..Change::default() })
+        }
+        Wanted::Update(_) => {
+            let group = commit::load(&provider, &id)?;
+            let bound = bound_to(&group)?;
+            (group, bound, Change::default())
+        }
+    };
+    // A commit left over from a lost race is not in anybody's way.
+    commit::drop_own(&provider, &mut group)?;
+    let own = commit::commit(&provider, &mut group, me.member(), change)?;
+    let creation = base.is_some();
+    let (core, after) =
+        batch(me, company, ledger, &mut entries, &own, (bound, base, at), creation)?;
+    let pending = PendingCommit {
+        log: ledger.row.local.id,
+        outbox: wanted.intent(),
+        core,
+        batch: encode(&entries),
+        group_info: own.group_info.0,
+        welcome: own.welcome.map(|welcome| welcome.0),
+        after: after.to_bytes(),
+        made_ms: now_ms,
+    };
+    Ok(Prepared { mls: provider.backend().take_changes(), pending })
+}
+
+/// Commit and capsule as entries, and what merging will store.
+fn batch(
+    me: &Me,
+    company: &Company,
+    ledger: &Ledger,
+    entries: &mut Vec<NewEntry>,
+    own: &OwnCommit,
+    (bound, base, at): (GroupBinding, Option<Bytes>, At),
+    creation: bool,
+) -> Result<(hauspost_protocol::ids::CoreHash, After), ChangeError> {
+    let row = &ledger.row;
+    let epoch = row.epoch.next();
+    let keys = archive_keys(company, &bound).ok_or(ChangeError::NoArchiveKeys)?;
+    let context = EpochContext { log: row.local.id, r#gen: row.r#gen, epoch, ga: own.ga };
+    let keys = EpochKeys::derive(&own.exported, context, own.leaves.iter().copied(), &keys);
+    let capsule = encode(&keys.capsule);
+    let body = CommitBody {
+        seen: (!creation).then(|| seen(ledger)),
+        at,
+        mls_message: own.message.clone(),
+        base,
+        ga: own.ga,
+        capsule_hash: sha256(&capsule),
+        gi_hash: sha256(&own.group_info),
+        welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
+    };
+    let head = encode(&Head::plain(Kind::Commit, row.local.id, row.r#gen, epoch));
+    let payload = encode(&SignedPayload::sign(&me.key, &head, encode(&body), me.device));
+    let core = Head::core(&head, sha256(&payload), payload.len() as u64);
+    entries.push((Bytes(head), Bytes(payload)));
+    let head = encode(&Head::plain(Kind::Capsule, row.local.id, row.r#gen, epoch));
+    entries.push((Bytes(head), Bytes(unsigned_payload(capsule.clone()))));
+    Ok((core, After { ga: own.ga, chains: keys.chains, capsule: Bytes(capsule) }))
+}
+
+fn genesis(
+    me: &Me,
+    company: &Company,
+    ledger: &Ledger,
+    create: &Create,
+    at: At,
+) -> Result<Genesis, ChangeError> {
+    let (a, b) = company.now().archive_keys().ok_or(ChangeError::NoArchiveKeys)?;
+    let devices = create.packages.as_ref().map_or(0, Vec::len) + 1;
+    Ok(Genesis {
+        log: ledger.row.local.id,
+        log_no: create.log_no.ok_or(GroupError::State)?,
+        r#type: create.r#type,
+        creator: me.user,
+        members: create.members.clone(),
+        class: 0,
+        history: HistoryRule::None,
+        suite: Suite::for_devices(devices).code(),
+        archive_keys: (a.id, b.id),
+        at,
+    })
+}
+
+/// The company log that this phone judges by.
+pub fn at(company: &Company) -> At {
+    At { co: company.size(), company_hash: company.now().hash() }
+}
+
+fn bound_to(group: &MlsGroup) -> Result<GroupBinding, GroupError> {
+    Ok(GroupBinding::of(group.public_group().group_context())?)
+}
+
+/// The packages that can be used: one that is bad or missing does not hold up the others
+/// (docs/attacks.md 41).
+fn packages(taken: &[Package]) -> Vec<KeyPackage> {
+    let there = taken.iter().filter_map(|(_, package)| package.as_ref());
+    there.filter_map(|package| parse_key_package(package).ok()).collect()
+}
+
+/// The commit was refused for good, or its race is lost and nothing came instead: the group is as
+/// it was before.
+pub fn abandon(
+    conn: &Connection,
+    ledger: &Ledger,
+    mut rng: StdRng,
+) -> Result<MlsChanges, GroupError> {
+    let provider: ScratchProvider<_> = group::provider(Snapshot(conn), &mut rng);
+    let id = group_id(ledger.row.local.id, ledger.row.r#gen);
+    match commit::load(&provider, &id) {
+        Ok(mut group) if ledger.epoch.is_some() => commit::drop_own(&provider, &mut group)?,
+        // A group that never left epoch 0 is nobody's.
+        Ok(mut group) => {
+            use openmls_traits::OpenMlsProvider as _;
+            group.delete(provider.storage()).map_err(|_| GroupError::State)?;
+        }
+        Err(GroupError::NoGroup) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(provider.backend().take_changes())
+}

@@ -1,0 +1,56 @@
+//! What an intent holds until it is done.
+
+use hauspost_protocol::array_item;
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::ids::{DeviceId, LogNo, UserId};
+use hauspost_protocol::statement::PayloadType;
+
+/// A device with its key package, if it has one.
+pub type Package = (DeviceId, Option<Bytes>);
+
+array_item! {
+    /// Something to say.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Say {
+        /// What the content is.
+        pub ptype: PayloadType,
+        /// Its bytes.
+        pub content: Bytes,
+    }
+}
+
+array_item! {
+    /// A conversation to create.
+    #[derive(Debug, Clone)]
+    pub struct Create {
+        /// What kind it is.
+        pub r#type: LogType,
+        /// Who is to be in it besides its creator.
+        pub members: Vec<UserId>,
+        /// Its number, once the server reserved it.
+        pub log_no: Option<LogNo>,
+        /// The key packages, once they were taken: they are used again if a commit has to be made anew.
+        pub packages: Option<Vec<Package>>,
+    }
+}
+
+array_item! {
+    /// People to add.
+    #[derive(Debug, Clone)]
+    pub struct Add {
+        /// Who.
+        pub users: Vec<UserId>,
+        /// The key packages, once they were taken.
+        pub packages: Option<Vec<Package>>,
+    }
+}
+
+array_item! {
+    /// Somebody to remove.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Remove {
+        /// Who.
+        pub user: UserId,
+    }
+}

@@ -1,0 +1,30 @@
+//! From what a person wants to what the log holds.
+//!
+//! An intent is stored, sealed, sent, and ends as secured or failed with a reason; killed at any
+//! instruction it goes on where it was (docs/protocol.md §8):
+//!
+//! ```text
+//! Queued ─seal─▶ Sealed ─send─▶ Accepted ─checkpoint─▶ Secured
+//!    ▲             │ the epoch ended, or the server asks for something first
+//!    └─────────────┘
+//! ```
+//!
+//! The bytes are stored before they are sent and sent unchanged until they are answered, so the
+//! server recognises what it has (S2). [`plan`] says what a log needs next, [`seal`] makes records,
+//! [`change`] makes commits, [`outcome`] takes the server's answer in.
+//!
+//! An own commit enters the group when it comes back in the log, like anybody's: there is one place
+//! where epochs begin, and it is `inbound`.
+
+pub mod change;
+pub mod intent;
+pub mod outcome;
+pub mod plan;
+pub mod seal;
+
+/// Failed because this person is not in the conversation any more.
+pub const REASON_LEFT: u64 = 100;
+/// Failed because the intent cannot be read or made.
+pub const REASON_DEFECT: u64 = 101;
+/// Failed because nobody of those named can be added.
+pub const REASON_NOBODY: u64 = 102;

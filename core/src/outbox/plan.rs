@@ -1,0 +1,212 @@
+//! What a log needs next.
+
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, UserId};
+use hauspost_protocol::limits;
+use hauspost_protocol::wire::{AppendRequest, NewEntry};
+use rusqlite::Connection;
+
+use super::change::Wanted;
+use super::intent::{Add, Create, Remove};
+use super::{REASON_DEFECT, REASON_LEFT};
+use crate::inbound::Me;
+use crate::ledger::Ledger;
+use crate::store::StoreError;
+use crate::store::rows::log::LogState;
+use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState};
+
+/// The next step for one log.
+pub enum Step {
+    /// Nothing can be done now.
+    Rest,
+    /// The next log number is to be reserved for this creation.
+    Reserve(i64, Create),
+    /// Key packages of these devices are to be taken.
+    Packages(i64, PackagesFor, Vec<DeviceId>),
+    /// A commit is to be made.
+    Commit(Wanted),
+    /// The person's leaving is to be written down.
+    Leave(i64),
+    /// These records are to be sealed.
+    Seal(Vec<Intent>),
+    /// This is to be sent.
+    Send(Batch),
+    /// These intents cannot be done.
+    Fail(Vec<i64>, u64),
+    /// This intent has nothing to do.
+    Drop(i64),
+}
+
+/// The intent that key packages are taken for.
+pub enum PackagesFor {
+    /// A creation.
+    Create(Create),
+    /// An addition.
+    Add(Add),
+}
+
+impl PackagesFor {
+    /// The intent's body with the packages that were taken.
+    pub fn with(self, packages: Vec<super::intent::Package>) -> Vec<u8> {
+        match self {
+            Self::Create(create) => encode(&Create { packages: Some(packages), ..create }),
+            Self::Add(add) => encode(&Add { packages: Some(packages), ..add }),
+        }
+    }
+}
+
+/// A batch that is stored and to be sent.
+pub struct Batch {
+    /// The request.
+    pub request: AppendRequest,
+    /// What it consists of.
+    pub what: What,
+}
+
+/// What a batch consists of.
+pub enum What {
+    /// The pending commit with this core; its place in the batch.
+    Commit(CoreHash, usize),
+    /// A capsule that repairs an epoch.
+    Capsule,
+    /// Invitations, without which those whom this intent adds may not enter.
+    Invites(i64),
+    /// Sealed intents, in the order of the batch.
+    Sealed(Vec<(i64, CoreHash, RecordIndex)>),
+}
+
+/// The next step.
+pub fn next(
+    conn: &Connection,
+    me: &Me,
+    company: &Company,
+    ledger: &Ledger,
+) -> Result<Step, StoreError> {
+    let log = ledger.row.local.id;
+    let open = outbox::open(conn, log, limits::BATCH_ENTRIES as u32)?;
+    match ledger.row.state {
+        LogState::Active => {}
+        LogState::Left if !open.is_empty() => {
+            return Ok(Step::Fail(open.iter().map(|intent| intent.id).collect(), REASON_LEFT));
+        }
+        _ => return Ok(Step::Rest),
+    }
+    if let Some(pending) = outbox::pending(conn, log)? {
+        let entries: Vec<NewEntry> =
+            decode(&pending.batch).map_err(|_| StoreError::Unreadable("pending commit"))?;
+        // A commit's batch ends with the commit and its capsule.
+        let what = What::Commit(pending.core, entries.len().saturating_sub(2));
+        let group_info = Some(Bytes(pending.group_info));
+        let welcome = pending.welcome.map(Bytes);
+        let request = AppendRequest { log, entries, group_info, welcome };
+        return Ok(Step::Send(Batch { request, what }));
+    }
+    let Some(first) = open.first() else { return Ok(Step::Rest) };
+    if first.kind == IntentKind::Create {
+        return Ok(create(me, company, first));
+    }
+    let Some(epoch) = &ledger.epoch else { return Ok(Step::Rest) };
+    if ledger.right_capsule().is_none() {
+        return Ok(match &epoch.capsule_body {
+            Some(body) => Step::Send(super::seal::capsule(me, ledger, body.clone())),
+            None => Step::Rest,
+        });
+    }
+    // A leaver is out before anything else is said (S7).
+    let now = company.now();
+    let revoked: Vec<LeafIndex> = ledger
+        .members()
+        .filter(|(leaf, member)| {
+            now.is_revoked(member.device) && ledger.row.own_leaf != Some(*leaf)
+        })
+        .map(|(leaf, _)| leaf)
+        .collect();
+    if !revoked.is_empty() {
+        return Ok(Step::Commit(Wanted::Remove(None, revoked)));
+    }
+    if first.state == IntentState::Sealed {
+        let sealed = open.iter().take_while(|intent| intent.state == IntentState::Sealed);
+        let sealed = sealed.filter_map(|intent| Some((intent, intent.sealed.as_ref()?)));
+        let (mut entries, mut what) = (Vec::new(), Vec::new());
+        for (intent, sealed) in sealed {
+            entries.push((Bytes(sealed.head.clone()), Bytes(sealed.payload.clone())));
+            what.push((intent.id, sealed.core, sealed.leaf_index));
+        }
+        let request = AppendRequest { log, entries, group_info: None, welcome: None };
+        return Ok(Step::Send(Batch { request, what: What::Sealed(what) }));
+    }
+    Ok(match first.kind {
+        IntentKind::Record => {
+            let records = open.into_iter().take_while(|intent| {
+                intent.kind == IntentKind::Record && intent.state == IntentState::Queued
+            });
+            Step::Seal(records.collect())
+        }
+        IntentKind::Add => add(me, company, ledger, first),
+        IntentKind::Remove => match decode::<Remove>(&first.body) {
+            Ok(remove) => {
+                let leaves = ledger.members();
+                let leaves: Vec<_> = leaves
+                    .filter(|(_, member)| member.user == remove.user)
+                    .map(|(leaf, _)| leaf)
+                    .collect();
+                if leaves.is_empty() {
+                    Step::Drop(first.id)
+                } else {
+                    Step::Commit(Wanted::Remove(Some(first.id), leaves))
+                }
+            }
+            Err(_) => Step::Fail(vec![first.id], REASON_DEFECT),
+        },
+        IntentKind::Update => Step::Commit(Wanted::Update(Some(first.id))),
+        IntentKind::Leave => Step::Leave(first.id),
+        // A newer build's intent waits for the newer build.
+        IntentKind::Create | IntentKind::Newer => Step::Rest,
+    })
+}
+
+fn create(me: &Me, company: &Company, intent: &Intent) -> Step {
+    let Ok(create) = decode::<Create>(&intent.body) else {
+        return Step::Fail(vec![intent.id], REASON_DEFECT);
+    };
+    if create.log_no.is_none() {
+        return Step::Reserve(intent.id, create);
+    }
+    if create.packages.is_none() {
+        let users = create.members.iter().copied().chain([me.user]);
+        let mut devices = devices(company, users);
+        devices.retain(|device| *device != me.device);
+        return Step::Packages(intent.id, PackagesFor::Create(create), devices);
+    }
+    Step::Commit(Wanted::Create(intent.id, create))
+}
+
+fn add(me: &Me, company: &Company, ledger: &Ledger, intent: &Intent) -> Step {
+    let Ok(add) = decode::<Add>(&intent.body) else {
+        return Step::Fail(vec![intent.id], REASON_DEFECT);
+    };
+    if add.packages.is_none() {
+        let mut devices = devices(company, add.users.iter().copied());
+        devices.retain(|device| ledger.leaf_of(*device).is_none());
+        if devices.is_empty() {
+            return Step::Drop(intent.id);
+        }
+        return Step::Packages(intent.id, PackagesFor::Add(add), devices);
+    }
+    let uninvited = add.users.iter().copied().filter(|user| {
+        let conversation = ledger.conversation.as_ref();
+        conversation.is_some_and(|conversation| !conversation.may_enter(*user))
+    });
+    let uninvited: Vec<_> = uninvited.take(limits::BATCH_ENTRIES).collect();
+    if !uninvited.is_empty() {
+        let at = super::change::at(company);
+        return Step::Send(super::seal::invites(me, ledger, at, &uninvited, intent.id));
+    }
+    Step::Commit(Wanted::Add(intent.id, add))
+}
+
+fn devices(company: &Company, users: impl Iterator<Item = UserId>) -> Vec<DeviceId> {
+    let now = company.now();
+    users.flat_map(|user| now.devices_of(user).map(|device| device.device)).collect()
+}

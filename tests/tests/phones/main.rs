@@ -1,0 +1,144 @@
+//! Phones that talk over real TLS to the real server.
+
+mod world;
+
+use hauspost_core::store::rows::message::MessageState;
+use world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_phones_talk_and_one_catches_up_after_it_was_off() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "Guten Morgen, Ben").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.only_log().await, log);
+    assert_eq!(ben.texts(log).await, ["Guten Morgen, Ben"]);
+
+    ben.account.send_text(log, "Morgen!").await.unwrap();
+    ben.settle().await;
+    let ben = ben.restart().await;
+    anna.settle().await;
+    for number in 0..40 {
+        anna.account.send_text(log, &format!("Lieferschein {number}")).await.unwrap();
+    }
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, anna.texts(log).await);
+    assert_eq!(ben.texts(log).await.len(), 42);
+    assert_eq!(ben.gaps(log).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_grows_shrinks_and_who_was_removed_reads_nothing_more() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let dora = world.phone("dora").await;
+    anna.account.sync_all().await.unwrap();
+    let members = vec![ben.account.user(), carla.account.user()];
+    let log = anna.account.create_group(Some("Baustelle Nord"), members).await.unwrap();
+    anna.account.send_text(log, "eins").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    carla.settle().await;
+    let row = carla.account.conversation(log).await.unwrap().unwrap();
+    assert_eq!(row.title.as_deref(), Some("Baustelle Nord"));
+
+    ben.account.add_members(log, vec![dora.account.user()]).await.unwrap();
+    ben.account.send_text(log, "zwei").await.unwrap();
+    ben.settle().await;
+    anna.account.remove_member(log, carla.account.user()).await.unwrap();
+    anna.account.send_text(log, "drei").await.unwrap();
+    anna.settle().await;
+    for phone in [&ben, &carla, &dora] {
+        phone.settle().await;
+    }
+    assert_eq!(anna.texts(log).await, ["eins", "zwei", "drei"]);
+    assert_eq!(ben.texts(log).await, ["eins", "zwei", "drei"]);
+    assert_eq!(carla.texts(log).await, ["eins", "zwei"]);
+    assert_eq!(dora.texts(log).await, ["zwei", "drei"]);
+    assert!(carla.account.send_text(log, "noch da?").await.is_err());
+
+    anna.account.add_members(log, vec![carla.account.user()]).await.unwrap();
+    anna.account.send_text(log, "vier").await.unwrap();
+    anna.settle().await;
+    carla.settle().await;
+    assert_eq!(carla.texts(log).await, ["eins", "zwei", "vier"]);
+    carla.account.send_text(log, "wieder da").await.unwrap();
+    carla.settle().await;
+    dora.settle().await;
+    assert_eq!(dora.texts(log).await, ["zwei", "drei", "vier", "wieder da"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_phones_that_commit_at_once_both_get_their_change() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let dora = world.phone("dora").await;
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    ben.account.sync_all().await.unwrap();
+    anna.account.add_members(log, vec![carla.account.user()]).await.unwrap();
+    ben.account.add_members(log, vec![dora.account.user()]).await.unwrap();
+    anna.account.send_text(log, "von Anna").await.unwrap();
+    ben.account.send_text(log, "von Ben").await.unwrap();
+    let (sent, also) = tokio::join!(anna.account.send_once(), ben.account.send_once());
+    sent.unwrap();
+    also.unwrap();
+    for phone in [&anna, &ben, &carla, &dora] {
+        phone.settle().await;
+        phone.settle().await;
+    }
+    assert_eq!(anna.account.members(log).await.unwrap().len(), 4);
+    assert_eq!(anna.texts(log).await.len(), 2);
+    assert_eq!(anna.texts(log).await, ben.texts(log).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_phone_is_removed_by_the_next_sender_before_anything_is_said() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let members = vec![ben.account.user(), carla.account.user()];
+    let log = anna.account.create_group(None, members).await.unwrap();
+    anna.account.send_text(log, "alle").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    carla.settle().await;
+
+    world.revoke("carla").await;
+    ben.account.send_text(log, "ohne Carla").await.unwrap();
+    ben.account.send_once().await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    assert_eq!(anna.texts(log).await, ["alle", "ohne Carla"]);
+    assert_eq!(anna.account.members(log).await.unwrap().len(), 2);
+    assert!(carla.account.sync_all().await.is_err());
+    assert_eq!(carla.texts(log).await, ["alle"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_secured_when_a_checkpoint_covers_it() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "sicher").await.unwrap();
+    anna.settle().await;
+    for _ in 0..100 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        anna.settle().await;
+        if anna.state(log, "sicher").await == Some(MessageState::Secured) {
+            return;
+        }
+    }
+    panic!("no checkpoint covered the message");
+}

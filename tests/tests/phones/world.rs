@@ -1,0 +1,153 @@
+//! A company for a test: the real server, a real founding, and phones with their own databases.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauspost::company::client::Client;
+use hauspost::company::founding::{Founding, found};
+use hauspost::company::holder::Holder;
+use hauspost::company::people;
+use hauspost::serve::{CheckpointTimes, ServeConfig, Server, run};
+use hauspost_core::account::Account;
+use hauspost_core::env::seeded::MemoryKeyStore;
+use hauspost_core::env::system::{SystemClock, SystemRandomness};
+use hauspost_core::env::{Env, KeyStore};
+use hauspost_core::read::Window;
+use hauspost_core::store::rows::message::{MessageKind, MessageState};
+use hauspost_core::sync::Https;
+use hauspost_protocol::company::body::RevokeReason;
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::ids::LogId;
+use hauspost_protocol::invitation::Trust;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tempfile::TempDir;
+
+/// A founded company with its running server.
+pub struct World {
+    folder: TempDir,
+    server: Server,
+    rng: StdRng,
+}
+
+/// A phone that can be switched off and on again.
+pub struct Phone {
+    pub account: Account,
+    folder: PathBuf,
+    key_store: Arc<dyn KeyStore>,
+}
+
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis() as u64
+}
+
+impl World {
+    pub async fn found() -> Self {
+        if std::env::var("RUST_LOG").is_ok() {
+            let _ = tracing_subscriber::fmt()
+                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+                .with_test_writer()
+                .try_init();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("server");
+        let mut config = ServeConfig::new(&data, "127.0.0.1:0".parse().unwrap());
+        config.checkpoints = CheckpointTimes {
+            after_append: Duration::from_millis(50),
+            at_least_every: Duration::from_secs(60),
+        };
+        let server = run(config).await.unwrap();
+        let ca = CertificateDer::from_pem_file(data.join("ca.pem")).unwrap();
+        let trust = Trust::CompanyCa(Bytes(ca.to_vec()));
+        let token = std::fs::read_to_string(data.join("founding-token")).unwrap();
+        let client = Client::new(server.url(), &trust).unwrap();
+        let mut rng = StdRng::from_seed([7; 32]);
+        let keys = folder.path().join("keys");
+        let founding = Founding { name: "Muster GmbH", trust, token: &token, keys: &keys };
+        found(&client, founding, now_ms(), &mut rng).await.unwrap();
+        Self { folder, server, rng }
+    }
+
+    fn admin(&self) -> Holder {
+        Holder::open(&self.folder.path().join("keys").join("admin")).unwrap()
+    }
+
+    pub async fn invitation(&mut self, handle: &str) -> String {
+        let client = self.admin().client(Some(self.server.url())).await.unwrap();
+        let times = (now_ms(), Duration::from_secs(86_400));
+        people::invite(&self.admin(), &client, handle, Some(handle), times, &mut self.rng)
+            .await
+            .unwrap()
+            .to_text()
+    }
+
+    pub async fn phone(&mut self, handle: &str) -> Phone {
+        let invitation = self.invitation(handle).await;
+        let folder = self.folder.path().join(handle);
+        let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
+        let account = Account::enrol(&folder, &invitation, env(&key_store)).await.unwrap();
+        Phone { account, folder, key_store }
+    }
+
+    pub async fn revoke(&mut self, handle: &str) {
+        let holder = Holder::open(&self.folder.path().join("keys").join("hr")).unwrap();
+        let client = holder.client(Some(self.server.url())).await.unwrap();
+        people::revoke(&holder, &client, handle, RevokeReason::Left, &mut self.rng).await.unwrap();
+    }
+}
+
+fn env(key_store: &Arc<dyn KeyStore>) -> Env {
+    Env {
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        key_store: key_store.clone(),
+        network: Arc::new(Https),
+    }
+}
+
+impl Phone {
+    /// Switches the phone off and on: everything in memory is gone.
+    pub async fn restart(self) -> Self {
+        let Self { account, folder, key_store } = self;
+        drop(account);
+        let account = Account::open(&folder, env(&key_store)).await.unwrap();
+        Self { account, folder, key_store }
+    }
+
+    /// Sends everything and pulls everything.
+    pub async fn settle(&self) {
+        self.account.sync_all().await.unwrap();
+        self.account.send_once().await.unwrap();
+        self.account.sync_all().await.unwrap();
+    }
+
+    /// The texts of a conversation, oldest first.
+    pub async fn texts(&self, log: LogId) -> Vec<String> {
+        let page = self.account.timeline(log, Window::Newest, 500).await.unwrap();
+        page.rows.into_iter().filter_map(|row| row.text).collect()
+    }
+
+    /// How many gaps a conversation shows.
+    pub async fn gaps(&self, log: LogId) -> usize {
+        let page = self.account.timeline(log, Window::Newest, 500).await.unwrap();
+        page.rows.iter().filter(|row| row.kind == MessageKind::Gap).count()
+    }
+
+    /// The state of the message with this text.
+    pub async fn state(&self, log: LogId, text: &str) -> Option<MessageState> {
+        let page = self.account.timeline(log, Window::Newest, 500).await.unwrap();
+        let row = page.rows.into_iter().find(|row| row.text.as_deref() == Some(text));
+        row.map(|row| row.state)
+    }
+
+    /// The only conversation of this phone.
+    pub async fn only_log(&self) -> LogId {
+        let rows = self.account.conversations(None, 10).await.unwrap();
+        assert_eq!(rows.len(), 1, "one conversation");
+        rows[0].log
+    }
+}
