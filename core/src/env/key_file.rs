@@ -143,7 +143,11 @@ fn create(path: &Path, rng: &mut impl CryptoRng) -> Result<Keys, KeyStoreError> 
     }
     let beside = path.with_extension("new");
     write_private(&beside, text.as_bytes())
-        .and_then(|()| fs::hard_link(&beside, path))
+        .and_then(|()| match fs::hard_link(&beside, path) {
+            // Another process was quicker: its keys are the ones.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            done => done,
+        })
         .map_err(|error| unavailable(path, &error.to_string()))?;
     // A left-over name harms nobody: it is as private, and replaced by the next attempt.
     let _ = fs::remove_file(&beside);

@@ -211,3 +211,24 @@ async fn an_erased_message_is_in_no_page_no_hit_and_no_word_of_the_index() {
         .unwrap();
     assert_eq!(words, ["bleibt", "\u{E000}1"]);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_years_misplaces_a_message_only_until_the_server_ordered_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (log, other) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    let wrong_clock = NewMessage { t_ms: 9_000_000_000_000, ..own(1, "Angebot von morgen") };
+    let id = wrong_clock.message_id;
+    add(&store, log, vec![wrong_clock]).await;
+    add(&store, other, vec![text(7, "Angebot von heute")]).await;
+    assert_eq!(list(&store).await[0].log, log.id);
+    assert_eq!(found(&store, "angebot", None).await, [None, Some(Seq(7))]);
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            message::place(tx, log, id, Place::At(Seq(1)), 1_001, MessageState::Sent)
+        })
+        .await
+        .unwrap();
+    assert_eq!(list(&store).await[0].log, other.id);
+    assert_eq!(found(&store, "angebot", None).await, [Some(Seq(7)), Some(Seq(1))]);
+}

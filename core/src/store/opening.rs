@@ -4,7 +4,8 @@
 //! bytes stay readable, because iOS lets a suspended app keep a file in a shared folder only if it
 //! recognises it as a database; the salt, which would stand there, is kept with the key. Temporary
 //! tables stay in memory, since SQLite would write them unencrypted. `cipher_memory_security` is off:
-//! it locks and wipes each allocation, and costs half of the ingest.
+//! it locks and wipes each allocation, and costs half of the ingest. The cipher's own log is off: it
+//! writes to standard error, and what it would say comes back as an error.
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +47,8 @@ pub(super) fn open(
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.key(None::<&str>, key_spec(key).as_bytes(), false)?;
     conn.execute_batch(
-        "PRAGMA cipher_page_size = 4096;
+        "PRAGMA cipher_log_level = NONE;
+         PRAGMA cipher_page_size = 4096;
          PRAGMA cipher_hmac_algorithm = HMAC_SHA256;
          PRAGMA cipher_kdf_algorithm = PBKDF2_HMAC_SHA256;
          PRAGMA cipher_plaintext_header_size = 32;

@@ -21,7 +21,7 @@ pub(in crate::store) fn refresh(
     let mut update = conn.prepare_cached(
         "UPDATE conversation
          SET last_key = m.key, last_author = m.author, last_kind = m.kind, last_state = m.state,
-             last_text = substr(m.text, 1, ?4), order_ms = max(order_ms, m.t_ms),
+             last_text = substr(m.text, 1, ?4), order_ms = m.t_ms,
              unread = unread + ?5
          FROM (SELECT key, author, kind, state, text, t_ms FROM message
                WHERE key BETWEEN ?2 AND ?3 ORDER BY key DESC LIMIT 1) m

@@ -185,17 +185,19 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
     Ok(true)
 }
 
+/// Bits of a row of the full-text index that number the messages of one millisecond.
+const SEARCH_NUMBERS: u32 = 20;
+
 /// The next row of the full-text index for a message of this time: rows ascend with time, so that
 /// the newest hits come first without sorting.
 fn next_search_id(conn: &Connection, t_ms: TimeMs) -> Result<i64, StoreError> {
-    const NUMBERS: u32 = 20;
     // 43 bits of milliseconds reach beyond the year 2200; a clock that is further off sorts there.
-    let first = i64::try_from(t_ms).unwrap_or(i64::MAX).min((1 << 43) - 1) << NUMBERS;
+    let first = i64::try_from(t_ms).unwrap_or(i64::MAX).min((1 << 43) - 2) << SEARCH_NUMBERS;
     let mut select = conn.prepare_cached(
         "SELECT max(search_id) FROM message WHERE search_id >= ?1 AND search_id < ?2",
     )?;
     let newest: Option<i64> =
-        select.query_row([first, first + (1 << NUMBERS)], |row| row.get(0))?;
+        select.query_row([first, first + (1 << SEARCH_NUMBERS)], |row| row.get(0))?;
     Ok(newest.map_or(first, |id| id + 1))
 }
 
@@ -217,7 +219,24 @@ pub fn place(
     if moved == 0 {
         return Err(StoreError::Missing("message"));
     }
+    index_anew(tx, log, place.key(log), t_ms)?;
     tx.refresh(log, 0);
+    Ok(())
+}
+
+/// Moves a message in the full-text index when the phone's clock, by which it was put there, was far
+/// from the log's: hits are ordered by time.
+fn index_anew(tx: &Tx<'_>, log: LocalLog, key: i64, t_ms: TimeMs) -> Result<(), StoreError> {
+    const NEAR_MS: u64 = 60_000;
+    let Some((search_id, text)) = indexed(tx, key)? else { return Ok(()) };
+    if (search_id >> SEARCH_NUMBERS).unsigned_abs().abs_diff(t_ms) <= NEAR_MS {
+        return Ok(());
+    }
+    unindex(tx, log, key)?;
+    let search_id = next_search_id(tx, t_ms)?;
+    tx.prepare_cached("UPDATE message SET search_id = ?2 WHERE key = ?1")?
+        .execute([key, search_id])?;
+    tx.index(search_id, search::words(log, &text));
     Ok(())
 }
 
@@ -283,17 +302,20 @@ pub fn discard(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), 
 }
 
 fn unindex(tx: &Tx<'_>, log: LocalLog, key: i64) -> Result<(), StoreError> {
-    let mut select = tx.prepare_cached(
-        "SELECT search_id, text FROM message
-         WHERE key = ?1 AND search_id IS NOT NULL AND text IS NOT NULL",
-    )?;
-    let indexed: Option<(i64, String)> =
-        select.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let Some((search_id, text)) = indexed else { return Ok(()) };
+    let Some((search_id, text)) = indexed(tx, key)? else { return Ok(()) };
     if !tx.unindex(search_id) {
         search::delete(tx, search_id, &search::words(log, &text))?;
     }
     Ok(())
+}
+
+/// Row and text under which a message stands in the full-text index, if it does.
+fn indexed(conn: &Connection, key: i64) -> Result<Option<(i64, String)>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT search_id, text FROM message
+         WHERE key = ?1 AND search_id IS NOT NULL AND text IS NOT NULL",
+    )?;
+    Ok(select.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
 /// The message of this id.

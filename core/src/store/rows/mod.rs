@@ -49,3 +49,6 @@ pub(crate) fn key_seq(key: i64) -> Option<Seq> {
     let place = key & ((1 << PLACE_BITS) - 1);
     (place < PENDING).then(|| Seq(place.unsigned_abs()))
 }
+
+#[cfg(test)]
+mod tests;
