@@ -136,7 +136,7 @@ impl Walk<'_> {
             return Err(Halt::Stop(Code::Mismatch));
         }
         if let Some(conversation) = &mut ledger.conversation {
-            conversation.begin_epoch(&authorised, &capsule, entry.seq, entry.t_ms);
+            conversation.begin_epoch(&authorised, entry.seq, entry.t_ms);
             conversation.ga = body.ga;
         }
         self.begin_epoch(reader, ledger, entry, entered, facts.epoch);
