@@ -6,7 +6,7 @@
 //! council's tool years later; all from the log alone.
 //!
 //! What it cannot check is what only members can: the confirmation tag, the membership tag and the
-//! encrypted path secrets (attacks 2).
+//! encrypted path secrets (docs/attacks.md 2).
 //!
 //! Source: docs/protocol.md §3, S9, S10.
 
@@ -417,7 +417,7 @@ impl Follower {
     }
 
     /// Whether these are a GroupInfo of the newest epoch by one of its devices, whose leaf is
-    /// returned. Who cannot follow joins by it (attacks 2).
+    /// returned. Who cannot follow joins by it (docs/attacks.md 2).
     pub fn check_group_info(&self, bytes: &[u8]) -> Result<LeafIndex, MlsError> {
         let parts = GroupInfoParts::parse(bytes)?;
         let tag = self.group.confirmation_tag().tls_serialize_detached();

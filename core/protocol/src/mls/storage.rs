@@ -4,7 +4,7 @@
 //! [`KeyValueStorage`] turns OpenMLS' many typed calls into three on a [`Backend`]: get, put and
 //! delete of bytes. On a phone the backend is a table of the running SQLCipher transaction; a
 //! [`MemoryBackend`] keeps a server's public group as one blob, and an external commit until the
-//! server took it (attacks 18). [`Provider`] joins the storage with OpenMLS' cryptography.
+//! server took it (docs/attacks.md 18). [`Provider`] joins the storage with OpenMLS' cryptography.
 //!
 //! A key is one byte for the kind of value, then the encoding of OpenMLS' own key. Values are
 //! MessagePack: self-describing, so that a later OpenMLS may add a field, and about a third of
