@@ -91,6 +91,9 @@ impl Roster {
 
     /// What a commit does to this roster, and the new epoch's binding; refused if it is against what
     /// our commits may be. A member asks it of the commit that its own group staged.
+    ///
+    /// Whom the commit removes cannot compute the new context (RFC 9420 §12.4.2): of the `ga` and tree
+    /// hash that he gets here nothing follows.
     pub fn facts(
         &self,
         sender: &Sender,
