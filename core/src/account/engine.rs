@@ -39,6 +39,8 @@ pub struct Core {
     pub(super) to_send: Notify,
     /// Something may be there to pull.
     pub(super) to_pull: Notify,
+    /// The company log names devices of people whose names may not be known.
+    pub(super) to_name: Notify,
 }
 
 /// What is kept in memory between two transactions.

@@ -131,6 +131,7 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         pushing: Mutex::new(()),
         to_send: Notify::new(),
         to_pull: Notify::new(),
+        to_name: Notify::new(),
     })
 }
 

@@ -32,6 +32,9 @@ impl Core {
         };
         let mut engine = self.engine.lock().await;
         let mut moved = !answer.company.is_empty();
+        if moved {
+            self.to_name.notify_one();
+        }
         self.take_in_company(&mut engine, answer.company).await?;
         for news in answer.logs {
             moved |= self.take_in_log(&mut engine, news).await?;

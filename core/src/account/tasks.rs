@@ -98,13 +98,21 @@ async fn listen(core: Arc<Core>) {
 }
 
 async fn look_after(core: Arc<Core>) {
+    let mut backoff = Backoff::default();
     loop {
         let stocked = core.stock_packages().await;
         let named = core.refresh_people().await;
         if let Err(error) = stocked.and(named) {
             tracing::debug!(code = error.code(), "upkeep failed");
+            wait(&core, &mut backoff).await;
+            continue;
         }
-        core.env.clock.sleep(10 * PULL_EVERY_MS).await;
+        backoff.reset();
+        let rest = core.env.clock.sleep(10 * PULL_EVERY_MS);
+        tokio::select! {
+            () = core.to_name.notified() => {}
+            () = rest => {}
+        }
     }
 }
 
