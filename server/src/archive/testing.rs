@@ -120,6 +120,7 @@ pub struct World {
     pub company_log: Log,
     pub logs: BTreeMap<LogId, (LogNo, Log)>,
     signer: LogSigner,
+    rng: StdRng,
     t_ms: u64,
     outer: Vec<OuterLeaf>,
 }
@@ -150,6 +151,7 @@ impl World {
             company_log: Log::default(),
             logs: BTreeMap::new(),
             signer,
+            rng,
             t_ms: START_MS,
             outer: Vec::new(),
         };
@@ -439,6 +441,10 @@ impl World {
             people: BTreeMap::from([(UserId([1; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),
         }
+    }
+
+    pub fn rng(&mut self) -> &mut StdRng {
+        &mut self.rng
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod admin;
 mod archive;
+mod demo;
 mod failure;
 mod serve;
 mod terminal;
@@ -54,6 +55,7 @@ enum Command {
     Admin(admin::Admin),
     #[command(subcommand)]
     Archive(archive::Archive),
+    Demo(demo::Demo),
 }
 
 /// Runs the command that this process was started with.
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
             Command::Serve(serve) => serve.run(&terminal).await,
             Command::Admin(admin) => Box::pin(admin.run(&terminal)).await,
             Command::Archive(archive) => Box::pin(archive.run(&terminal)).await,
+            Command::Demo(demo) => Box::pin(demo.run(arguments.quiet)).await,
         }
     });
     match result {

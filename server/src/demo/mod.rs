@@ -1,0 +1,244 @@
+//! `hauspost demo`: the main job as a story, played by the product itself.
+//!
+//! A company is founded, three phones enrol, people talk, one is away and catches up, one leaves,
+//! officers and works council open one conversation together, and the verifier names what was done
+//! to copies of the archive. Every step checks what it claims and ends the demo with exit code 1 when
+//! it does not hold. Server, admin, officers and council are processes of their own ([`stage`]); the
+//! phones are cores as an app would run them ([`phone`]).
+
+mod archive;
+mod phone;
+mod stage;
+mod story;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use phone::Phone;
+use stage::{ServerProcess, Stage};
+use story::Story;
+
+/// How the demo is run.
+#[derive(Debug, Clone, Default)]
+pub struct DemoOptions {
+    /// An empty folder in which everything stays; without one everything is removed at the end.
+    pub keep: Option<PathBuf>,
+    /// Print nothing but a failure.
+    pub quiet: bool,
+}
+
+/// Why the demo did not reach its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The folder or a process cannot be used.
+    #[error("the demo's folder or a process cannot be used: {0}")]
+    Stage(std::io::Error),
+    /// The folder to keep has something in it already.
+    #[error("{} is not empty; name a new folder", .0.display())]
+    NotEmpty(PathBuf),
+    /// A command failed.
+    #[error("`{command}` failed:\n{said}")]
+    Command {
+        /// The command as one would type it.
+        command: String,
+        /// What it said.
+        said: String,
+    },
+    /// A phone's core gave an error.
+    #[error("{whose} phone: {error}")]
+    Phone {
+        /// Whose.
+        whose: String,
+        /// What it said.
+        error: String,
+    },
+    /// A step does not hold.
+    #[error("this does not hold: {0}")]
+    DoesNotHold(String),
+}
+
+/// Ends the demo when a claim of its story is not true.
+fn holds(truth: bool, claim: &str) -> Result<(), DemoError> {
+    if truth { Ok(()) } else { Err(DemoError::DoesNotHold(claim.to_owned())) }
+}
+
+/// Plays the story.
+///
+/// # Errors
+/// When a step does not hold; what was made so far stays only if it was to be kept.
+pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
+    let begun = Instant::now();
+    let story = Story::new(options.quiet);
+    let stage = Stage::new(options.keep.as_deref())?;
+
+    let server = found(&story, &stage).await?;
+    let mut anna = enrol(&stage, "anna", "Anna Berg").await?;
+    let mut ben = enrol(&stage, "ben", "Ben Kaya").await?;
+    let mut cem = enrol(&stage, "cem", "Cem Yildiz").await?;
+    story.step(
+        "Three phones enrol",
+        "Anna (dispatch), Ben and Cem (drivers). Nobody typed an address or compared a number: the invitation \
+         came as one line, as an MDM delivers it.",
+    );
+
+    let dm = talk_in_pairs(&story, &anna, &ben).await?;
+    let group = talk_in_a_group(&story, &anna, &ben, &mut cem).await?;
+    leave(&story, &stage, &anna, &ben, &cem, group).await?;
+    read_nothing(&story, &server)?;
+
+    let lines = anna.lines(dm).await?;
+    for phone in [&mut anna, &mut ben, &mut cem] {
+        phone.close().await;
+    }
+    archive::open_and_verify(&story, &stage, dm, &lines).await?;
+
+    story.end(begun.elapsed(), (!stage.is_temporary()).then(|| stage.path("")));
+    Ok(())
+}
+
+async fn found(story: &Story, stage: &Stage) -> Result<ServerProcess, DemoError> {
+    let server = stage.serve().await?;
+    let ca = server.data.join("ca.pem");
+    let token = server.data.join("founding-token");
+    let arguments = [
+        "admin",
+        "found",
+        "--server",
+        &server.url,
+        "--ca",
+        text(&ca)?,
+        "--token",
+        text(&token)?,
+        "--name",
+        "Muster Logistik GmbH",
+        "--keys",
+        "keys",
+    ];
+    stage.run(&arguments).await?;
+    story.step(
+        "A company is founded",
+        "The server started on an empty folder. The keys that matter were made away from it: the root, the one \
+         who vouches for phones, the officers' archive key in three shares, the works council's in two copies.",
+    );
+    Ok(server)
+}
+
+async fn enrol(stage: &Stage, handle: &str, name: &str) -> Result<Phone, DemoError> {
+    let arguments = ["admin", "invite", handle, "--name", name, "--keys", "keys/admin"];
+    let invitation = stage.run(&arguments).await?;
+    Phone::enrol(handle, stage.path(&format!("phone-{handle}")), invitation.trim()).await
+}
+
+const MORNING: [&str; 4] = [
+    "Guten Morgen Ben, bist du schon auf dem Hof?",
+    "Moin Anna, gerade angekommen. Tor 3 ist noch zu.",
+    "Der Lieferschein für Weiß & Söhne liegt im Büro, bitte mitnehmen.",
+    "Mach ich. Die Palette mit dem Öl lade ich zuerst.",
+];
+
+async fn talk_in_pairs(story: &Story, anna: &Phone, ben: &Phone) -> Result<phone::Room, DemoError> {
+    let dm = anna.talk_to(ben).await?;
+    for (i, line) in MORNING.iter().enumerate() {
+        let (from, to) = if i % 2 == 0 { (anna, ben) } else { (ben, anna) };
+        from.write(dm, line).await?;
+        to.wait_for(dm, line).await?;
+    }
+    anna.wait_for_the_lines_of(ben, dm).await?;
+    let hits = ben.search("lieferschein soehne").await?;
+    holds(
+        hits.len() == 1 && MORNING[2].starts_with(&hits[0]),
+        "a search finds an umlaut that was typed as two letters",
+    )?;
+    story.step("Anna and Ben talk", "One to one, and searchable on the phone at once:");
+    story.dialog(&anna.lines(dm).await?);
+    Ok(dm)
+}
+
+const AWAY: [&str; 5] = [
+    "Achtung, A7 bei Hildesheim gesperrt.",
+    "Ich fahre über Salzgitter, plus 25 Minuten.",
+    "Kunde Groß ist informiert.",
+    "Danke! Rampe 5 statt 2.",
+    "Verstanden, Rampe 5.",
+];
+
+async fn talk_in_a_group(
+    story: &Story,
+    anna: &Phone,
+    ben: &Phone,
+    cem: &mut Phone,
+) -> Result<phone::Room, DemoError> {
+    let group = anna.gather("Tour Nord", &[ben, cem]).await?;
+    let hello = "Willkommen in der Gruppe Tour Nord.";
+    anna.write(group, hello).await?;
+    for phone in [ben, &*cem] {
+        phone.wait_for(group, hello).await?;
+    }
+    cem.close().await;
+    for (i, line) in AWAY.iter().enumerate() {
+        let (from, to) = if i % 2 == 0 { (anna, ben) } else { (ben, anna) };
+        from.write(group, line).await?;
+        to.wait_for(group, line).await?;
+    }
+    cem.open().await?;
+    cem.wait_for(group, AWAY[4]).await?;
+    let unread = cem.unread(group).await?;
+    holds(unread >= AWAY.len() as u64, "what came while a phone was away is unread on it")?;
+    cem.wait_for_the_lines_of(anna, group).await?;
+    let back = "Bin wieder da, danke euch.";
+    cem.write(group, back).await?;
+    anna.wait_for(group, back).await?;
+    story.step(
+        "Cem's phone was off, and catches up",
+        "The group went on without him; now he has every line that he missed, once, in the same order:",
+    );
+    story.dialog(&cem.lines(group).await?);
+    Ok(group)
+}
+
+async fn leave(
+    story: &Story,
+    stage: &Stage,
+    anna: &Phone,
+    ben: &Phone,
+    cem: &Phone,
+    group: phone::Room,
+) -> Result<(), DemoError> {
+    stage.run(&["admin", "revoke", "cem", "--reason", "left", "--keys", "keys/hr"]).await?;
+    let text = "Cem ist nicht mehr dabei, seine Tour übernimmt Ben.";
+    anna.write(group, text).await?;
+    ben.wait_for(group, text).await?;
+    cem.wait_until_cut_off().await?;
+    holds(!cem.has(group, text).await?, "a leaver gets nothing that was written after he left")?;
+    story.step(
+        "Cem leaves the company",
+        "One command of HR. The next message took his phone out of the group first, by itself; his phone was cut \
+         off and got nothing of it. The company keeps everything that he wrote.",
+    );
+    Ok(())
+}
+
+/// Everything that the server stored and logged holds no line of any dialog.
+fn read_nothing(story: &Story, server: &ServerProcess) -> Result<(), DemoError> {
+    let mut bytes = 0;
+    for path in story::files(&server.data).map_err(DemoError::Stage)? {
+        let stored = std::fs::read(&path).map_err(DemoError::Stage)?;
+        bytes += stored.len();
+        for line in MORNING.iter().chain(&AWAY) {
+            let found = stored.windows(line.len()).any(|window| window == line.as_bytes());
+            holds(!found, &format!("{} holds no line of a dialog", path.display()))?;
+        }
+    }
+    story.step(
+        "The server's folder is searched",
+        &format!(
+            "{} kB of it, and not one line of any dialog: it orders and keeps what it cannot read.",
+            bytes / 1024
+        ),
+    );
+    Ok(())
+}
+
+fn text(path: &std::path::Path) -> Result<&str, DemoError> {
+    path.to_str().ok_or_else(|| DemoError::DoesNotHold("the folder's name is UTF-8".to_owned()))
+}

@@ -1,0 +1,194 @@
+//! A phone of the story: the core as an app runs it, with its own encrypted database in a folder of
+//! its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauspost_core::account::Account;
+use hauspost_core::env::system::{SystemClock, SystemRandomness};
+use hauspost_core::env::{Env, FileKeyStore};
+use hauspost_core::observe::Observer;
+use hauspost_core::read::Window;
+use hauspost_core::store::rows::message::MessageKind;
+use hauspost_core::sync::Https;
+use hauspost_protocol::ids::{LogId, UserId};
+
+use super::DemoError;
+
+/// How long a step may take before the demo gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Lines of a page; the story's dialogs are shorter.
+const PAGE: u32 = 100;
+
+/// A conversation.
+pub type Room = LogId;
+
+/// A line of a dialog as a person sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The author's first name.
+    pub author: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// One person's phone.
+pub struct Phone {
+    handle: String,
+    folder: PathBuf,
+    env: Env,
+    account: Option<Account>,
+    user: UserId,
+}
+
+impl Phone {
+    /// Enrols a new phone by its invitation, and lets it work by itself.
+    pub async fn enrol(handle: &str, folder: PathBuf, invitation: &str) -> Result<Self, DemoError> {
+        let randomness = Arc::new(SystemRandomness);
+        std::fs::create_dir_all(&folder).map_err(DemoError::Stage)?;
+        let env = Env {
+            clock: Arc::new(SystemClock),
+            key_store: Arc::new(FileKeyStore::new(folder.join("keystore"), randomness.clone())),
+            randomness,
+            network: Arc::new(Https),
+        };
+        let account = Account::enrol(&folder, invitation, env.clone())
+            .await
+            .map_err(|error| failed(handle, &error))?;
+        account.start();
+        let user = account.user();
+        Ok(Self { handle: handle.to_owned(), folder, env, account: Some(account), user })
+    }
+
+    /// Switches the phone off.
+    pub async fn close(&mut self) {
+        if let Some(account) = self.account.take() {
+            account.suspend().await;
+        }
+    }
+
+    /// Switches the phone on again.
+    pub async fn open(&mut self) -> Result<(), DemoError> {
+        let account = Account::open(&self.folder, self.env.clone()).await;
+        let account = account.map_err(|error| self.failed(&error))?;
+        account.start();
+        self.account = Some(account);
+        Ok(())
+    }
+
+    /// The dialog with another person.
+    pub async fn talk_to(&self, other: &Phone) -> Result<Room, DemoError> {
+        self.account()?.create_dm(other.user).await.map_err(|error| self.failed(&error))
+    }
+
+    /// A group with others.
+    pub async fn gather(&self, title: &str, others: &[&Phone]) -> Result<Room, DemoError> {
+        let users = others.iter().map(|phone| phone.user).collect();
+        let created = self.account()?.create_group(Some(title), users).await;
+        created.map_err(|error| self.failed(&error))
+    }
+
+    /// Writes a text.
+    pub async fn write(&self, room: Room, text: &str) -> Result<(), DemoError> {
+        let sent = self.account()?.send_text(room, text).await;
+        sent.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// Waits until the phone shows this text.
+    pub async fn wait_for(&self, room: Room, text: &str) -> Result<(), DemoError> {
+        let shows = async |phone: &Self| phone.has(room, text).await;
+        self.wait(shows, &format!("{}'s phone shows “{text}”", self.handle)).await
+    }
+
+    /// Waits until the phone shows the same lines as another, in the same order and by the same names.
+    pub async fn wait_for_the_lines_of(&self, other: &Self, room: Room) -> Result<(), DemoError> {
+        let theirs = other.lines(room).await?;
+        let same = async |phone: &Self| Ok(phone.lines(room).await? == theirs);
+        let claim = format!("{}'s and {}'s phone show the same lines", self.handle, other.handle);
+        self.wait(same, &claim).await
+    }
+
+    /// Waits until the phone knows that the company cut it off.
+    pub async fn wait_until_cut_off(&self) -> Result<(), DemoError> {
+        let revoked = async |phone: &Self| {
+            let revoked = phone.account()?.is_revoked().await;
+            revoked.map_err(|error| phone.failed(&error))
+        };
+        self.wait(revoked, &format!("{}'s phone says that it was cut off", self.handle)).await
+    }
+
+    async fn wait(
+        &self,
+        holds: impl AsyncFn(&Self) -> Result<bool, DemoError>,
+        claim: &str,
+    ) -> Result<(), DemoError> {
+        let changes: Observer = self.account()?.observe();
+        let waiting = async {
+            while !holds(self).await? {
+                if changes.next().await.is_none() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let late = || DemoError::DoesNotHold(format!("{claim} within {} s", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| late())?
+    }
+
+    /// Whether the phone shows this text.
+    pub async fn has(&self, room: Room, text: &str) -> Result<bool, DemoError> {
+        let known =
+            self.account()?.conversation(room).await.map_err(|error| self.failed(&error))?;
+        Ok(known.is_some() && self.lines(room).await?.iter().any(|line| line.text == text))
+    }
+
+    /// The texts of a dialog, oldest first.
+    pub async fn lines(&self, room: Room) -> Result<Vec<Line>, DemoError> {
+        let account = self.account()?;
+        let page = account.timeline(room, Window::Newest, PAGE).await;
+        let page = page.map_err(|error| self.failed(&error))?;
+        let people = account.people(PAGE).await.map_err(|error| self.failed(&error))?;
+        let names: BTreeMap<_, _> =
+            people.into_iter().map(|person| (person.user, person.name)).collect();
+        let texts = page.rows.into_iter().filter(|row| row.kind == MessageKind::Text);
+        Ok(texts
+            .map(|row| {
+                let name = names.get(&row.author).cloned().flatten().unwrap_or_default();
+                let first = name.split(' ').next().unwrap_or_default().to_owned();
+                Line { author: first, text: row.text.unwrap_or_default() }
+            })
+            .collect())
+    }
+
+    /// The texts that a search finds, newest first.
+    pub async fn search(&self, words: &str) -> Result<Vec<String>, DemoError> {
+        let page = self.account()?.search(words, None, None, PAGE).await;
+        let page = page.map_err(|error| self.failed(&error))?;
+        let whole = |parts: Vec<hauspost_core::read::SnippetPart>| {
+            parts.into_iter().map(|part| part.text).collect::<String>()
+        };
+        Ok(page.hits.into_iter().map(|hit| whole(hit.snippet)).collect())
+    }
+
+    /// How many messages of a dialog were not read.
+    pub async fn unread(&self, room: Room) -> Result<u64, DemoError> {
+        let row = self.account()?.conversation(room).await.map_err(|error| self.failed(&error))?;
+        Ok(row.map_or(0, |row| row.unread))
+    }
+
+    fn account(&self) -> Result<&Account, DemoError> {
+        self.account
+            .as_ref()
+            .ok_or_else(|| DemoError::DoesNotHold(format!("{}'s phone is on", self.handle)))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> DemoError {
+        failed(&self.handle, error)
+    }
+}
+
+fn failed(handle: &str, error: &dyn std::fmt::Display) -> DemoError {
+    DemoError::Phone { whose: format!("{handle}'s"), error: error.to_string() }
+}
