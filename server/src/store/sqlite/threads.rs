@@ -42,7 +42,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        self.thread.take().map(wait_for);
+        self.thread.take().into_iter().for_each(wait_for);
     }
 }
 
