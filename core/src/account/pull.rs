@@ -143,10 +143,11 @@ impl Core {
             .await?;
         let moved = changes.count() > 0;
         if !changes.is_empty() {
+            let me = self.me.clone();
             ledger = self
                 .store
                 .write(move |tx| {
-                    changes.store(tx, &mut ledger)?;
+                    changes.store(tx, &me, &mut ledger)?;
                     Ok::<_, AccountError>(ledger)
                 })
                 .await?;

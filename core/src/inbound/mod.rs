@@ -7,6 +7,7 @@
 //! gap with its reason (C8). Only a broken chain, a fork or a commit that may not be stops a log, and
 //! raises an alarm (C1, C7).
 
+mod adopt;
 mod codes;
 mod commits;
 mod records;

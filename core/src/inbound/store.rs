@@ -2,6 +2,7 @@
 
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 
+use super::{Me, adopt};
 use crate::group::MlsChanges;
 use crate::ledger::{Ledger, Touched};
 use crate::observe::Change;
@@ -84,7 +85,8 @@ impl Changes {
     }
 
     /// Writes it all down, with the ledger that it belongs to.
-    pub fn store(self, tx: &Tx<'_>, ledger: &mut Ledger) -> Result<(), StoreError> {
+    pub fn store(self, tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(), StoreError> {
+        adopt::make_room(tx, me, ledger)?;
         ledger.store(tx, &self.touched)?;
         let local = ledger.row.local;
         let id = local.id;

@@ -142,3 +142,24 @@ async fn a_message_is_secured_when_a_checkpoint_covers_it() {
     }
     panic!("no checkpoint covered the message");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_begin_a_conversation_with_each_other_at_once_end_in_one() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.account.sync_all().await.unwrap();
+    let first = anna.account.create_dm(ben.account.user()).await.unwrap();
+    let second = ben.account.create_dm(anna.account.user()).await.unwrap();
+    anna.account.send_text(first, "Hallo Ben").await.unwrap();
+    ben.account.send_text(second, "Hallo Anna").await.unwrap();
+    anna.account.send_once().await.unwrap();
+    ben.account.send_once().await.unwrap();
+    for phone in [&ben, &anna, &ben] {
+        phone.settle().await;
+    }
+    assert_eq!(ben.only_log().await, first);
+    assert_eq!(anna.only_log().await, first);
+    assert_eq!(ben.texts(first).await, ["Hallo Ben", "Hallo Anna"]);
+    assert_eq!(anna.texts(first).await, ["Hallo Ben", "Hallo Anna"]);
+}

@@ -229,6 +229,14 @@ pub fn update(tx: &Tx<'_>, log: &Log) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Lets the place of a conversation that never began be taken by another log: messages that wait in
+/// it keep their places.
+pub fn take_over(tx: &Tx<'_>, log: LocalLog, id: LogId) -> Result<LocalLog, StoreError> {
+    tx.execute("UPDATE log SET log = ?2 WHERE id = ?1", params![log.number, C(id)])?;
+    tx.touch(Change::Conversations);
+    Ok(LocalLog { number: log.number, id })
+}
+
 /// The log of this id.
 pub fn find(conn: &Connection, id: LogId) -> Result<Option<Log>, StoreError> {
     let mut select = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM log WHERE log = ?1"))?;

@@ -253,6 +253,21 @@ pub fn set_state(
     Ok(())
 }
 
+/// Gives a message that waits the id that it has in another log.
+pub fn rename(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    new: MessageId,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE message SET message_id = ?3 WHERE key >> 40 = ?1 AND message_id = ?2",
+    )?
+    .execute(params![log.number, C(message_id), C(new)])?;
+    tx.refresh(log, 0);
+    Ok(())
+}
+
 /// Sets the K of a message of ours, once it is sealed and accepted.
 pub fn set_record_key(
     tx: &Tx<'_>,

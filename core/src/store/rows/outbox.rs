@@ -278,6 +278,20 @@ pub fn defer(tx: &Tx<'_>, id: i64, next_ms: TimeMs) -> Result<(), StoreError> {
     change(tx, "UPDATE outbox SET next_ms = ?2 WHERE id = ?1", params![id, C(next_ms)])
 }
 
+/// Moves a record to another log, under another message id; it is as it was when it was made.
+pub fn redirect(
+    tx: &Tx<'_>,
+    id: i64,
+    log: LogId,
+    message_id: Option<MessageId>,
+) -> Result<(), StoreError> {
+    change(
+        tx,
+        &format!("{UNSEAL}, log = ?2, message_id = ?3 WHERE id = ?1"),
+        params![id, C(log), C(message_id)],
+    )
+}
+
 /// Forgets an intent: the person took it back.
 pub fn discard(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     change(tx, "DELETE FROM outbox WHERE id = ?1", [id])
