@@ -32,7 +32,8 @@ pub fn meaning(outcome: &Outcome) -> Next {
         | Outcome::RekeyFirst
         | Outcome::Cap
         | Outcome::Behind(_) => Next::Pull,
-        Outcome::Session | Outcome::Restoring | Outcome::Quota | Outcome::Budget(_) => Next::Later,
+        Outcome::Session | Outcome::Restoring | Outcome::Quota => Next::Later,
+        // An update that comes too early does not hold up what waits behind it (C13).
         other => Next::Refused(other.code()),
     }
 }

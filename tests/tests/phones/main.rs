@@ -1,5 +1,6 @@
 //! Phones that talk over real TLS to the real server.
 
+mod crashes;
 mod world;
 
 use hauspost_core::store::rows::message::MessageState;
@@ -162,4 +163,27 @@ async fn two_who_begin_a_conversation_with_each_other_at_once_end_in_one() {
     assert_eq!(anna.only_log().await, first);
     assert_eq!(ben.texts(first).await, ["Hallo Ben", "Hallo Anna"]);
     assert_eq!(anna.texts(first).await, ["Hallo Ben", "Hallo Anna"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn started_phones_talk_by_themselves_and_stop_when_they_are_suspended() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.account.start();
+    ben.account.start();
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "bist du da?").await.unwrap();
+    ben.hears(log, "bist du da?").await;
+    for number in 0..50 {
+        let text = format!("Nummer {number}");
+        ben.account.send_text(log, &text).await.unwrap();
+        anna.hears(log, &text).await;
+    }
+    ben.account.suspend().await;
+    assert!(ben.account.send_text(log, "zu spät").await.is_err());
+    anna.account.send_text(log, "schlaf gut").await.unwrap();
+    ben.account.resume().await.unwrap();
+    ben.account.start();
+    ben.hears(log, "schlaf gut").await;
 }

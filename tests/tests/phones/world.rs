@@ -14,6 +14,8 @@ use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::env::{Env, KeyStore};
 use hauspost_core::read::Window;
+use hauspost_core::store::FaultPoint;
+use hauspost_core::store::rows::alarm;
 use hauspost_core::store::rows::message::{MessageKind, MessageState};
 use hauspost_core::sync::Https;
 use hauspost_protocol::company::body::RevokeReason;
@@ -116,6 +118,47 @@ impl Phone {
         drop(account);
         let account = Account::open(&folder, env(&key_store)).await.unwrap();
         Self { account, folder, key_store }
+    }
+
+    /// Kills the phone's process at the `nth` write from now.
+    pub fn kill_at(&self, nth: u64, point: FaultPoint) {
+        self.account.store().fail_at(nth, point);
+    }
+
+    /// Whether it was killed.
+    pub async fn is_dead(&self) -> bool {
+        self.account.is_revoked().await.is_err()
+    }
+
+    /// Waits until this text stands in the conversation; the phone works by itself.
+    pub async fn hears(&self, log: LogId, text: &str) {
+        let observer = self.account.observe();
+        let heard = async {
+            while self.texts_if_there(log).await.iter().all(|known| known != text) {
+                observer.next().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("heard in time");
+    }
+
+    async fn texts_if_there(&self, log: LogId) -> Vec<String> {
+        match self.account.conversation(log).await.unwrap() {
+            Some(_) => self.texts(log).await,
+            None => Vec::new(),
+        }
+    }
+
+    /// As [`Phone::settle`], for a phone that may die on the way.
+    pub async fn try_to_settle(&self) {
+        let _ = self.account.sync_all().await;
+        let _ = self.account.send_once().await;
+        let _ = self.account.sync_all().await;
+    }
+
+    /// Whether anything was alarming.
+    pub async fn alarms(&self) -> usize {
+        let alarms = self.account.store().read(|conn| alarm::unreported(conn));
+        alarms.await.unwrap().len()
     }
 
     /// Sends everything and pulls everything.

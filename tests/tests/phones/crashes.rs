@@ -1,0 +1,87 @@
+//! A phone killed at every write of sending and receiving, and switched on again.
+
+use hauspost_core::store::FaultPoint;
+
+use crate::world::World;
+
+/// More writes than any of the rounds needs, so that the last rounds run without a kill.
+const WRITES: u64 = 12;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_killed_at_any_write_loses_and_doubles_nothing() {
+    let mut world = World::found().await;
+    let mut anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    anna.settle().await;
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let mut written = Vec::new();
+    let mut deaths = 0;
+    for nth in 1..=WRITES {
+        for point in [FaultPoint::BeforeCommit, FaultPoint::AfterCommit] {
+            let text = format!("Nachricht {nth} {point:?}");
+            // Before each second message a commit: Carla comes or goes.
+            let change = nth % 2 == 0;
+            anna.kill_at(nth, point);
+            if change && point == FaultPoint::BeforeCommit {
+                let _ = anna.account.add_members(log, vec![carla.account.user()]).await;
+            } else if change {
+                let _ = anna.account.remove_member(log, carla.account.user()).await;
+            }
+            let stored = anna.account.send_text(log, &text).await;
+            anna.try_to_settle().await;
+            deaths += u32::from(anna.is_dead().await);
+            anna = anna.restart().await;
+            anna.settle().await;
+            anna.settle().await;
+            ben.settle().await;
+            let texts = ben.texts(log).await;
+            let times = texts.iter().filter(|known| **known == text).count();
+            // Who was not told that it is stored may find it stored all the same, once.
+            assert!(times == 1 || (stored.is_err() && times == 0), "{times} times: {text}");
+            if times == 1 {
+                written.push(text);
+            }
+            assert_eq!(texts, written);
+            assert_eq!(anna.texts(log).await, written);
+        }
+    }
+    assert_eq!(ben.gaps(log).await + ben.alarms().await + anna.alarms().await, 0);
+    assert!(deaths >= 12, "the phone died {deaths} times only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_killed_at_any_write_loses_and_doubles_nothing() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let mut ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    anna.settle().await;
+    let log = anna.account.create_group(Some("Lager"), vec![ben.account.user()]).await.unwrap();
+    let mut written = Vec::new();
+    for nth in 1..=4 {
+        for point in [FaultPoint::BeforeCommit, FaultPoint::AfterCommit] {
+            let text = format!("Nachricht {nth} {point:?}");
+            anna.account.send_text(log, &text).await.unwrap();
+            written.push(text);
+            if point == FaultPoint::BeforeCommit {
+                anna.account.add_members(log, vec![carla.account.user()]).await.unwrap();
+            } else {
+                anna.account.remove_member(log, carla.account.user()).await.unwrap();
+            }
+            anna.settle().await;
+            ben.kill_at(nth, point);
+            ben.try_to_settle().await;
+            ben = ben.restart().await;
+            ben.settle().await;
+            assert_eq!(ben.texts(log).await, written);
+        }
+    }
+    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
+    ben.account.send_text(log, "alles da").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    assert_eq!(anna.texts(log).await.last().map(String::as_str), Some("alles da"));
+}
