@@ -8,20 +8,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use hauspost_protocol::authorise::{
-    AuthorisedCommit, Conversation, Judgement, Rule, commit, creation, invite,
-};
-use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, InviteBody, SignedPayload};
+use hauspost_protocol::authorise::{Conversation, Judgement, Rule};
+use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, SignedPayload};
 use hauspost_protocol::company::body::ArchiveSide;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::view::CompanyAt;
-use hauspost_protocol::entry::{At, Entry, Head, Kind, Seen, Slot};
+use hauspost_protocol::entry::{Entry, Head, Kind, Seen, Slot};
 use hauspost_protocol::ids::{
     DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, Seq, TimeMs,
 };
 use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::mls::public::{Follower, Member, Roster};
+use hauspost_protocol::rules::change::{self, ChangeFault};
 use hauspost_protocol::rules::form::{Parsed, ParsedPayload, parse};
 
 /// What is wrong with an entry of a conversation.
@@ -46,22 +45,16 @@ pub enum FaultKind {
     Author(DeviceId),
     /// The author's signature does not verify.
     Signature(DeviceId),
-    /// It is not authorised.
-    Rule(Rule),
+    /// It does not change the conversation as the rules allow.
+    Change(ChangeFault),
     /// The author saw another entry under this number than the one in this log.
     SeenElsewhere(Seq),
-    /// The first entry of the log is not its genesis, or a genesis stands elsewhere.
-    Genesis,
     /// The commit cannot be followed.
     Commit(String),
-    /// What the commit says of itself is not what it does.
-    CommitBody(&'static str),
     /// The capsule relied on is sealed to an archive key that was replaced too long ago.
     OldArchiveKey,
-    /// The capsule is not the one that its commit names.
-    Capsule,
-    /// The capsule stands outside of its epoch.
-    CapsulePlace,
+    /// A commit without its capsule.
+    NoCapsuleAfter,
     /// The epoch of a record is not in force where it stands.
     Epoch,
     /// Nobody sits at the leaf of a record.
@@ -91,10 +84,16 @@ impl fmt::Display for FaultKind {
             Self::Signature(device) => {
                 write!(f, "the signature of {device} does not verify: it was changed or forged")
             }
-            Self::Rule(Rule::Signature) => {
+            Self::Change(ChangeFault::Rule(Rule::Signature)) => {
                 f.write_str("its author's signature does not verify: it was changed or forged")
             }
-            Self::Rule(rule) => write!(f, "it is not authorised (rule {}, {rule:?})", rule.code()),
+            Self::Change(ChangeFault::Rule(rule)) => {
+                write!(f, "it is not authorised (rule {}): {rule}", rule.code())
+            }
+            Self::Change(fault) => write!(f, "it is against the rules: {fault}"),
+            Self::NoCapsuleAfter => {
+                f.write_str("the capsule that belongs behind this commit is missing")
+            }
             Self::OldArchiveKey => f.write_str(
                 "its capsule is sealed to an archive key that was replaced too long ago",
             ),
@@ -104,11 +103,7 @@ impl fmt::Display for FaultKind {
                     "its author saw another entry {seq} than the one here: entries up to {seq} were changed"
                 )
             }
-            Self::Genesis => f.write_str("the conversation does not begin with its genesis"),
             Self::Commit(reason) => write!(f, "the commit cannot be followed: {reason}"),
-            Self::CommitBody(what) => write!(f, "the commit does not do what it says: {what}"),
-            Self::Capsule => f.write_str("the capsule is not the one that its commit names"),
-            Self::CapsulePlace => f.write_str("the capsule stands outside of its epoch"),
             Self::Epoch => f.write_str("its epoch is not in force there"),
             Self::Leaf(leaf) => write!(f, "nobody sits at its leaf {leaf}"),
             Self::Index { expected, found } => {
@@ -201,19 +196,10 @@ pub fn replay(log: LogId, entries: &[(Entry, EntryHash)], company: &Company) -> 
     for (entry, _) in entries {
         replaying.take(entry);
     }
-    if let Some(awaited) = replaying.awaited.take() {
-        replaying.fault(awaited.commit, FaultKind::Capsule);
+    if let Some(commit) = replaying.awaited.take() {
+        replaying.fault(commit, FaultKind::NoCapsuleAfter);
     }
     replaying.found
-}
-
-/// A commit whose capsule has to follow it.
-struct Awaited {
-    commit: Seq,
-    t_ms: TimeMs,
-    digest: Digest,
-    /// What the commit does, if it could be followed.
-    authorised: Option<AuthorisedCommit>,
 }
 
 struct Replaying<'a> {
@@ -223,7 +209,8 @@ struct Replaying<'a> {
     found: Replay,
     conversation: Option<Conversation>,
     follower: Option<Follower>,
-    awaited: Option<Awaited>,
+    /// The commit whose capsule has to come next.
+    awaited: Option<Seq>,
     next_index: HashMap<LeafIndex, u32>,
 }
 
@@ -249,9 +236,10 @@ impl Replaying<'_> {
             Ok(_) => return self.fault(seq, FaultKind::OtherLog),
             Err(error) => return self.fault(seq, FaultKind::Form(error.to_string())),
         };
-        if let Some(awaited) = self.awaited.take_if(|_| head.kind != Kind::Capsule) {
-            self.fault(awaited.commit, FaultKind::Capsule);
-            self.lost(awaited.commit);
+        if let Some(commit) = self.awaited.take()
+            && (head.kind != Kind::Capsule || seq != commit.next())
+        {
+            self.fault(commit, FaultKind::NoCapsuleAfter);
         }
         if head.kind == Kind::Record {
             return self.record(entry, &head);
@@ -265,12 +253,12 @@ impl Replaying<'_> {
         };
         self.seen(seq, &parsed);
         match &parsed.payload {
-            ParsedPayload::Genesis(signed, genesis) => self.genesis(entry, signed, genesis),
-            ParsedPayload::Commit(signed, body) => self.commit(entry, &head, signed, body),
+            ParsedPayload::Genesis(..) => self.genesis(entry, &parsed),
+            ParsedPayload::Commit(_, body) => self.commit(entry, &parsed, body),
             ParsedPayload::Capsule(signed, body) => {
-                self.capsule(entry, &head, signed.as_ref(), body);
+                self.capsule(entry, &parsed, signed.as_ref(), body)
             }
-            ParsedPayload::Invite(signed, body) => self.invite(entry, signed, body),
+            ParsedPayload::Invite(..) => self.invite(entry, &parsed),
             ParsedPayload::Reset(signed, _) => {
                 self.author(entry, signed);
                 self.found.not_replayed.push((seq, head.kind));
@@ -319,133 +307,108 @@ impl Replaying<'_> {
     }
 
     /// The company log at the author's size and at the server's.
-    fn views(&self, entry: &Entry, at: At) -> (CompanyAt<'_>, CompanyAt<'_>) {
-        (self.company.at(at.co.min(entry.co)), self.company.at(entry.co))
+    fn views(&self, entry: &Entry, parsed: &Parsed) -> (CompanyAt<'_>, CompanyAt<'_>) {
+        let at = parsed.payload.at().map_or(entry.co, |at| at.co.min(entry.co));
+        (self.company.at(at), self.company.at(entry.co))
     }
 
-    fn genesis(&mut self, entry: &Entry, signed: &SignedPayload, genesis: &Genesis) {
-        let (at, link) = self.views(entry, genesis.at);
+    fn genesis(&mut self, entry: &Entry, parsed: &Parsed) {
+        let (at, link) = self.views(entry, parsed);
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
-        let verdict = creation(&entry.head, self.log, signed, genesis, &judgement);
-        if let Err(rule) = verdict {
-            self.fault(entry.seq, FaultKind::Rule(rule));
+        match change::genesis(parsed, entry.seq, &judgement) {
+            Ok(conversation) => {
+                self.found.genesis = Some(conversation.genesis.clone());
+                self.conversation = Some(conversation);
+            }
+            Err(fault) => {
+                self.fault(entry.seq, FaultKind::Change(fault));
+                self.lost(entry.seq);
+            }
         }
-        if entry.seq != Seq(0) {
-            return self.fault(entry.seq, FaultKind::Genesis);
-        }
-        self.conversation = Some(Conversation::begin(genesis.clone(), &signed.body));
-        self.found.genesis = Some(genesis.clone());
     }
 
-    fn commit(&mut self, entry: &Entry, head: &Head, signed: &SignedPayload, body: &CommitBody) {
+    fn commit(&mut self, entry: &Entry, parsed: &Parsed, body: &CommitBody) {
         self.next_index.clear();
-        let authorised = match self.follow(entry, head, signed, body) {
-            Ok(authorised) => Some(authorised),
-            Err(what) => {
-                self.fault(entry.seq, what);
-                self.lost(entry.seq);
-                None
-            }
-        };
-        let digest = body.capsule_hash;
-        self.awaited = Some(Awaited { commit: entry.seq, t_ms: entry.t_ms, digest, authorised });
+        self.awaited = Some(entry.seq);
+        if self.found.unknown_from.is_some() {
+            return;
+        }
+        if let Err(what) = self.follow(entry, parsed, body) {
+            self.fault(entry.seq, what);
+            self.lost(entry.seq);
+        }
     }
 
     fn follow(
         &mut self,
         entry: &Entry,
-        head: &Head,
-        signed: &SignedPayload,
+        parsed: &Parsed,
         body: &CommitBody,
-    ) -> Result<AuthorisedCommit, FaultKind> {
+    ) -> Result<(), FaultKind> {
         let refused = |error: MlsError| FaultKind::Commit(error.to_string());
         let unknown =
             || FaultKind::Commit("an entry before it is missing or could not be followed".into());
         let (at, link) = (self.company.at(body.at.co.min(entry.co)), self.company.at(entry.co));
-        let conversation = self.conversation.as_ref().ok_or_else(unknown)?;
-        if let Some(base) = &body.base {
-            if conversation.epoch.0 != 0 {
-                return Err(FaultKind::CommitBody("a base where no generation begins"));
-            }
-            let suite = Suite::from_code(conversation.genesis.suite);
-            let suite =
-                suite.ok_or(FaultKind::CommitBody("a suite that the protocol does not have"))?;
+        let conversation = self.conversation.as_mut().ok_or_else(unknown)?;
+        if let Some(base) = body.base.as_ref().filter(|_| conversation.epoch.0 == 0) {
+            let suite = Suite::from_code(conversation.genesis.suite).ok_or_else(unknown)?;
             self.follower =
                 Some(Follower::begin(base, suite, &conversation.binding()).map_err(refused)?);
         }
         let follower = self.follower.as_mut().ok_or_else(unknown)?;
         let staged = follower.stage(&body.mls_message).map_err(refused)?;
-        let facts = staged.facts();
-        if (facts.r#gen, facts.epoch) != (head.r#gen, head.epoch) {
-            return Err(FaultKind::CommitBody("its epoch is another one"));
-        }
-        if facts.ga != body.ga {
-            return Err(FaultKind::CommitBody("its group context is another one"));
-        }
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
-        let authorised = commit(conversation, &entry.head, signed, body, facts, &judgement);
-        let authorised = authorised.map_err(FaultKind::Rule)?;
+        let authorised =
+            change::commit(parsed, conversation, staged.facts(), staged.binding(), &judgement)
+                .map_err(FaultKind::Change)?;
         follower.merge(staged, entry.seq, entry.t_ms).map_err(refused)?;
-        Ok(authorised)
+        conversation.begin_epoch(&authorised, entry.seq, entry.t_ms);
+        self.found.epochs.push(ReplayedEpoch {
+            r#gen: conversation.r#gen,
+            epoch: conversation.epoch,
+            began: entry.seq,
+            roster: conversation.roster.clone(),
+            ga: conversation.ga,
+            capsules: BTreeMap::new(),
+        });
+        Ok(())
     }
 
     fn capsule(
         &mut self,
         entry: &Entry,
-        head: &Head,
+        parsed: &Parsed,
         signed: Option<&SignedPayload>,
         body: &CapsuleBody,
     ) {
-        let seq = entry.seq;
-        match (self.awaited.take(), signed) {
-            (Some(awaited), None) if awaited.commit.next() == seq => {
-                if awaited.digest != body.digest() {
-                    self.fault(seq, FaultKind::Capsule);
-                }
-                self.begin_epoch(&awaited);
-            }
-            (None, Some(signed)) => self.author(entry, signed),
-            _ => self.fault(seq, FaultKind::CapsulePlace),
-        }
         let (Some(conversation), Some(epoch)) =
             (&mut self.conversation, self.found.epochs.last_mut())
         else {
             return;
         };
-        let in_place = (head.r#gen, head.epoch, body.ga) == (epoch.r#gen, epoch.epoch, epoch.ga);
-        let by_member = signed.is_none_or(|signed| epoch.roster.leaf_of(signed.device).is_some());
-        if !in_place || !by_member {
-            return self.fault(seq, FaultKind::CapsulePlace);
-        }
-        epoch.capsules.insert(seq, body.clone());
-        if let Some(signed) = signed {
-            conversation.add_capsule(body, signed.device, seq);
+        let link = self.company.at(entry.co);
+        match change::capsule(parsed, entry.seq, entry.t_ms, conversation, &link) {
+            Ok(()) => {
+                epoch.capsules.insert(entry.seq, body.clone());
+                if let Some(signed) = signed {
+                    conversation.add_capsule(body, signed.device, entry.seq);
+                }
+            }
+            Err(fault) => self.fault(entry.seq, FaultKind::Change(fault)),
         }
     }
 
-    fn begin_epoch(&mut self, awaited: &Awaited) {
-        let (Some(conversation), Some(authorised)) = (&mut self.conversation, &awaited.authorised)
-        else {
-            return;
-        };
-        conversation.begin_epoch(authorised, awaited.commit, awaited.t_ms);
-        self.found.epochs.push(ReplayedEpoch {
-            r#gen: conversation.r#gen,
-            epoch: conversation.epoch,
-            began: awaited.commit,
-            roster: conversation.roster.clone(),
-            ga: conversation.ga,
-            capsules: BTreeMap::new(),
-        });
-    }
-
-    fn invite(&mut self, entry: &Entry, signed: &SignedPayload, body: &InviteBody) {
-        let (at, link) = (self.company.at(body.at.co.min(entry.co)), self.company.at(entry.co));
-        let Some(conversation) = &mut self.conversation else { return };
+    fn invite(&mut self, entry: &Entry, parsed: &Parsed) {
+        let (at, link) = self.views(entry, parsed);
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
-        match invite(conversation, &entry.head, signed, body, &judgement) {
-            Ok(authorised) => conversation.take_invite(&authorised, entry.seq),
-            Err(rule) => self.fault(entry.seq, FaultKind::Rule(rule)),
+        let Some(conversation) = &self.conversation else { return };
+        match change::invite(parsed, conversation, &judgement) {
+            Ok(authorised) => {
+                if let Some(conversation) = &mut self.conversation {
+                    conversation.take_invite(&authorised, entry.seq);
+                }
+            }
+            Err(fault) => self.fault(entry.seq, FaultKind::Change(fault)),
         }
     }
 

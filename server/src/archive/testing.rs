@@ -120,7 +120,6 @@ pub struct World {
     pub company_log: Log,
     pub logs: BTreeMap<LogId, (LogNo, Log)>,
     signer: LogSigner,
-    rng: StdRng,
     t_ms: u64,
     outer: Vec<OuterLeaf>,
 }
@@ -151,7 +150,6 @@ impl World {
             company_log: Log::default(),
             logs: BTreeMap::new(),
             signer,
-            rng,
             t_ms: START_MS,
             outer: Vec::new(),
         };
@@ -441,10 +439,6 @@ impl World {
             people: BTreeMap::from([(UserId([1; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),
         }
-    }
-
-    pub fn rng(&mut self) -> &mut StdRng {
-        &mut self.rng
     }
 }
 

@@ -102,6 +102,11 @@ fn log_news(
         row.kind != Kind::Record || stays.iter().any(|stay| stay.covers(row.entry.seq))
     };
     let mut rows = page.take(tx, log.no, from, &wanted)?;
+    // A commit and its capsule come together: a phone takes them in as one.
+    if let Some(last) = rows.last().filter(|row| row.kind == Kind::Commit) {
+        let one = Budget { entries: 1, bytes: 0 };
+        rows.extend(tx.entries(log.no, last.entry.seq.next(), one, &wanted)?);
+    }
     rows.truncate(usize::try_from(log.size - from.0).unwrap_or(usize::MAX));
     let mut welcomes = Vec::new();
     for stay in stays {

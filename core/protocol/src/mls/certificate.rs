@@ -2,12 +2,12 @@
 //!
 //! A certificate of ours is X.509 v3 in exactly one form: Ed25519, empty subject, one alternative
 //! name `hauspost:<company>/<user>/<device>`, key usage digitalSignature, no name of a person
-//! anywhere (attacks 29). [`DeviceCertificate::parse`] reads the few fields that vary, builds the
+//! anywhere (docs/attacks.md 29). [`DeviceCertificate::parse`] reads the few fields that vary, builds the
 //! certificate from them anew and refuses every difference, so that nothing else in it can matter.
 //!
 //! A certificate counts because its hash stands in the company log; its signature by the issuing
 //! key is checked where it is issued and enrolled. Expiry stops a device's new commits and key
-//! packages and nothing else (attacks 16).
+//! packages and nothing else (docs/attacks.md 16).
 //!
 //! Source: docs/protocol.md §3; RFC 5280; RFC 8410; RFC 9420 §5.3.
 

@@ -3,7 +3,7 @@
 //! 0xFF01 stands in the group context of every group, so that every member's secrets depend on the
 //! log, its genesis and the archive keys. 0xFF02 stands in every key package: its leaf lives for
 //! ever by MLS' own lifetime, since OpenMLS checks that one against the wall clock whenever it
-//! processes an old commit; the real age is judged by the log's clock (attacks 17, 41).
+//! processes an old commit; the real age is judged by the log's clock (docs/attacks.md 17, 41).
 //!
 //! Source: docs/protocol.md §3.
 

@@ -6,7 +6,7 @@
 //! council's tool years later; all from the log alone.
 //!
 //! What it cannot check is what only members can: the confirmation tag, the membership tag and the
-//! encrypted path secrets (attacks 2).
+//! encrypted path secrets (docs/attacks.md 2).
 //!
 //! Source: docs/protocol.md §3, S9, S10.
 
@@ -91,6 +91,9 @@ impl Roster {
 
     /// What a commit does to this roster, and the new epoch's binding; refused if it is against what
     /// our commits may be. A member asks it of the commit that its own group staged.
+    ///
+    /// Whom the commit removes cannot compute the new context (RFC 9420 §12.4.2): of the `ga` and tree
+    /// hash that he gets here nothing follows.
     pub fn facts(
         &self,
         sender: &Sender,
@@ -417,7 +420,7 @@ impl Follower {
     }
 
     /// Whether these are a GroupInfo of the newest epoch by one of its devices, whose leaf is
-    /// returned. Who cannot follow joins by it (attacks 2).
+    /// returned. Who cannot follow joins by it (docs/attacks.md 2).
     pub fn check_group_info(&self, bytes: &[u8]) -> Result<LeafIndex, MlsError> {
         let parts = GroupInfoParts::parse(bytes)?;
         let tag = self.group.confirmation_tag().tls_serialize_detached();

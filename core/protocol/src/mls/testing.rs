@@ -201,7 +201,7 @@ impl Phone {
     }
 
     /// Enters from outside by a GroupInfo and the tree; X of the new epoch. OpenMLS merges at once, so
-    /// this phone is in the new epoch whatever the server says (attacks 18).
+    /// this phone is in the new epoch whatever the server says (docs/attacks.md 18).
     pub fn enter(&mut self, group_info: &[u8], tree: &[u8]) -> (OwnCommit, Vec<u8>) {
         let info = crate::mls::public::parse_group_info(group_info).unwrap();
         let (rand, crypto) = (self.provider.rand(), self.provider.crypto());

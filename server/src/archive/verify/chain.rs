@@ -69,7 +69,7 @@ impl fmt::Display for Break {
             }
             Self::Twice(seq) => write!(f, "entry {seq} is there twice"),
             Self::Moved(seq) => {
-                write!(f, "entry {seq} does not stand in its place: the order was changed")
+                write!(f, "entry {seq} was reordered: it does not stand in its place")
             }
             Self::Changed(seq) => {
                 write!(f, "entry {seq} was changed: its hash is not the one that stands for it")
@@ -80,7 +80,7 @@ impl fmt::Display for Break {
             Self::Cut(from, to) => {
                 write!(
                     f,
-                    "{} missing at the end: the checkpoint covers more than is here",
+                    "the log is cut off: {} missing, the checkpoint covers more than is here",
                     stretch(*from, *to)
                 )
             }

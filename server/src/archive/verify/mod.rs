@@ -16,6 +16,7 @@ use hauspost_protocol::company::finding::Finding as Ignored;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::entry::{Entry, Kind, Payload};
 use hauspost_protocol::ids::{CompanyId, Digest, EntryHash, LogId, Seq, TimeMs};
+use hauspost_protocol::rules::change::ChangeFault;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 use rand::CryptoRng;
 
@@ -286,7 +287,7 @@ impl Report {
         for fault in &replay.faults {
             let echo = match fault.what {
                 FaultKind::Index { .. } => echoes,
-                FaultKind::Rule(_)
+                FaultKind::Change(ChangeFault::Rule(_))
                 | FaultKind::Author(_)
                 | FaultKind::CompanySize(_)
                 | FaultKind::Revoked(_)
@@ -299,7 +300,8 @@ impl Report {
                 FaultKind::Commit(_)
                 | FaultKind::Epoch
                 | FaultKind::NoCapsule(_)
-                | FaultKind::CapsulePlace => {
+                | FaultKind::NoCapsuleAfter
+                | FaultKind::Change(ChangeFault::Epoch | ChangeFault::Capsule) => {
                     echoes && !walked.breaks.iter().any(|broken| broken.seq() == fault.seq)
                 }
                 _ => false,

@@ -141,7 +141,7 @@ async fn a_removed_device_reads_up_to_its_removal_and_no_further() {
     assert_eq!(sent, [Outcome::Ok(Seq(6))]);
 
     let bens = ben.sync(&world, vec![]).await;
-    assert_eq!((bens.logs[0].size, bens.logs[0].entries.len()), (5, 5));
+    assert_eq!((bens.logs[0].size, bens.logs[0].entries.len()), (6, 6));
     assert_eq!(bens.logs[0].entries[3].payload.bytes(), Some(&b"for both"[..]));
     assert_eq!(entries(&world, &anna, room.log).await.len(), 7);
     let refused = ben.append(&world, &room.request(vec![room.record(1, 0, b"late")])).await;
@@ -284,6 +284,39 @@ async fn payloads_are_released_to_officers_under_an_opening_in_its_scope_and_to_
     assert_eq!(released(world.role(ADMIN).await, Some(opening)).await, none);
     let phone = released(anna.token.clone(), Some(opening)).await;
     assert_eq!(phone, Err(StatusCode::FORBIDDEN));
+}
+
+#[tokio::test]
+async fn a_commit_and_its_capsule_come_on_one_page() {
+    let (world, mut anna, ben, mut room) = two().await;
+    let before = Room { binding: room.binding.clone(), ..room };
+    let seen = newest(&entries(&world, &anna, room.log).await);
+    let judged_by = at(&world, &anna).await;
+    let change = Change { removes: vec![LeafIndex(1)], ..Default::default() };
+    let commit = anna.commit(&mut room, change, Some(seen), judged_by, None);
+    // Records that fill a page but for the commit and a little less than its capsule.
+    let size =
+        |(head, payload): &hauspost_protocol::wire::NewEntry| 40 + head.len() + payload.len();
+    let mut left = crate::serve::limits::PAGE_BYTES - size(&commit.entries[0]) - 1_000;
+    let (mut index, mut records) = (0, Vec::new());
+    while left > 0 {
+        let empty = size(&before.record(0, index, b""));
+        let full = if left > 120_000 { 60_000 } else { left.div_ceil(2).max(left.min(40_000)) };
+        records.push(before.record(0, index, &vec![7; full - empty]));
+        (left, index) = (left - full, index + 1);
+    }
+    for batch in records.chunks(16) {
+        let outcomes = anna.append(&world, &before.request(batch.to_vec())).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Ok(_))), "{outcomes:?}");
+    }
+    assert!(matches!(anna.append(&world, &commit).await[0], Outcome::Ok(_)));
+    let company_next = Seq(judged_by.co);
+    let request = SyncRequest { cursors: vec![(room.log, Seq(3))], company_next, checkpoint: None };
+    for phone in [&anna, &ben] {
+        let answer: SyncAnswer = world.ask(path::SYNC, &phone.token, &request).await;
+        assert_eq!(answer.logs[0].entries.len(), records.len() + 2);
+        assert!(!answer.more);
+    }
 }
 
 #[tokio::test]

@@ -223,3 +223,38 @@ fn what_a_store_damaged_does_not_become_a_follower() {
     assert!(Follower::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     assert!(Follower::from_bytes(b"").is_err());
 }
+
+#[test]
+fn no_changed_byte_of_a_group_info_passes_and_none_of_a_commit_or_state_panics() {
+    let (mut anna, ben) = (Phone::new(1, 1), Phone::new(2, 2));
+    let base = anna.create(Suite::Classic, &binding());
+    let follower = Follower::begin(&base, Suite::Classic, &binding()).unwrap();
+    let own = anna.adding(&[&ben], 5);
+    let staged = follower.stage(&own.commit).unwrap();
+    let flipped = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 0x41;
+        bytes
+    };
+    for at in 0..own.group_info.len() {
+        assert!(staged.check_group_info(&flipped(&own.group_info, at)).is_err(), "byte {at}");
+    }
+    for at in (0..own.commit.len()).step_by(7) {
+        if let Ok(changed) = follower.stage(&flipped(&own.commit, at)) {
+            // Only what members alone can check: tags and sealed path secrets.
+            let facts = |staged: &StagedEpoch| {
+                let facts = staged.facts();
+                (facts.adds.clone(), facts.removes.clone(), facts.committer.clone())
+            };
+            assert_eq!(facts(&changed), facts(&staged), "byte {at}");
+        }
+    }
+    let state = follower.to_bytes();
+    for at in (0..state.len()).step_by(11) {
+        let _ = Follower::from_bytes(&flipped(&state, at));
+    }
+    for at in 0..base.len() {
+        let begun = Follower::begin(&flipped(&base, at), Suite::Classic, &binding());
+        assert!(begun.is_err(), "byte {at}");
+    }
+}
