@@ -147,10 +147,8 @@ impl Admin {
 
 impl Found {
     async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
-        let token = fs::read_to_string(&self.token).map_err(|error| {
-            Failure::files(format_args!("{}: {error}", self.token.display()))
-                .next("`hauspost serve` writes the token into its data folder as long as there is no company.")
-        })?;
+        // The server deletes the token when it has the founding; then nobody needs it.
+        let token = fs::read_to_string(&self.token).unwrap_or_default();
         let trust = self.trust.read()?;
         let client = Client::new(&self.server, &trust)?;
         let founding = Founding { name: &self.name, trust, token: &token, keys: &self.keys };
@@ -278,6 +276,9 @@ impl From<FoundingError> for Failure {
             FoundingError::Damaged(_) => {
                 Self::files(message).next("Nothing was founded with it; move the folder away and found anew.")
             }
+            FoundingError::NoToken => Self::files(message).next(
+                "`hauspost serve` writes it to DATA/founding-token as long as there is no company: --token DATA/founding-token",
+            ),
             FoundingError::Invalid(_) => Self::refused(message),
         }
     }

@@ -73,6 +73,9 @@ pub enum FoundingError {
     /// The file of a founding that was begun cannot be read.
     #[error("{0} is damaged")]
     Damaged(PathBuf),
+    /// The founding token is missing, or is none.
+    #[error("the founding token is missing, or the file named holds something else")]
+    NoToken,
     /// The entries do not make a company by our own rules.
     #[error("the founding is not valid: {0}")]
     Invalid(String),
@@ -85,7 +88,8 @@ pub struct Founding<'a> {
     pub name: &'a str,
     /// By what the server's certificate is trusted.
     pub trust: Trust,
-    /// The founding token, from the server's data folder.
+    /// The founding token, from the server's data folder; empty if it is gone, which a founding
+    /// that the server already has can do without.
     pub token: &'a str,
     /// The folder for the keys; made here.
     pub keys: &'a Path,
@@ -134,10 +138,19 @@ pub async fn found(
     if !is_for(&found, &hello) {
         return Err(FoundingError::OtherServer(keys.to_owned()));
     }
-    client.found(founding.token, &bytes).await?;
+    // A server that has this company's genesis has the founding: only its answer was lost.
+    if hello.genesis.is_none() {
+        client.found(one_line(founding.token).ok_or(FoundingError::NoToken)?, &bytes).await?;
+    }
     fs::rename(&pending, keys.join(DONE)).map_err(io_error(&pending))?;
     let pin = pin_of(&found).ok_or(FoundingError::Damaged(pending))?;
     Ok(Founded { company: found.company, pin, resumed, holders: holder_names() })
+}
+
+/// A token as it stands in its file: one line.
+fn one_line(token: &str) -> Option<&str> {
+    let token = token.trim();
+    (!token.is_empty() && token.chars().all(|c| c.is_ascii_graphic())).then_some(token)
 }
 
 /// The folders of a founding, in the order of the table of holders.

@@ -6,7 +6,8 @@ use hauspost_protocol::archive_key::{ArchiveSeed, Share};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::SigningKey;
 use hauspost_protocol::encoding::{Item, decode};
-use hauspost_protocol::ids::{CompanyId, KeyId};
+use hauspost_protocol::entry::Entry;
+use hauspost_protocol::ids::{CompanyId, KeyId, Seq};
 use hauspost_protocol::xwing::XWingSeed;
 use rand::CryptoRng;
 
@@ -128,15 +129,23 @@ impl Holder {
         client: &Client,
         rng: &mut impl CryptoRng,
     ) -> Result<Company, HolderError> {
-        let entries = client.company_log(hauspost_protocol::ids::Seq(0)).await?;
+        self.company_log(client, rng).await.map(|(company, _)| company)
+    }
+
+    /// The company, and the entries of its log.
+    pub async fn company_log(
+        &self,
+        client: &Client,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Company, Vec<Entry>), HolderError> {
+        let entries = client.company_log(Seq(0)).await?;
         let log = |reason: String| HolderError::Log { company: self.card.company, reason };
         let mut company = Company::new(self.card.pin);
         company.apply_all(&entries, rng).map_err(|broken| log(broken.to_string()))?;
-        if company.id() == Some(self.card.company) {
-            Ok(company)
-        } else {
-            Err(log("it is empty".into()))
+        if company.id() != Some(self.card.company) {
+            return Err(log("it is empty".into()));
         }
+        Ok((company, entries))
     }
 
     fn unsealed<T: Item>(&self, purpose: Purpose) -> Result<(KeyId, T), HolderError> {

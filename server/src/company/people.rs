@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hauspost_protocol::company::body::{RevokeEntry, RevokeReason};
-use hauspost_protocol::company::entry::company_entry;
+use hauspost_protocol::company::body::{CompanyBody, RevokeEntry, RevokeReason};
+use hauspost_protocol::company::entry::{CompanyPayload, company_entry};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::voucher::Voucher;
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, encode};
+use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::ids::{DeviceId, Seq, TimeMs, UserId};
 use hauspost_protocol::invitation::Invitation;
 use hauspost_protocol::wire::Person;
@@ -163,15 +164,18 @@ pub async fn list(
     client: &Client,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<Listed>, PeopleError> {
-    let company = holder.company(client, rng).await?;
-    Ok(listed(&company, client.people().await?))
+    let (company, entries) = holder.company_log(client, rng).await?;
+    Ok(listed(&company, &entries, client.people().await?))
 }
 
-fn listed(company: &Company, people: Vec<Person>) -> Vec<Listed> {
+fn listed(company: &Company, entries: &[Entry], people: Vec<Person>) -> Vec<Listed> {
     let now = company.now();
     let mut devices: BTreeMap<UserId, Vec<_>> = BTreeMap::new();
-    for device in now.devices() {
-        devices.entry(device.user).or_default().push((device.entered, device.device));
+    for device in entries.iter().filter_map(device_of).filter_map(|device| now.device(device)) {
+        let devices = devices.entry(device.user).or_default();
+        if !devices.contains(&device.device) {
+            devices.push(device.device);
+        }
     }
     let mut people: BTreeMap<_, _> =
         people.into_iter().map(|person| (person.user, person)).collect();
@@ -186,15 +190,24 @@ fn listed(company: &Company, people: Vec<Person>) -> Vec<Listed> {
     let mut listed: Vec<_> = people
         .into_values()
         .map(|person| {
-            let mut devices = devices.remove(&person.user).unwrap_or_default();
-            devices.sort();
+            let devices = devices.remove(&person.user).unwrap_or_default();
             let devices =
-                devices.into_iter().map(|(_, device)| (device, now.is_active(device))).collect();
+                devices.into_iter().map(|device| (device, now.is_active(device))).collect();
             Listed { person, devices }
         })
         .collect();
     listed.sort_by(|a, b| a.person.handle.cmp(&b.person.handle));
     listed
+}
+
+/// The device that an entry of the company log enters or renews, whether the entry counts or not.
+fn device_of(entry: &Entry) -> Option<DeviceId> {
+    let kind = Head::parse(&entry.head).ok()?.kind;
+    let payload = CompanyPayload::parse(kind, entry.payload.bytes()?).ok()?;
+    match CompanyBody::parse(kind, &payload.body).ok()? {
+        CompanyBody::Device(body) => Some(body.device),
+        _ => None,
+    }
 }
 
 fn check_handle(handle: &str) -> Result<(), PeopleError> {

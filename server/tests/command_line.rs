@@ -1,0 +1,315 @@
+//! The command line as people use it: real processes, a real server, real phones.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+
+use hauspost::archive::export::{read_log, write_log};
+use hauspost_core::account::Account;
+use hauspost_core::env::Env;
+use hauspost_core::env::seeded::MemoryKeyStore;
+use hauspost_core::env::system::{SystemClock, SystemRandomness};
+use hauspost_core::sync::Https;
+use hauspost_protocol::entry::ArchivedEntry;
+use tempfile::TempDir;
+
+/// A company of this test's own: its folder, and its server as a process.
+struct Company {
+    folder: TempDir,
+    server: Child,
+    url: String,
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn hauspost() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hauspost"));
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Company {
+    fn served() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = hauspost()
+            .args(["serve", "--listen", "127.0.0.1:0", "--checkpoint-seconds", "1", "--data"])
+            .arg(folder.path().join("server"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("hauspost serves ").unwrap().to_owned();
+        Self { folder, server, url }
+    }
+
+    fn founded() -> Self {
+        let company = Self::served();
+        let found = company.found("keys");
+        assert!(found.status.success(), "{found:?}");
+        company
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn keys(&self, holder: &str) -> PathBuf {
+        self.path("keys").join(holder)
+    }
+
+    fn found(&self, keys: &str) -> Output {
+        let server = self.path("server");
+        let token = server.join("founding-token");
+        hauspost()
+            .args(["admin", "found", "--name", "Muster GmbH", "--server", &self.url, "--ca"])
+            .arg(server.join("ca.pem"))
+            .arg("--token")
+            .arg(token)
+            .arg("--keys")
+            .arg(self.path(keys))
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command of one holder.
+    fn run<A: AsRef<OsStr>>(&self, holder: &str, command: &[&str], arguments: &[A]) -> Output {
+        hauspost()
+            .args(command)
+            .args(arguments)
+            .arg("--keys")
+            .arg(self.keys(holder))
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command that must succeed; what it printed.
+    fn must<A: AsRef<OsStr>>(&self, holder: &str, command: &[&str], arguments: &[A]) -> String {
+        let output = self.run(holder, command, arguments);
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    async fn enrol(&self, invitation: &str, folder: &str) -> Result<Account, String> {
+        let env = Env {
+            clock: Arc::new(SystemClock),
+            randomness: Arc::new(SystemRandomness),
+            key_store: Arc::new(MemoryKeyStore::new(&SystemRandomness)),
+            network: Arc::new(Https),
+        };
+        let account = Account::enrol(&self.path(folder), invitation, env).await;
+        account.map_err(|error| error.to_string())
+    }
+
+    async fn phone(&self, handle: &str, name: &str) -> Account {
+        let invitation = self.must("admin", &["admin", "invite", handle], &["--name", name]);
+        self.enrol(&invitation, handle).await.unwrap()
+    }
+
+    /// Asks for an opening of a conversation and gets it signed by all; the entry's number.
+    fn opening(&self, log: &str, more: &[&str]) -> String {
+        let request = self.path(&format!("request-{}.json", more.len()));
+        let request = request.to_str().unwrap();
+        let arguments =
+            ["--purpose", "Claim 4711", "--log", log, "--notice", "by letter", "--out", request];
+        self.must("officer-1", &["archive", "request"], &[&arguments[..], more].concat());
+        let early = self.run("officer-1", &["archive", "submit", request], NONE);
+        assert_eq!(early.status.code(), Some(4), "one officer alone must not do");
+        self.must("officer-2", &["archive", "sign", request], NONE);
+        self.must("council-1", &["archive", "sign", request], NONE);
+        let submitted = self.must("officer-1", &["archive", "submit", request], NONE);
+        submitted.strip_prefix("opening ").unwrap().to_owned()
+    }
+
+    fn fetch(&self, holder: &str, opening: &str, out: &str) -> PathBuf {
+        let out = self.path(out);
+        self.must(
+            holder,
+            &["archive", "fetch"],
+            &["--opening", opening, "--out", out.to_str().unwrap()],
+        );
+        out
+    }
+}
+
+const NONE: &[&str] = &[];
+
+async fn settle(phones: &[&Account]) {
+    for _ in 0..2 {
+        for phone in phones {
+            phone.sync_all().await.unwrap();
+            phone.send_once().await.unwrap();
+            phone.sync_all().await.unwrap();
+        }
+    }
+}
+
+/// Lines of a verification of a copy of the export in which one log was changed.
+fn verify_changed(
+    export: &Path,
+    log: &str,
+    change: impl FnOnce(&mut Vec<ArchivedEntry>),
+) -> (Option<i32>, String) {
+    let copy = tempfile::tempdir().unwrap();
+    let copied =
+        Command::new("cp").arg("-r").arg(export).arg(copy.path().join("copy")).status().unwrap();
+    assert!(copied.success());
+    let copy = copy.path().join("copy");
+    let file = copy.join("logs").join(format!("{log}.log"));
+    let (mut entries, damage) = read_log(&file).unwrap();
+    assert_eq!(damage, None);
+    change(&mut entries);
+    write_log(&file, &entries).unwrap();
+    let output = hauspost().args(["archive", "verify"]).arg(&copy).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_company_is_founded_once_and_a_second_founding_changes_nothing() {
+    let company = Company::founded();
+    let secret = fs::read(company.keys("root").join("root.key")).unwrap();
+    for keys in ["keys", "other-keys"] {
+        let again = company.found(keys);
+        assert_eq!(again.status.code(), Some(4), "{again:?}");
+    }
+    assert_eq!(fs::read(company.keys("root").join("root.key")).unwrap(), secret);
+    assert!(!company.path("other-keys").exists());
+}
+
+#[test]
+fn a_founding_that_was_broken_off_is_completed_by_the_same_command() {
+    let company = Company::founded();
+    // As if the answer had been lost: the request is still pending, the server has it.
+    fs::rename(company.path("keys/founded.cbor"), company.path("keys/founding.cbor")).unwrap();
+    let again = company.found("keys");
+    assert!(again.status.success(), "{again:?}");
+    assert!(company.path("keys/founded.cbor").exists());
+
+    // As if the server had never got it: another server refuses what was not made for it.
+    let other = Company::served();
+    let moved = Command::new("cp")
+        .arg("-r")
+        .arg(company.path("keys"))
+        .arg(other.path("keys"))
+        .status()
+        .unwrap();
+    assert!(moved.success());
+    fs::rename(other.path("keys/founded.cbor"), other.path("keys/founding.cbor")).unwrap();
+    assert_eq!(other.found("keys").status.code(), Some(4));
+}
+
+#[test]
+fn errors_name_the_next_step_and_have_their_exit_codes() {
+    let company = Company::founded();
+    let unreachable = hauspost()
+        .args(["admin", "list", "--server", "https://127.0.0.1:1", "--keys"])
+        .arg(company.keys("admin"))
+        .output()
+        .unwrap();
+    assert_eq!(unreachable.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&unreachable.stderr).contains("hauspost serve"));
+    let nameless = company.run("admin", &["admin", "invite", "anna"], NONE);
+    assert_eq!(nameless.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nameless.stderr).contains("--name"));
+    let nobody = company.run("hr", &["admin", "revoke", "anna"], &["--reason", "left"]);
+    assert_eq!(nobody.status.code(), Some(4));
+    let no_keys = company.run("retention", &["admin", "list"], NONE);
+    assert_eq!(no_keys.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_enrols_one_phone_and_a_revoked_person_is_listed_so() {
+    let company = Company::founded();
+    let invitation = company.must("admin", &["admin", "invite", "anna"], &["--name", "Anna Berg"]);
+    company.enrol(&invitation, "first").await.unwrap();
+    company.enrol(&invitation, "second").await.err().expect("the invitation was used");
+    let again = company.run("admin", &["admin", "invite", "anna"], NONE);
+    assert_eq!(again.status.code(), Some(4));
+    let list = company.must("admin", &["admin", "list"], NONE);
+    assert!(list.starts_with("anna\tAnna Berg\t") && list.ends_with("\tactive"), "{list}");
+    company.must("hr", &["admin", "revoke", "anna"], &["--reason", "left"]);
+    let list = company.must("admin", &["admin", "list"], NONE);
+    assert!(list.ends_with("\trevoked"), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn officers_and_council_open_a_conversation_and_the_verifier_names_each_tampering() {
+    let company = Company::founded();
+    let anna = company.phone("anna", "Anna Berg").await;
+    let ben = company.phone("ben", "Ben Kurz").await;
+    settle(&[&anna, &ben]).await;
+    let log = anna.create_dm(ben.user()).await.unwrap();
+    anna.send_text(log, "Guten Morgen").await.unwrap();
+    settle(&[&anna, &ben]).await;
+    ben.send_text(log, "Der Lieferschein ist da").await.unwrap();
+    settle(&[&ben, &anna]).await;
+    anna.send_text(log, "Danke").await.unwrap();
+    settle(&[&anna, &ben]).await;
+    let log = log.to_string();
+
+    let opening = company.opening(&log, &["--user", "ben"]);
+    let officers = company.fetch("officer-1", &opening, "officers");
+    let council = company.fetch("council-1", &opening, "council");
+    let (halves, answer) = (company.path("halves.cbor"), company.path("answer.cbor"));
+    let (officers, council) = (officers.to_str().unwrap(), council.to_str().unwrap());
+    let (halves, answer) = (halves.to_str().unwrap(), answer.to_str().unwrap());
+    let alone = company.run("officer-1", &["archive", "halves", officers], &["--out", halves]);
+    assert_eq!(alone.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&alone.stderr).contains("2 are needed"));
+    let second = company.keys("officer-2");
+    let both = ["--keys", second.to_str().unwrap(), "--out", halves];
+    company.must("officer-1", &["archive", "halves", officers], &both);
+    let given = company.must(
+        "council-1",
+        &["archive", "answer", council],
+        &["--halves", halves, "--out", answer],
+    );
+    assert_eq!(given, format!("log {log}: keys of 1 records"));
+    let read = company.must("officer-3", &["archive", "open", officers], &["--answer", answer]);
+    assert!(read.contains("Ben Kurz: Der Lieferschein ist da"), "{read}");
+    assert!(!read.contains("Guten Morgen") && !read.contains("Danke"), "{read}");
+    let out = company.path("opened");
+    company.must(
+        "officer-1",
+        &["archive", "open", officers],
+        &["--answer", answer, "--out", out.to_str().unwrap()],
+    );
+    let lines = fs::read_to_string(out.join(format!("{log}.jsonl"))).unwrap();
+    let line: serde_json::Value = serde_json::from_str(lines.trim()).unwrap();
+    assert_eq!(line["text"], "Der Lieferschein ist da");
+    assert_eq!(line["name"], "Ben Kurz");
+
+    // The opening was written down before anybody read, and what was given after it.
+    let later = company.path("later");
+    company.must("officer-1", &["archive", "fetch"], &["--out", later.to_str().unwrap()]);
+    let verified = company.must(
+        "council-2",
+        &["archive", "verify", later.to_str().unwrap()],
+        &["--earlier", officers],
+    );
+    assert!(verified.contains("OK: nothing is missing, changed or reordered"), "{verified}");
+
+    let name = format!("log {log}, entry 4");
+    let (code, found) = verify_changed(&later, &log, |entries| drop(entries.remove(4)));
+    assert_eq!(code, Some(10));
+    assert!(found.contains(&format!("{name}: entry 4 is missing")), "{found}");
+    let (_, found) = verify_changed(&later, &log, |entries| entries[4].entry.t_ms += 1);
+    assert!(found.contains(&format!("{name}: entry 4 was changed")), "{found}");
+    let (_, found) = verify_changed(&later, &log, |entries| entries.swap(4, 5));
+    assert!(found.contains(&format!("{name}: entry 4 was reordered")), "{found}");
+    let (_, found) = verify_changed(&later, &log, |entries| entries.truncate(4));
+    assert!(found.contains(&format!("{name}: the log is cut off")), "{found}");
+}
