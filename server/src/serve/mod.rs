@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use hauspost_protocol::ids::TimeMs;
 use tokio::task::JoinHandle;
@@ -154,6 +155,8 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     let handle = Handle::new();
     let mut server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
         .map_err(listen)?
+        // A small answer must not wait for the acknowledgement of the one before (40 ms).
+        .map(|tls| tls.acceptor(NoDelayAcceptor::new()))
         .handle(handle.clone())
         .first_request_timeout(limits::HEADER_TIME);
     server
