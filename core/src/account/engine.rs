@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::Bytes;
@@ -35,6 +36,10 @@ pub struct Core {
     pub(super) pulling: Mutex<()>,
     /// One sender at a time, so that a log's records are sent in order.
     pub(super) pushing: Mutex<()>,
+    /// Whether the log was pulled to its end since the account was opened.
+    pub(super) pulled: AtomicBool,
+    /// Whether a checkpoint was not to be believed, and somebody heard of it.
+    pub(super) doubted: AtomicBool,
     /// Something waits to be sent.
     pub(super) to_send: Notify,
     /// Something may be there to pull.

@@ -4,6 +4,7 @@
 //! phone that dies in between is not a second device when it comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::voucher::enrol_request;
@@ -129,6 +130,8 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         engine: Mutex::new(Engine::default()),
         pulling: Mutex::new(()),
         pushing: Mutex::new(()),
+        pulled: AtomicBool::new(false),
+        doubted: AtomicBool::new(false),
         to_send: Notify::new(),
         to_pull: Notify::new(),
         to_name: Notify::new(),

@@ -118,6 +118,11 @@ impl Account {
         self.core.refresh_people().await
     }
 
+    /// Wants those devices added that came after their users were let in.
+    pub async fn add_missing(&self) -> Result<(), AccountError> {
+        self.core.add_missing().await
+    }
+
     /// Pulls, sends and listens by itself on the current tokio runtime, until the account is
     /// suspended or dropped. Calling it again does nothing.
     pub fn start(&self) {

@@ -1,5 +1,7 @@
 //! Pulling: one request for everything that is new, for all conversations at once.
 
+use std::sync::atomic::Ordering;
+
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{LogId, Seq};
@@ -10,6 +12,7 @@ use super::engine::{Core, Engine};
 use crate::inbound::{self, Reader};
 use crate::ledger::Ledger;
 use crate::store::rows::account::{self, AccountState};
+use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::company::{self, CompanyEntry};
 use crate::store::rows::{checkpoint, log};
 use crate::sync::SyncError;
@@ -41,12 +44,27 @@ impl Core {
         }
         drop(engine);
         if let Some(news) = answer.checkpoint {
-            self.take_in_checkpoint(news).await?;
+            match self.take_in_checkpoint(news).await {
+                Err(AccountError::Checkpoint) => self.doubt().await?,
+                taken => taken?,
+            }
         }
         if moved {
             self.to_send.notify_one();
         }
         Ok(answer.more && moved)
+    }
+
+    /// The server's checkpoint is not to be believed: messages go on, and somebody has to hear of it.
+    async fn doubt(&self) -> Result<(), AccountError> {
+        if self.doubted.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let (code, t_ms) = (inbound::Code::Checkpoint as u64, self.env.clock.now_ms());
+        let alarm = Alarm { log: None, code, seq: None, evidence: None, t_ms };
+        self.store
+            .write(move |tx| Ok::<_, AccountError>(alarm::raise(tx, &alarm).map(|_| ())?))
+            .await
     }
 
     async fn note_revoked(&self) -> Result<(), AccountError> {
@@ -67,6 +85,7 @@ impl Core {
     pub(super) async fn pull_all(&self) -> Result<(), AccountError> {
         for _ in 0..PULLS {
             if !self.pull().await? {
+                self.pulled.store(true, Ordering::Release);
                 break;
             }
         }

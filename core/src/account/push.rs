@@ -1,11 +1,14 @@
 //! Sending: step after step for each log that wants something, the network outside of the lock.
 
+use std::sync::atomic::Ordering;
+
 use hauspost_protocol::encoding::encode;
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Outcome;
 
 use super::AccountError;
 use super::engine::Core;
+use crate::ledger::Ledger;
 use crate::outbox::change::{self, ChangeError, Wanted};
 use crate::outbox::intent::Create;
 use crate::outbox::outcome::{self, Next};
@@ -28,6 +31,11 @@ impl Core {
     /// One log that fails does not hold up the others; the first failure is told at the end.
     pub(super) async fn push(&self) -> Result<(), AccountError> {
         let _one = self.pushing.lock().await;
+        // Before the first send the phone knows all that there is: a copy of it, or an older self,
+        // shows before its keys are used (C12).
+        if !self.pulled.load(Ordering::Acquire) {
+            self.pull_all().await?;
+        }
         let logs = self
             .store
             .read(|conn| {
@@ -125,8 +133,9 @@ impl Core {
                     .await?;
             }
             (Step::Commit(wanted), Some(Err(error))) => {
+                let (ledger, given_up) = self.give_up(ledger, wanted, error).await?;
                 Self::put_ledger(&mut engine, ledger);
-                return self.give_up(wanted, error).await;
+                return given_up;
             }
             (Step::Leave(id), _) => {
                 let sealed = seal::leave(&self.me, &ledger, change::at(&company));
@@ -183,16 +192,38 @@ impl Core {
         Ok(step)
     }
 
-    /// A change that cannot be made: its intent ends, with a reason.
-    async fn give_up(&self, wanted: &Wanted, error: ChangeError) -> Result<Step, AccountError> {
+    /// A change that cannot be made: its intent ends, with a reason. What the phone wanted by itself
+    /// is wanted again at the next occasion.
+    async fn give_up(
+        &self,
+        mut ledger: Ledger,
+        wanted: &Wanted,
+        error: ChangeError,
+    ) -> Result<(Ledger, Result<Step, AccountError>), AccountError> {
         let reason = match &error {
             ChangeError::Nobody => REASON_NOBODY,
             _ => REASON_DEFECT,
         };
-        tracing::warn!(reason, "a group change cannot be made");
-        let Some(id) = wanted.intent() else { return Err(error.into()) };
-        self.store.write(move |tx| Ok::<_, AccountError>(outbox::fail(tx, id, reason)?)).await?;
-        Ok(Step::Fail(Vec::new(), reason))
+        tracing::warn!(log = %ledger.row.local.id, reason, "a group change cannot be made");
+        let Some(id) = wanted.intent() else { return Ok((ledger, Err(error.into()))) };
+        let by_itself = matches!(wanted, Wanted::Add(_, add) if add.by_itself);
+        let never_began = matches!(wanted, Wanted::Create(..));
+        let ledger = self
+            .store
+            .write(move |tx| {
+                if by_itself {
+                    outbox::discard(tx, id)?;
+                } else {
+                    outbox::fail(tx, id, reason)?;
+                }
+                if never_began {
+                    ledger.row.state = LogState::Left;
+                    ledger.store(tx, &Default::default())?;
+                }
+                Ok::<_, AccountError>(ledger)
+            })
+            .await?;
+        Ok((ledger, Ok(Step::Fail(Vec::new(), reason))))
     }
 
     /// Sends a batch and takes the answer in.

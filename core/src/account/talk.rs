@@ -79,7 +79,8 @@ impl Account {
 
     /// Adds people; those who cannot be added now are left out.
     pub async fn add_members(&self, log: LogId, users: Vec<UserId>) -> Result<(), AccountError> {
-        self.want(log, IntentKind::Add, encode(&Add { users, packages: None })).await
+        self.want(log, IntentKind::Add, encode(&Add { users, by_itself: false, packages: None }))
+            .await
     }
 
     /// Removes a person with all devices.

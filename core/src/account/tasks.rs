@@ -102,7 +102,8 @@ async fn look_after(core: Arc<Core>) {
     loop {
         let stocked = core.stock_packages().await;
         let named = core.refresh_people().await;
-        if let Err(error) = stocked.and(named) {
+        let added = core.add_missing().await;
+        if let Err(error) = stocked.and(named).and(added) {
             tracing::debug!(code = error.code(), "upkeep failed");
             wait(&core, &mut backoff).await;
             continue;

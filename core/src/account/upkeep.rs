@@ -11,10 +11,13 @@ use super::AccountError;
 use super::engine::Core;
 use crate::group::{self, GroupError, packages};
 use crate::inbound::Snapshot;
+use crate::ledger::Ledger;
 use crate::outbox::change::ChangeError;
+use crate::outbox::intent::Add;
 use crate::store::rows::checkpoint::{self, CheckpointRow};
-use crate::store::rows::log;
+use crate::store::rows::log::{self, LogState};
 use crate::store::rows::mls::MlsTable;
+use crate::store::rows::outbox::{IntentKind, NewIntent};
 use crate::store::rows::{account, entry, message, outbox, person};
 use crate::sync::SyncError;
 
@@ -74,6 +77,66 @@ impl Core {
                 Ok::<_, AccountError>(account::put_fact(tx, DIRECTORY, &encode(&news.version))?)
             })
             .await
+    }
+
+    /// Adds devices that came after their users were let in: a second phone, or somebody who had none
+    /// when the conversation began. The creator's phones do it for all, the others for their own
+    /// user, so that not everybody commits at once.
+    pub(super) async fn add_missing(&self) -> Result<(), AccountError> {
+        let mut engine = self.engine.lock().await;
+        let company = self.company(&mut engine).await?;
+        drop(engine);
+        let (me, now_ms) = (self.me.clone(), self.env.clock.now_ms());
+        let missing = self
+            .store
+            .read(move |conn| {
+                let mut missing = Vec::new();
+                for row in log::all(conn)? {
+                    if row.state != LogState::Active || row.own_leaf.is_none() {
+                        continue;
+                    }
+                    let Some(ledger) = Ledger::load(conn, row.local.id)? else { continue };
+                    let Some(conversation) = &ledger.conversation else { continue };
+                    if !outbox::open(conn, row.local.id, 1)?.is_empty() {
+                        continue;
+                    }
+                    let creator = conversation.genesis.creator == me.user;
+                    let let_in = conversation.people().map(|(user, _)| user);
+                    let mine = let_in.filter(|user| creator || *user == me.user);
+                    let now = company.now();
+                    let users: Vec<_> = mine
+                        .filter(|user| conversation.may_enter(*user))
+                        .filter(|user| {
+                            let mut devices = now.devices_of(*user);
+                            devices.any(|device| ledger.leaf_of(device.device).is_none())
+                        })
+                        .collect();
+                    if !users.is_empty() {
+                        missing.push((row.local.id, users));
+                    }
+                }
+                Ok::<_, AccountError>(missing)
+            })
+            .await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.store
+            .write(move |tx| {
+                for (log, users) in missing {
+                    let body = encode(&Add { users, by_itself: true, packages: None });
+                    let kind = IntentKind::Add;
+                    let message_id = None;
+                    outbox::insert(
+                        tx,
+                        &NewIntent { log, kind, message_id, body, made_ms: now_ms },
+                    )?;
+                }
+                Ok::<_, AccountError>(())
+            })
+            .await?;
+        self.to_send.notify_one();
+        Ok(())
     }
 
     /// The newest checkpoint verified, to be told to the others.

@@ -37,6 +37,8 @@ pub enum Code {
     Rollback = 15,
     /// The Welcome for this device is missing or does not fit.
     Welcome = 16,
+    /// A checkpoint is not to be believed.
+    Checkpoint = 17,
     /// A record of an epoch that is over.
     Epoch = 32,
     /// A record of a leaf that nobody has.

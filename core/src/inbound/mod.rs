@@ -121,7 +121,10 @@ pub fn take(
         news,
     };
     for entry in &news.entries {
-        if ledger.row.state == LogState::Stopped {
+        // Nothing more is believed, or the commit at which nobody could go on comes again.
+        let stuck = ledger.row.state == LogState::Broken
+            && ledger.row.stop_seq == Some(ledger.row.next_seq);
+        if ledger.row.state == LogState::Stopped || stuck {
             break;
         }
         match walk.entry(reader, ledger, entry) {

@@ -34,6 +34,8 @@ pub enum Wanted {
     Remove(Option<i64>, Vec<LeafIndex>),
     /// Nothing but new keys.
     Update(Option<i64>),
+    /// The newest archive keys, before anything else is said.
+    Rekey,
 }
 
 impl Wanted {
@@ -42,6 +44,7 @@ impl Wanted {
         match self {
             Self::Create(id, _) | Self::Add(id, _) => Some(*id),
             Self::Remove(id, _) | Self::Update(id) => *id,
+            Self::Rekey => None,
         }
     }
 }
@@ -98,7 +101,9 @@ pub fn prepare(
         }
         Wanted::Add(_, add) => {
             let group = commit::load(&provider, &id)?;
-            let adds = packages(add.packages.as_deref().unwrap_or_default());
+            let mut taken = add.packages.clone().unwrap_or_default();
+            taken.retain(|(device, _)| ledger.leaf_of(*device).is_none());
+            let adds = packages(&taken);
             if adds.is_empty() {
                 return Err(ChangeError::Nobody);
             }
@@ -109,6 +114,12 @@ pub fn prepare(
             let group = commit::load(&provider, &id)?;
             let bound = bound_to(&group)?;
             (group, bound, Change { removes: leaves.clone(), ..Change::default() })
+        }
+        Wanted::Rekey => {
+            let group = commit::load(&provider, &id)?;
+            let (a, b) = company.now().archive_keys().ok_or(ChangeError::NoArchiveKeys)?;
+            let bound = GroupBinding { id_a: a.id, id_b: b.id, ..bound_to(&group)? };
+            (group, bound.clone(), Change { binding: Some(bound), ..Change::default() })
         }
         Wanted::Update(_) => {
             let group = commit::load(&provider, &id)?;

@@ -41,6 +41,8 @@ array_item! {
     pub struct Add {
         /// Who.
         pub users: Vec<UserId>,
+        /// Whether the phone wants it by itself: a device that came later, of somebody who may enter.
+        pub by_itself: bool,
         /// The key packages, once they were taken.
         pub packages: Option<Vec<Package>>,
     }

@@ -125,6 +125,11 @@ pub fn next(
     if !revoked.is_empty() {
         return Ok(Step::Commit(Wanted::Remove(None, revoked)));
     }
+    let newest = now.archive_keys().map(|(a, b)| (a.id, b.id));
+    let bound = ledger.conversation.as_ref().map(|conversation| conversation.archive_keys);
+    if newest.is_some() && newest != bound {
+        return Ok(Step::Commit(Wanted::Rekey));
+    }
     if first.state == IntentState::Sealed {
         let sealed = open.iter().take_while(|intent| intent.state == IntentState::Sealed);
         let sealed = sealed.filter_map(|intent| Some((intent, intent.sealed.as_ref()?)));
@@ -186,12 +191,13 @@ fn add(me: &Me, company: &Company, ledger: &Ledger, intent: &Intent) -> Step {
     let Ok(add) = decode::<Add>(&intent.body) else {
         return Step::Fail(vec![intent.id], REASON_DEFECT);
     };
+    let mut devices = devices(company, add.users.iter().copied());
+    devices.retain(|device| ledger.leaf_of(*device).is_none());
+    if devices.is_empty() {
+        // Whoever won the race has done it.
+        return Step::Drop(intent.id);
+    }
     if add.packages.is_none() {
-        let mut devices = devices(company, add.users.iter().copied());
-        devices.retain(|device| ledger.leaf_of(*device).is_none());
-        if devices.is_empty() {
-            return Step::Drop(intent.id);
-        }
         return Step::Packages(intent.id, PackagesFor::Add(add), devices);
     }
     let uninvited = add.users.iter().copied().filter(|user| {

@@ -187,3 +187,41 @@ async fn started_phones_talk_by_themselves_and_stop_when_they_are_suspended() {
     ben.account.start();
     ben.hears(log, "schlaf gut").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_had_no_phone_when_the_conversation_began_is_added_when_he_has_one() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let (ben, invitation) = world.invited("ben").await;
+    let log = anna.account.create_dm(ben).await.unwrap();
+    anna.account.send_text(log, "noch allein").await.unwrap();
+    anna.settle().await;
+    let ben = world.enrol("ben", &invitation).await;
+    anna.settle().await;
+    anna.account.add_missing().await.unwrap();
+    anna.account.send_text(log, "willkommen").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["willkommen"]);
+    assert_eq!(ben.alarms().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_restored_from_an_old_backup_is_caught_before_it_sends() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "vorher").await.unwrap();
+    anna.settle().await;
+    let anna = anna.backed_up().await;
+    anna.account.send_text(log, "nach der Sicherung").await.unwrap();
+    anna.settle().await;
+    let anna = anna.restored().await;
+    anna.account.send_text(log, "mit altem Schlüssel").await.unwrap();
+    anna.try_to_settle().await;
+    assert_eq!(anna.alarms().await, 1);
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["vorher", "nach der Sicherung"]);
+    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
+}

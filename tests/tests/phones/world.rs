@@ -20,7 +20,7 @@ use hauspost_core::store::rows::message::{MessageKind, MessageState};
 use hauspost_core::sync::Https;
 use hauspost_protocol::company::body::RevokeReason;
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::LogId;
+use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::invitation::Trust;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -78,21 +78,28 @@ impl World {
         Holder::open(&self.folder.path().join("keys").join("admin")).unwrap()
     }
 
-    pub async fn invitation(&mut self, handle: &str) -> String {
+    /// Invites a person, who gets the name of the handle.
+    pub async fn invited(&mut self, handle: &str) -> (UserId, String) {
         let client = self.admin().client(Some(self.server.url())).await.unwrap();
         let times = (now_ms(), Duration::from_secs(86_400));
-        people::invite(&self.admin(), &client, handle, Some(handle), times, &mut self.rng)
-            .await
-            .unwrap()
-            .to_text()
+        let invitation =
+            people::invite(&self.admin(), &client, handle, Some(handle), times, &mut self.rng)
+                .await
+                .unwrap();
+        (invitation.user, invitation.to_text())
+    }
+
+    /// Enrols a phone by an invitation.
+    pub async fn enrol(&self, handle: &str, invitation: &str) -> Phone {
+        let folder = self.folder.path().join(handle);
+        let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
+        let account = Account::enrol(&folder, invitation, env(&key_store)).await.unwrap();
+        Phone { account, folder, key_store }
     }
 
     pub async fn phone(&mut self, handle: &str) -> Phone {
-        let invitation = self.invitation(handle).await;
-        let folder = self.folder.path().join(handle);
-        let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
-        let account = Account::enrol(&folder, &invitation, env(&key_store)).await.unwrap();
-        Phone { account, folder, key_store }
+        let (_, invitation) = self.invited(handle).await;
+        self.enrol(handle, &invitation).await
     }
 
     pub async fn revoke(&mut self, handle: &str) {
@@ -116,6 +123,29 @@ impl Phone {
     pub async fn restart(self) -> Self {
         let Self { account, folder, key_store } = self;
         drop(account);
+        let account = Account::open(&folder, env(&key_store)).await.unwrap();
+        Self { account, folder, key_store }
+    }
+
+    /// Copies the phone's files, as a backup would.
+    pub async fn backed_up(self) -> Self {
+        self.account.suspend().await;
+        let copy = self.folder.with_extension("backup");
+        std::fs::create_dir_all(&copy).unwrap();
+        for file in std::fs::read_dir(&self.folder).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+        }
+        self.restart().await
+    }
+
+    /// Puts the copied files back.
+    pub async fn restored(self) -> Self {
+        let Self { account, folder, key_store } = self;
+        account.suspend().await;
+        drop(account);
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::rename(folder.with_extension("backup"), &folder).unwrap();
         let account = Account::open(&folder, env(&key_store)).await.unwrap();
         Self { account, folder, key_store }
     }
