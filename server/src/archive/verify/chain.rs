@@ -80,7 +80,7 @@ impl fmt::Display for Break {
             Self::Cut(from, to) => {
                 write!(
                     f,
-                    "the log is cut off: {} missing, the checkpoint covers more than is here",
+                    "the log is cut off: {} missing at the end, the checkpoint covers more than is here",
                     stretch(*from, *to)
                 )
             }
