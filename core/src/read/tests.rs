@@ -232,3 +232,34 @@ async fn a_clock_that_is_off_by_years_misplaces_a_message_only_until_the_server_
     assert_eq!(list(&store).await[0].log, other.id);
     assert_eq!(found(&store, "angebot", None).await, [Some(Seq(7)), Some(Seq(1))]);
 }
+
+#[tokio::test]
+async fn a_frequent_word_and_a_rare_one_are_found_by_the_same_rule_on_every_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (log, other) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    let words = |seq: u64| match seq % 5 {
+        0 => "Haustür defekt",
+        1 | 2 => "im Haus, Müller",
+        3 => "Gartenhaus",
+        _ => "Mueller im Hause",
+    };
+    add(&store, log, (0..300).map(|seq| text(seq, words(seq))).collect()).await;
+    add(&store, other, (0..5).map(|seq| text(1_000 + seq, words(seq))).collect()).await;
+    // The store's page of 500 never finds enough to be a frequent word's; pages of 7 always do.
+    for query in ["haus", "müller haus", "hause", "garten"] {
+        for only in [None, Some(log.id), Some(other.id)] {
+            let whole = store.read(move |c| search(c, query, only, None, 500)).await.unwrap();
+            let (mut paged, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.read(move |c| search(c, query, only, after, 7)).await.unwrap();
+                paged.extend(page.hits);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, whole.hits, "{query}");
+        }
+    }
+}

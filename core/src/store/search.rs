@@ -100,15 +100,24 @@ pub(super) fn folded(name: &str) -> String {
     spans(name).map(|span| Spellings::of(&name[span]).plain).collect::<Vec<_>>().join(" ")
 }
 
-/// The query for messages that have, for each word asked for, a word that begins with it; `None` if
-/// no word is asked for.
-pub(crate) fn query(log: Option<LocalLog>, asked: &[Spellings]) -> Option<String> {
+/// How the words of a query are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// A message has them as words.
+    Whole,
+    /// A message has words that begin with them.
+    Beginning,
+}
+
+/// The query for messages that have each word asked for; `None` if no word is asked for.
+pub(crate) fn query(log: Option<LocalLog>, asked: &[Spellings], how: Match) -> Option<String> {
+    let star = if how == Match::Beginning { "*" } else { "" };
     let mut terms: Vec<String> = asked
         .iter()
         .filter(|word| !word.plain.is_empty())
         .map(|word| match &word.german {
-            Some(german) => format!("(\"{}\"* OR \"{german}\"*)", word.plain),
-            None => format!("\"{}\"*", word.plain),
+            Some(german) => format!("(\"{}\"{star} OR \"{german}\"{star})", word.plain),
+            None => format!("\"{}\"{star}", word.plain),
         })
         .collect();
     if terms.is_empty() {
@@ -176,9 +185,9 @@ mod tests {
         let asked: Vec<_> =
             spans("\"a* OR b\" NEAR(").map(|s| Spellings::of(&"\"a* OR b\" NEAR("[s])).collect();
         assert_eq!(
-            query(None, &asked).as_deref(),
+            query(None, &asked, Match::Beginning).as_deref(),
             Some("\"a\"* AND \"or\"* AND \"b\"* AND \"near\"*")
         );
-        assert_eq!(query(None, &[]), None);
+        assert_eq!(query(None, &[], Match::Whole), None);
     }
 }
