@@ -1,5 +1,8 @@
 //! The command line as people use it: real processes, a real server, real phones.
 
+// clippy knows tests by #[test]; the helpers of an integration test are tests as well.
+#![allow(clippy::unwrap_used)]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
