@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::{Mutex, Notify};
 
 use super::AccountError;
+use super::link::LinkTeller;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -46,6 +47,8 @@ pub struct Core {
     pub(super) to_pull: Notify,
     /// The company log names devices of people whose names may not be known.
     pub(super) to_name: Notify,
+    /// How the server is reached.
+    pub(super) link: LinkTeller,
 }
 
 /// What is kept in memory between two transactions.

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::engine::{Core, Engine};
 use super::error::AccountError;
+use super::link::LinkTeller;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
@@ -135,6 +136,7 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         to_send: Notify::new(),
         to_pull: Notify::new(),
         to_name: Notify::new(),
+        link: LinkTeller::default(),
     })
 }
 

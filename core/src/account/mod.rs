@@ -3,11 +3,12 @@
 //! [`enrol`] brings a phone into its company, [`Account::open`] opens it again. [`engine`] owns the
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
 //! new, [`push`] sends what is wanted, [`tasks`] does both by itself after [`Account::start`].
-//! [`talk`] is what people do, [`error`] how it fails.
+//! [`talk`] is what people do, [`link`] what a status line shows, [`error`] how it fails.
 
 mod engine;
 mod enrol;
 mod error;
+mod link;
 mod pull;
 mod push;
 mod talk;
@@ -21,6 +22,7 @@ use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
 pub use engine::Core;
 pub use error::AccountError;
+pub use link::Link;
 
 use crate::env::Env;
 use crate::observe::Observer;
@@ -86,6 +88,17 @@ impl Account {
     pub async fn is_revoked(&self) -> Result<bool, AccountError> {
         let account = self.core.store.read(|conn| Ok::<_, AccountError>(account::find(conn)?));
         Ok(account.await?.is_some_and(|account| account.state == AccountState::Revoked))
+    }
+
+    /// The server's address, as the invitation named it.
+    pub async fn server(&self) -> Result<String, AccountError> {
+        let account = self.core.store.read(|conn| Ok::<_, AccountError>(account::find(conn)?));
+        Ok(account.await?.ok_or(AccountError::NotEnrolled)?.server)
+    }
+
+    /// How the server is reached, from now on; it moves while the account is started.
+    pub fn link(&self) -> tokio::sync::watch::Receiver<Link> {
+        self.core.link.watch()
     }
 
     /// The store, for reading and for simulation.

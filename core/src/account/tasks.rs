@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 
 use super::engine::Core;
+use super::link::Link;
 use crate::sync::Backoff;
 
 /// A phone that hears nothing pulls all the same.
@@ -52,6 +53,7 @@ async fn pull(core: Arc<Core>) {
     loop {
         match core.pull_all().await {
             Ok(()) => {
+                core.link.tell(Link::Online);
                 backoff.reset();
                 let every = core.env.clock.sleep(PULL_EVERY_MS);
                 tokio::select! {
@@ -61,6 +63,7 @@ async fn pull(core: Arc<Core>) {
             }
             Err(error) => {
                 tracing::debug!(code = error.code(), "pull failed");
+                core.link.tell_error(&error);
                 wait(&core, &mut backoff).await;
             }
         }
@@ -93,6 +96,7 @@ async fn listen(core: Arc<Core>) {
             }
             Err(error) => tracing::debug!(%error, "no live stream"),
         }
+        core.link.tell_broken();
         wait(&core, &mut backoff).await;
     }
 }
