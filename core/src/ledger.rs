@@ -154,7 +154,9 @@ impl Ledger {
     pub fn right_capsule(&self) -> Option<Seq> {
         let expected = self.epoch.as_ref()?.capsule_hash;
         let mut capsules = self.conversation.as_ref()?.capsules.iter();
-        capsules.find(|capsule| capsule.digest == expected).map(|capsule| capsule.seq)
+        let right = capsules.find(|capsule| capsule.digest == expected)?;
+        // The commit names it before it is seen; nobody may rely on it before.
+        Some(right.seq).filter(|seq| *seq < self.row.next_seq)
     }
 
     /// Whether this entry holds the capsule that this phone expects.

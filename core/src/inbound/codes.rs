@@ -61,4 +61,8 @@ pub enum Code {
     Files = 41,
     /// The author's counter went back.
     Counter = 42,
+    /// An announcement by somebody who is no owner.
+    Announcement = 43,
+    /// The epoch's archive keys are past their time.
+    ArchiveKeys = 44,
 }

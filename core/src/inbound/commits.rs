@@ -1,20 +1,21 @@
 //! What changes a conversation itself: its beginning, commits, capsules, invitations (C6, C7, C9).
 
 use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys};
-use hauspost_protocol::authorise::{self, AuthorisedCommit, Conversation, Judgement, Rule};
+use hauspost_protocol::authorise::{AuthorisedCommit, Conversation, Judgement, Rule};
 use hauspost_protocol::body::{
-    CapsuleBody, CommitBody, Genesis, InviteBody, InviteOp, LogType, SignedPayload,
+    CapsuleBody, CommitBody, InviteBody, InviteOp, LogType, SignedPayload,
 };
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::entry::{Entry, Kind};
 use hauspost_protocol::epoch::{Chain, EpochContext};
-use hauspost_protocol::ids::{CoreHash, Digest, LeafIndex, Seq, UserId};
+use hauspost_protocol::ids::{DeviceId, Digest, LeafIndex, Seq, UserId};
 use hauspost_protocol::mls::extension::{GroupBinding, group_id};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::mls::public::{CommitFacts, Follower, Roster};
-use hauspost_protocol::rules::form::{Parsed, ParsedPayload};
+use hauspost_protocol::rules::change::{self, ChangeFault};
+use hauspost_protocol::rules::form::Parsed;
 use hauspost_protocol::wire::LogNews;
 use openmls::group::GroupId;
 use openmls::prelude::{LeafNodeIndex, Sender};
@@ -61,23 +62,20 @@ impl Walk<'_> {
         reader: &Reader<'_>,
         ledger: &mut Ledger,
         entry: &Entry,
-        signed: &SignedPayload,
-        genesis: &Genesis,
+        parsed: &Parsed,
     ) -> Result<(), Halt> {
-        if entry.seq != Seq(0) {
-            return Err(Halt::Stop(Code::Mismatch));
-        }
-        let (at, link) = (reader.company.at(genesis.at.co), reader.company.at(entry.co));
+        let at = parsed.payload.at().ok_or(Halt::Stop(Code::Form))?;
+        let (at, link) = (reader.company.at(at.co), reader.company.at(entry.co));
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
-        authorise::creation(&entry.head, ledger.row.local.id, signed, genesis, &judgement)
-            .map_err(|rule| refused(ledger, entry, rule))?;
+        let conversation = change::genesis(parsed, entry.seq, &judgement)?;
+        let genesis = &conversation.genesis;
         ledger.row.log_no = Some(genesis.log_no);
         ledger.row.r#type = genesis.r#type;
         if genesis.r#type == LogType::Dm {
             let others = [genesis.creator].into_iter().chain(genesis.members.iter().copied());
             ledger.row.peer = others.into_iter().find(|user| *user != reader.me.user);
         }
-        ledger.conversation = Some(Conversation::begin(genesis.clone(), &signed.body));
+        ledger.conversation = Some(conversation);
         self.changes.touched.conversation = true;
         Ok(())
     }
@@ -88,18 +86,12 @@ impl Walk<'_> {
         ledger: &mut Ledger,
         entry: &Entry,
         parsed: &Parsed,
-        signed: &SignedPayload,
-        body: &CommitBody,
+        (signed, body): (&SignedPayload, &CommitBody),
     ) -> Result<(), Halt> {
-        let capsule = self.capsule_of(entry, body)?;
         self.check_seen(reader, ledger, body.seen, entry.seq)?;
         let Some(conversation) = &ledger.conversation else {
             return Err(Halt::Stop(Code::Mismatch));
         };
-        let due = (conversation.r#gen, conversation.epoch.next());
-        if (parsed.head.r#gen, parsed.head.epoch) != due {
-            return Err(Halt::Stop(Code::Mismatch));
-        }
         if let Some(base) = &body.base {
             ledger.follower = Some(begin(conversation, base)?);
         }
@@ -123,21 +115,15 @@ impl Walk<'_> {
         if own.is_none() && !was_member && ledger.follower.is_none() {
             ledger.follower = Some(self.follow_again(reader, ledger, entry.seq)?);
         }
-        let mut work = Work { reader, ledger, entry, signed, body };
+        let mut work = Work { reader, ledger, entry, parsed, body };
         let (authorised, entered) = match own {
             Some(pending) => work.merge_own(&pending.after, &mut self.changes.mls)?,
             None if was_member => work.merge_as_member(&mut self.changes.mls)?,
             None => work.follow(self.news, &mut self.changes.mls)?,
         };
         let facts = authorised.facts().clone();
-        // Whom a commit removes cannot compute the new context (RFC 9420 §12.4.2), and needs it not.
-        let removed = was_member && entered.is_none();
-        if capsule.ga != body.ga || (facts.ga != body.ga && !removed) {
-            return Err(Halt::Stop(Code::Mismatch));
-        }
         if let Some(conversation) = &mut ledger.conversation {
             conversation.begin_epoch(&authorised, entry.seq, entry.t_ms);
-            conversation.ga = body.ga;
         }
         self.begin_epoch(reader, ledger, entry, entered, facts.epoch);
         self.tell(ledger, entry, &facts, &before, was_member);
@@ -184,18 +170,6 @@ impl Walk<'_> {
         follower.ok_or(Halt::Stop(Code::Mismatch))
     }
 
-    /// The capsule right after a commit, which is one batch with it.
-    fn capsule_of(&self, commit: &Entry, body: &CommitBody) -> Result<CapsuleBody, Halt> {
-        let next = self.news.entries.iter().find(|entry| entry.seq == commit.seq.next());
-        let next = super::parse(next.ok_or(Halt::Later)?)?;
-        match next.payload {
-            ParsedPayload::Capsule(None, capsule) if capsule.digest() == body.capsule_hash => {
-                Ok(*capsule)
-            }
-            _ => Err(Halt::Stop(Code::Capsule)),
-        }
-    }
-
     fn begin_epoch(
         &mut self,
         reader: &Reader<'_>,
@@ -228,7 +202,7 @@ impl Walk<'_> {
         self.changes.touched.conversation = true;
         self.changes.touched.follower = true;
         self.changes.touched.chains.clear();
-        self.tainted = None;
+        self.revoked = (None, Vec::new());
     }
 
     /// The line that a timeline shows for it.
@@ -261,28 +235,23 @@ impl Walk<'_> {
         self.changes.lines.push(Line::Event { seq: entry.seq, event, by, t_ms: entry.t_ms });
     }
 
-    /// A capsule: of a commit's batch, which was taken with the commit, or alone, as a repair.
+    /// A capsule: of the commit just before it, or alone, as a repair.
     pub(super) fn capsule(
         &mut self,
+        reader: &Reader<'_>,
         ledger: &mut Ledger,
         entry: &Entry,
-        signed: Option<&SignedPayload>,
-        body: &CapsuleBody,
+        parsed: &Parsed,
+        (author, body): (Option<DeviceId>, &CapsuleBody),
     ) -> Result<(), Halt> {
-        let Some(signed) = signed else {
-            let of_commit = ledger.row.epoch_seq.map(Seq::next) == Some(entry.seq);
-            return if of_commit { Ok(()) } else { Err(Halt::Stop(Code::Capsule)) };
-        };
         let Some(conversation) = &mut ledger.conversation else {
             return Err(Halt::Stop(Code::Mismatch));
         };
-        let leaf = conversation.roster.leaf_of(signed.device);
-        let member = leaf.and_then(|leaf| conversation.roster.member(leaf));
-        let member = member.ok_or(Halt::Stop(Code::Signature))?;
-        signed
-            .verify(&member.signature_key, &entry.head)
-            .map_err(|_| Halt::Stop(Code::Signature))?;
-        conversation.add_capsule(body, signed.device, entry.seq);
+        let company = reader.company.at(entry.co);
+        change::capsule(parsed, entry.seq, entry.t_ms, conversation, &company)?;
+        if let Some(author) = author {
+            conversation.add_capsule(body, author, entry.seq);
+        }
         if let Some(epoch) = &mut ledger.epoch
             && epoch.capsule_hash == body.digest()
         {
@@ -297,23 +266,22 @@ impl Walk<'_> {
         reader: &Reader<'_>,
         ledger: &mut Ledger,
         entry: &Entry,
-        signed: &SignedPayload,
-        body: &InviteBody,
-        core: CoreHash,
+        parsed: &Parsed,
+        (author, body): (DeviceId, &InviteBody),
     ) -> Result<(), Halt> {
         let (at, link) = (reader.company.at(body.at.co), reader.company.at(entry.co));
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
         let Some(conversation) = &mut ledger.conversation else {
             return Err(Halt::Stop(Code::Mismatch));
         };
-        match authorise::invite(conversation, &entry.head, signed, body, &judgement) {
+        match change::invite(parsed, conversation, &judgement) {
             Ok(invite) => conversation.take_invite(&invite, entry.seq),
             // Overtaken by a newer word on the same user: it stands in the log and has no effect.
-            Err(Rule::Outdated) => return Ok(()),
-            Err(rule) => return Err(refused(ledger, entry, rule)),
+            Err(ChangeFault::Rule(Rule::Outdated)) => return Ok(()),
+            Err(fault) => return Err(fault.into()),
         }
         self.changes.touched.conversation = true;
-        if let Some(intent) = self.own_intent(reader, ledger, core)? {
+        if let Some(intent) = self.own_intent(reader, ledger, parsed.core)? {
             self.changes.own.push(OwnRecord {
                 intent: intent.id,
                 message_id: None,
@@ -327,7 +295,7 @@ impl Walk<'_> {
                 ledger.row.state = LogState::Left;
             }
             let event = Event::Left(vec![body.user]);
-            let by = (body.user, signed.device);
+            let by = (body.user, author);
             self.changes.lines.push(Line::Event { seq: entry.seq, event, by, t_ms: entry.t_ms });
         }
         Ok(())
@@ -339,7 +307,7 @@ struct Work<'w, 'r> {
     reader: &'w mut Reader<'r>,
     ledger: &'w mut Ledger,
     entry: &'w Entry,
-    signed: &'w SignedPayload,
+    parsed: &'w Parsed,
     body: &'w CommitBody,
 }
 
@@ -353,9 +321,9 @@ impl Work<'_, '_> {
             commit::load(&provider, &self.group_id()).map_err(|_| Halt::Broken(Code::Mls))?;
         let sender = Sender::Member(LeafNodeIndex::new(group.own_leaf_index().u32()));
         let staged = group.pending_commit().ok_or(Halt::Broken(Code::Mls))?;
-        let (facts, _) =
-            self.roster()?.facts(&sender, staged).map_err(|_| Halt::Stop(Code::Mls))?;
-        let authorised = self.authorised(&facts)?;
+        let facts = self.roster()?.facts(&sender, staged);
+        let (facts, binding) = facts.map_err(|_| Halt::Stop(Code::Mls))?;
+        let authorised = self.authorised(&facts, &binding)?;
         commit::merge_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
         *mls = provider.backend().take_changes();
         let after = After::from_bytes(after).ok_or(Halt::Broken(Code::Mls))?;
@@ -371,8 +339,12 @@ impl Work<'_, '_> {
         let taken = commit::take(&provider, &mut group, &self.body.mls_message)
             .map_err(|_| Halt::Broken(Code::Mls))?;
         let facts = self.roster()?.facts(&taken.sender, &taken.staged);
-        let (facts, binding) = facts.map_err(|_| Halt::Stop(Code::Mls))?;
-        let authorised = self.authorised(&facts)?;
+        let (mut facts, binding) = facts.map_err(|_| Halt::Stop(Code::Mls))?;
+        if taken.staged.self_removed() {
+            // Whom a commit removes cannot compute the new context (RFC 9420 §12.4.2).
+            facts.ga = self.body.ga;
+        }
+        let authorised = self.authorised(&facts, &binding)?;
         let exported =
             commit::merge(&provider, &mut group, taken).map_err(|_| Halt::Broken(Code::Mls))?;
         *mls = provider.backend().take_changes();
@@ -388,7 +360,7 @@ impl Work<'_, '_> {
         let follower = self.ledger.follower.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
         let staged = follower.stage(&self.body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
         let (binding, facts) = (staged.binding().clone(), staged.facts().clone());
-        let authorised = self.authorised(&facts)?;
+        let authorised = self.authorised(&facts, &binding)?;
         let (seq, t_ms) = (self.entry.seq, self.entry.t_ms);
         let follower = self.ledger.follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
         follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
@@ -423,14 +395,20 @@ impl Work<'_, '_> {
     }
 
     /// C9: by everybody, at both sizes of the company log.
-    fn authorised(&self, facts: &CommitFacts) -> Result<AuthorisedCommit, Halt> {
+    fn authorised(
+        &self,
+        facts: &CommitFacts,
+        binding: &GroupBinding,
+    ) -> Result<AuthorisedCommit, Halt> {
         let company = self.reader.company;
         let (at, link) = (company.at(self.body.at.co), company.at(self.entry.co));
         let judgement = Judgement { at: &at, link: &link, t_ms: self.entry.t_ms };
         let conversation = self.ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
-        let head = &self.entry.head;
-        authorise::commit(conversation, head, self.signed, self.body, facts, &judgement)
-            .map_err(|rule| refused(self.ledger, self.entry, rule))
+        change::commit(self.parsed, conversation, facts, binding, &judgement).map_err(|fault| {
+            let (log, seq) = (self.ledger.row.local.id, self.entry.seq.0);
+            tracing::warn!(%log, seq, %fault, "commit not believed");
+            fault.into()
+        })
     }
 
     fn keys(
@@ -453,11 +431,6 @@ impl Work<'_, '_> {
         let keys = EpochKeys::derive(exported, context, leaves, &keys);
         Ok(epoch_state(keys.chains, encode(&keys.capsule)))
     }
-}
-
-fn refused(ledger: &Ledger, entry: &Entry, rule: Rule) -> Halt {
-    tracing::warn!(log = %ledger.row.local.id, seq = entry.seq.0, ?rule, "entry not authorised");
-    Halt::Stop(Code::Authorise)
 }
 
 /// The follower of a conversation's first generation.

@@ -16,9 +16,13 @@ mod store;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::SigningKey;
 use hauspost_protocol::entry::{Entry, Head, Kind, Seen};
-use hauspost_protocol::ids::{CompanyId, CoreHash, DeviceId, EntryHash, Seq, TimeMs, UserId};
+use hauspost_protocol::ids::{
+    CompanyId, CoreHash, DeviceId, EntryHash, LeafIndex, Seq, TimeMs, UserId,
+};
 use hauspost_protocol::mls::certificate::DeviceCertificate;
 use hauspost_protocol::mls::storage::Backend;
+use hauspost_protocol::rules::change::ChangeFault;
+use hauspost_protocol::rules::client::{Chain, ChainFault};
 use hauspost_protocol::rules::form::{self, Parsed, ParsedPayload};
 use hauspost_protocol::wire::LogNews;
 use rand::rngs::StdRng;
@@ -100,6 +104,30 @@ enum Halt {
     Store(StoreError),
 }
 
+impl From<ChainFault> for Halt {
+    fn from(fault: ChainFault) -> Self {
+        match fault {
+            ChainFault::OtherLog => Self::Stop(Code::OtherLog),
+            ChainFault::Number(_) => Self::Stop(Code::Missing),
+            ChainFault::WentBack => Self::Stop(Code::WentBack),
+            ChainFault::CompanyAhead(_) => Self::Later,
+            ChainFault::Repeated => Self::Stop(Code::Repeated),
+            ChainFault::Fork => Self::Stop(Code::Fork),
+        }
+    }
+}
+
+impl From<ChangeFault> for Halt {
+    fn from(fault: ChangeFault) -> Self {
+        Self::Stop(match fault {
+            ChangeFault::Form => Code::Form,
+            ChangeFault::Epoch | ChangeFault::Mismatch => Code::Mismatch,
+            ChangeFault::Capsule => Code::Capsule,
+            ChangeFault::Rule(_) => Code::Authorise,
+        })
+    }
+}
+
 impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -117,7 +145,7 @@ pub fn take(
         changes: Changes::default(),
         opened: Vec::new(),
         hashes: Vec::new(),
-        tainted: None,
+        revoked: (None, Vec::new()),
         news,
     };
     for entry in &news.entries {
@@ -155,9 +183,9 @@ struct Walk<'n> {
     opened: Vec<records::Opened>,
     /// The hashes of the new entries, from `first` on.
     hashes: Vec<EntryHash>,
-    /// The newest size of the company log that the roster was checked against, and whether a device
-    /// of the roster was revoked by then.
-    tainted: Option<(u64, bool)>,
+    /// The newest size of the company log that the roster was checked against, and the leaves of
+    /// devices that were revoked by then.
+    revoked: (Option<u64>, Vec<LeafIndex>),
     news: &'n LogNews,
 }
 
@@ -173,24 +201,24 @@ impl Walk<'_> {
         if entry.seq < row.next_seq {
             return self.known(reader, ledger, entry);
         }
-        if entry.seq > row.next_seq {
-            return Err(Halt::Stop(Code::Missing));
-        }
-        if entry.t_ms < row.last_t_ms || entry.co < row.last_co {
-            return Err(Halt::Stop(Code::WentBack));
-        }
-        if entry.co > reader.company.size() {
-            return Err(Halt::Later);
-        }
         let head = Head::parse(&entry.head).map_err(|_| Halt::Stop(Code::Form))?;
-        if head.log != row.local.id {
-            return Err(Halt::Stop(Code::OtherLog));
+        let chain = Chain {
+            log: row.local.id,
+            next: row.next_seq,
+            hash: row.last_hash,
+            t_ms: row.last_t_ms,
+            co: row.last_co,
+        };
+        // Asked of the database first, since a rule has no way to fail for its sake.
+        let repeated = head.kind != Kind::Record && self.is_repeated(reader, entry.core())?;
+        let step = chain.step(entry, &head, reader.company.size(), |_| repeated)?;
+        let (core, hash) = (step.core, step.chain.hash);
+        // A commit is one batch with its capsule.
+        let commit = ledger.conversation.as_ref().filter(|known| known.in_force);
+        let awaited = commit.is_some_and(|known| known.began.next() == entry.seq);
+        if awaited && head.kind != Kind::Capsule {
+            return Err(Halt::Stop(Code::Capsule));
         }
-        let core = entry.core();
-        if head.kind != Kind::Record && self.is_repeated(reader, core)? {
-            return Err(Halt::Stop(Code::Repeated));
-        }
-        let hash = entry.link(row.last_hash).hash(core);
         if head.kind == Kind::Record {
             self.record(reader, ledger, entry, &head, core)?;
         } else {
@@ -293,18 +321,17 @@ impl Walk<'_> {
         }
         let parsed = parse(entry)?;
         match &parsed.payload {
-            ParsedPayload::Genesis(signed, genesis) => {
-                self.genesis(reader, ledger, entry, signed, genesis)
-            }
+            ParsedPayload::Genesis(..) => self.genesis(reader, ledger, entry, &parsed),
             ParsedPayload::Commit(signed, body) => {
-                self.commit(reader, ledger, entry, &parsed, signed, body)
+                self.commit(reader, ledger, entry, &parsed, (signed, body))
             }
             ParsedPayload::Capsule(signed, body) => {
-                self.capsule(ledger, entry, signed.as_ref(), body)
+                let author = signed.as_ref().map(|signed| signed.device);
+                self.capsule(reader, ledger, entry, &parsed, (author, body))
             }
             ParsedPayload::Invite(signed, body) => {
                 self.check_seen(reader, ledger, body.seen, entry.seq)?;
-                self.invite(reader, ledger, entry, signed, body, parsed.core)
+                self.invite(reader, ledger, entry, &parsed, (signed.device, body))
             }
             // These stand in the chain; this build neither makes nor follows them.
             ParsedPayload::Grant(..) | ParsedPayload::Erase(_) => Ok(()),

@@ -5,12 +5,15 @@
 //! checked in one batch; then the authors' counters are followed in the log's order.
 
 use hauspost_protocol::content::{Content, Control, Shown};
-use hauspost_protocol::entry::{BlobRef, Entry, Head};
-use hauspost_protocol::epoch::RecordKey;
+use hauspost_protocol::entry::{Entry, Head};
+use hauspost_protocol::epoch::{Chain, RecordKey};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, MessageId, Seq, TimeMs};
 use hauspost_protocol::mls::public::Member;
 use hauspost_protocol::record::{self, UnverifiedRecord, VerifiedRecord};
-use hauspost_protocol::statement::{PayloadType, Statement};
+use hauspost_protocol::rules::client::{
+    self, AuthorPlace, ContentFault, OrderFault, SlotFacts, SlotFault,
+};
+use hauspost_protocol::statement::Statement;
 
 use super::store::{Line, OwnRecord};
 use super::{Code, Halt, Reader, Walk};
@@ -37,8 +40,8 @@ struct Taken {
     member: Member,
     core: CoreHash,
     key: RecordKey,
-    transient: bool,
-    blobs: Vec<BlobRef>,
+    co: u64,
+    head: Head,
 }
 
 impl Walk<'_> {
@@ -56,13 +59,8 @@ impl Walk<'_> {
             return Ok(());
         }
         let Some(slot) = head.slot else { return Err(Halt::Stop(Code::Form)) };
-        if (head.r#gen, head.epoch) != (ledger.row.r#gen, ledger.row.epoch) {
-            return self.refuse(reader, ledger, entry, None, Code::Epoch);
-        }
-        let Some(member) = ledger.member(slot.leaf).copied() else {
-            return self.refuse(reader, ledger, entry, None, Code::Leaf);
-        };
-        if ledger.row.own_leaf == Some(slot.leaf) {
+        let in_force = (head.r#gen, head.epoch) == (ledger.row.r#gen, ledger.row.epoch);
+        if in_force && ledger.row.own_leaf == Some(slot.leaf) {
             if let Some(intent) = self.own_intent(reader, ledger, core)? {
                 return self.own(ledger, entry, slot.index, &intent);
             }
@@ -72,28 +70,36 @@ impl Walk<'_> {
             ledger.row.stop_seq = Some(entry.seq);
             self.alarm(reader, ledger, Code::Rollback, entry.seq, None);
         }
-        let tainted = self.is_tainted(reader, ledger, entry.co);
-        let right_capsule = ledger.is_right_capsule(slot.cap);
-        let after = ledger.row.epoch_seq.unwrap_or_default().max(slot.cap);
-        let Some(epoch) = ledger.epoch.as_mut() else { return Ok(()) };
-        let Some(chain) = epoch.chains.get(&slot.leaf) else {
-            return self.refuse(reader, ledger, entry, Some(member.device), Code::Leaf);
+        let company = reader.company.at(entry.co);
+        self.note_revoked(reader, ledger, entry.co);
+        let Some((conversation, epoch)) = ledger.conversation.as_ref().zip(ledger.epoch.as_mut())
+        else {
+            return Ok(());
         };
-        if chain.index() != slot.index {
-            return self.refuse(reader, ledger, entry, Some(member.device), Code::Index);
+        let chain = epoch.chains.get(&slot.leaf);
+        let facts = SlotFacts {
+            expected: chain.map(Chain::index).unwrap_or_default(),
+            capsule: epoch.capsule_hash,
+            revoked: &self.revoked.1,
+        };
+        let fault = client::record_slot(head, entry.t_ms, conversation, &company, &facts).err();
+        let member = conversation.roster.member(slot.leaf).copied();
+        let (Some(member), Some(chain)) = (member, chain) else {
+            return self.refuse(reader, ledger, entry, None, Code::Leaf);
+        };
+        if let Some(fault) = fault.filter(|fault| !fault.uses_slot()) {
+            return self.refuse(reader, ledger, entry, Some(member.device), fault.into());
         }
+        let after = conversation.began.max(slot.cap);
         let (key, next) = chain.clone().advance();
         epoch.chains.insert(slot.leaf, next);
         self.changes.touched.chains.insert(slot.leaf);
         self.note_own_index(ledger, slot.leaf);
-        let content = if tainted {
-            Err(Code::Revoked)
-        } else if !right_capsule {
-            Err(Code::Cap)
-        } else {
-            match entry.payload.bytes() {
-                Some(payload) => record::open(&key, &entry.head, payload).map_err(|_| Code::Sealed),
-                None => Err(Code::Payload),
+        let content = match (fault, entry.payload.bytes()) {
+            (Some(fault), _) => Err(fault.into()),
+            (None, None) => Err(Code::Payload),
+            (None, Some(payload)) => {
+                record::open(&key, &entry.head, payload).map_err(|_| Code::Sealed)
             }
         };
         let slot = Taken {
@@ -103,8 +109,8 @@ impl Walk<'_> {
             member,
             core,
             key,
-            transient: head.transient,
-            blobs: head.blobs.clone(),
+            co: entry.co,
+            head: head.clone(),
         };
         self.opened.push(Opened { slot, content });
         Ok(())
@@ -178,17 +184,13 @@ impl Walk<'_> {
         self.changes.lines.push(Line::Gap { seq, by, t_ms });
     }
 
-    /// Whether a device of the roster is revoked at this size of the company log.
-    fn is_tainted(&mut self, reader: &Reader<'_>, ledger: &Ledger, co: u64) -> bool {
-        if let Some((size, tainted)) = self.tainted
-            && size == co
-        {
-            return tainted;
+    /// The leaves of devices that are revoked at this size of the company log.
+    fn note_revoked(&mut self, reader: &Reader<'_>, ledger: &Ledger, co: u64) {
+        if self.revoked.0 != Some(co) {
+            let conversation = ledger.conversation.as_ref();
+            let revoked = conversation.map(|known| known.revoked(&reader.company.at(co)));
+            self.revoked = (Some(co), revoked.unwrap_or_default());
         }
-        let company = reader.company.at(co);
-        let tainted = ledger.members().any(|(_, member)| company.is_revoked(member.device));
-        self.tainted = Some((co, tainted));
-        tainted
     }
 
     /// The signatures of all opened records together, then each one's content and order.
@@ -241,36 +243,37 @@ impl Walk<'_> {
     ) -> Result<(), Code> {
         let statement = record.into_statement();
         let device = slot.member.device;
-        if statement.device != device {
-            return Err(Code::Author);
+        let Some(conversation) = &ledger.conversation else { return Err(Code::Mismatch) };
+        let company = reader.company.at(slot.co);
+        let content =
+            client::record_content(&slot.head, &statement, &slot.member, conversation, &company);
+        if let Err(fault) = content {
+            if fault == ContentFault::Class {
+                self.alarm(reader, ledger, Code::Class, slot.seq, None);
+            }
+            return Err(fault.into());
         }
-        if slot.transient != (statement.ptype == PayloadType::Receipt) {
-            self.alarm(reader, ledger, Code::Class, slot.seq, None);
-            return Err(Code::Class);
-        }
-        if !statement.blobs().eq(slot.blobs.iter().copied()) {
-            return Err(Code::Files);
-        }
-        let before = ledger.authors.get(&device).copied();
-        let seen = statement.seen.seq;
-        let not_before = before.map_or(slot.after, |author| author.seen_seq.max(slot.after));
-        if seen >= slot.seq || seen < not_before {
-            return Err(Code::Seen);
-        }
-        if self.hash_at(reader, ledger, seen).ok().flatten() != Some(statement.seen.hash) {
-            self.alarm(reader, ledger, Code::Fork, slot.seq, None);
-            ledger.row.state = LogState::Stopped;
-            ledger.row.stop_code = Some(Code::Fork as u64);
-            ledger.row.stop_seq = Some(slot.seq);
-            return Err(Code::Fork);
-        }
-        let missing = match before {
-            None => 0,
-            Some(author) => statement.dctr.checked_sub(author.next_dctr).ok_or(Code::Counter)?,
+        let held = self.hash_at(reader, ledger, statement.seen.seq).ok().flatten();
+        let place = ledger.authors.get(&device).map(|author| AuthorPlace {
+            device,
+            next_dctr: author.next_dctr,
+            seen: author.seen_seq,
+        });
+        let order = client::order(&statement, slot.seq, place.as_ref(), slot.after, held);
+        let order = match order {
+            Err(OrderFault::Fork) => {
+                self.alarm(reader, ledger, Code::Fork, slot.seq, None);
+                ledger.row.state = LogState::Stopped;
+                ledger.row.stop_code = Some(Code::Fork as u64);
+                ledger.row.stop_seq = Some(slot.seq);
+                return Err(Code::Fork);
+            }
+            order => order.map_err(Code::from)?,
         };
-        let author = Author { device, next_dctr: statement.dctr + 1, seen_seq: seen };
-        ledger.authors.insert(device, author);
+        let (next_dctr, seen_seq) = (order.place.next_dctr, order.place.seen);
+        ledger.authors.insert(device, Author { device, next_dctr, seen_seq });
         self.changes.touched.authors.insert(device);
+        let missing = order.missing;
         self.show(reader, slot, ledger, &statement, missing);
         Ok(())
     }
@@ -324,4 +327,38 @@ fn unknown_id(core: CoreHash) -> MessageId {
     let mut id = core.0;
     id[0] = 0x02;
     MessageId(id)
+}
+
+impl From<SlotFault> for Code {
+    fn from(fault: SlotFault) -> Self {
+        match fault {
+            SlotFault::Epoch => Self::Epoch,
+            SlotFault::Leaf => Self::Leaf,
+            SlotFault::Index(_) => Self::Index,
+            SlotFault::Revoked => Self::Revoked,
+            SlotFault::Capsule => Self::Cap,
+            SlotFault::ArchiveKeys => Self::ArchiveKeys,
+        }
+    }
+}
+
+impl From<ContentFault> for Code {
+    fn from(fault: ContentFault) -> Self {
+        match fault {
+            ContentFault::Device => Self::Author,
+            ContentFault::Class => Self::Class,
+            ContentFault::Files => Self::Files,
+            ContentFault::Announcement => Self::Announcement,
+        }
+    }
+}
+
+impl From<OrderFault> for Code {
+    fn from(fault: OrderFault) -> Self {
+        match fault {
+            OrderFault::Fork => Self::Fork,
+            OrderFault::SeenRange | OrderFault::SeenBack => Self::Seen,
+            OrderFault::Counter => Self::Counter,
+        }
+    }
 }
