@@ -187,7 +187,7 @@ impl Phone {
 
     /// Whether anything was alarming.
     pub async fn alarms(&self) -> usize {
-        let alarms = self.account.store().read(|conn| alarm::unreported(conn));
+        let alarms = self.account.store().read(alarm::unreported);
         alarms.await.unwrap().len()
     }
 
