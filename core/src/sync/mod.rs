@@ -1,8 +1,8 @@
 //! How the core speaks to the company's server.
 //!
 //! [`network`] is the way out: a trait, and [`http`] its real form. [`session`] proves with the
-//! keystore key whose phone asks. [`server`] has one method for each route. [`cursor`] pulls all
-//! that is new; [`live`] listens for hints and reconnects, waiting as [`backoff`] says.
+//! keystore key whose phone asks. [`server`] has one method for each route, the stream of hints among
+//! them. Who fails waits as [`backoff`] says.
 
 pub mod backoff;
 pub mod http;
