@@ -15,7 +15,7 @@ use crate::outbox::intent::{Add, Create, Remove, Say};
 use crate::read::{self, ConversationCursor, ConversationRow, SearchPage, TimelinePage, Window};
 use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
-use crate::store::rows::outbox::{self, IntentKind, NewIntent};
+use crate::store::rows::outbox::{self, IntentKind, IntentState, NewIntent};
 use crate::store::rows::{conversation, person};
 use crate::store::{StoreError, Tx};
 
@@ -185,6 +185,39 @@ impl Account {
         Ok(message_id)
     }
 
+    /// Sends a message that failed once more.
+    pub async fn retry(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
+        self.core
+            .store
+            .write(move |tx| {
+                let local = writable(tx, log)?;
+                let id = failed(tx, log, message_id)?;
+                outbox::retry(tx, id)?;
+                Ok::<_, AccountError>(message::set_state(
+                    tx,
+                    local,
+                    message_id,
+                    MessageState::Queued,
+                )?)
+            })
+            .await?;
+        self.core.to_send.notify_one();
+        Ok(())
+    }
+
+    /// Takes a message that failed out of the conversation; nobody else has seen it.
+    pub async fn discard(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
+        self.core
+            .store
+            .write(move |tx| {
+                let local = found(tx, log)?;
+                let id = failed(tx, log, message_id)?;
+                outbox::discard(tx, id)?;
+                Ok::<_, AccountError>(message::discard(tx, local, message_id)?)
+            })
+            .await
+    }
+
     /// Marks everything up to this entry as read.
     pub async fn mark_read(&self, log: LogId, up_to: Seq) -> Result<(), AccountError> {
         self.core
@@ -258,6 +291,13 @@ impl Account {
         users.dedup();
         Ok(users)
     }
+}
+
+/// The intent of a message that failed.
+fn failed(tx: &Tx<'_>, log: LogId, message_id: MessageId) -> Result<i64, AccountError> {
+    let intent = outbox::by_message(tx, log, message_id)?;
+    let intent = intent.filter(|intent| intent.state == IntentState::Failed);
+    intent.map(|intent| intent.id).ok_or(AccountError::Message)
 }
 
 fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {

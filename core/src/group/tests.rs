@@ -216,3 +216,14 @@ fn every_member_expects_the_same_capsule_and_another_epoch_has_another() {
     assert_eq!(derive(1).capsule, derive(1).capsule);
     assert_ne!(derive(1).capsule, derive(2).capsule);
 }
+
+#[test]
+fn newer_archive_keys_enter_the_group_by_a_commit_that_every_member_takes() {
+    let ([mut anna, mut ben, _], mut follower) = three();
+    let newer = GroupBinding { id_a: hauspost_protocol::ids::KeyId([8; 16]), ..binding() };
+    let own = anna.commit(Change { binding: Some(newer.clone()), ..Change::default() });
+    follow(&mut follower, &own);
+    assert_eq!(*follower.binding(), newer);
+    anna.merge_own();
+    assert_eq!(ben.take(&own.message).unwrap(), Some((own.ga, own.exported.to_vec())));
+}

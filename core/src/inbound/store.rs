@@ -96,7 +96,7 @@ impl Changes {
         }
         self.mls.apply(&MlsTable(tx))?;
         for own in &self.own {
-            if matches!(own.state, IntentState::Queued | IntentState::Sealed) {
+            if !matches!(own.state, IntentState::Accepted | IntentState::Secured) {
                 outbox::accept(tx, own.intent, own.seq)?;
             }
             if let Some(message_id) = own.message_id {

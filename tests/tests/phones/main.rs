@@ -225,3 +225,22 @@ async fn a_phone_restored_from_an_old_backup_is_caught_before_it_sends() {
     assert_eq!(ben.texts(log).await, ["vorher", "nach der Sicherung"]);
     assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_failed_shows_why_and_can_be_taken_back() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    anna.account.remove_member(log, ben.account.user()).await.unwrap();
+    anna.settle().await;
+    let lost = ben.account.send_text(log, "zu spät").await.unwrap();
+    ben.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.state(log, "zu spät").await, Some(MessageState::Failed));
+    assert!(ben.account.retry(log, lost).await.is_err());
+    ben.account.discard(log, lost).await.unwrap();
+    assert!(ben.texts(log).await.is_empty());
+}

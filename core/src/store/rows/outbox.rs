@@ -181,6 +181,18 @@ pub fn logs_with_work(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The intent to send this message, whatever its state.
+pub fn by_message(
+    conn: &Connection,
+    log: LogId,
+    message_id: MessageId,
+) -> Result<Option<Intent>, StoreError> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE message_id = ?1 AND log = ?2"
+    ))?;
+    Ok(select.query_row(params![C(message_id), C(log)], read).optional()?)
+}
+
 /// The intent whose sealed bytes have this core, whatever its state.
 pub fn by_core(
     conn: &Connection,
