@@ -126,6 +126,11 @@ impl Account {
         self.core.push().await
     }
 
+    /// Brings the server's stock of this phone's key packages up, if it is low.
+    pub async fn stock_packages(&self) -> Result<(), AccountError> {
+        self.core.stock_packages().await
+    }
+
     /// Fetches the names of colleagues that changed.
     pub async fn refresh_people(&self) -> Result<(), AccountError> {
         self.core.refresh_people().await

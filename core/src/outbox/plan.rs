@@ -113,17 +113,22 @@ pub fn next(
             None => Step::Rest,
         });
     }
-    // A leaver is out before anything else is said (S7).
+    // A device that was revoked is out before anything else is said (S7), and so is who left.
     let now = company.now();
-    let revoked: Vec<LeafIndex> = ledger
+    let gone = |user| {
+        let conversation = ledger.conversation.as_ref();
+        conversation.is_some_and(|conversation| conversation.person(user).gone)
+    };
+    let leaves: Vec<LeafIndex> = ledger
         .members()
         .filter(|(leaf, member)| {
-            now.is_revoked(member.device) && ledger.row.own_leaf != Some(*leaf)
+            let out = now.is_revoked(member.device) || gone(member.user);
+            out && ledger.row.own_leaf != Some(*leaf)
         })
         .map(|(leaf, _)| leaf)
         .collect();
-    if !revoked.is_empty() {
-        return Ok(Step::Commit(Wanted::Remove(None, revoked)));
+    if !leaves.is_empty() {
+        return Ok(Step::Commit(Wanted::Remove(None, leaves)));
     }
     let newest = now.archive_keys().map(|(a, b)| (a.id, b.id));
     let bound = ledger.conversation.as_ref().map(|conversation| conversation.archive_keys);

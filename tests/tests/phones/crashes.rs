@@ -85,3 +85,17 @@ async fn a_receiver_killed_at_any_write_loses_and_doubles_nothing() {
     anna.settle().await;
     assert_eq!(anna.texts(log).await.last().map(String::as_str), Some("alles da"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_that_broke_off_goes_on_as_the_same_device() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let (_, invitation) = world.invited("ben").await;
+    let ben = world.enrol_in_two_tries("ben", &invitation).await;
+    anna.settle().await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "willkommen").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["willkommen"]);
+}

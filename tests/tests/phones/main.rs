@@ -244,3 +244,30 @@ async fn a_message_that_failed_shows_why_and_can_be_taken_back() {
     ben.account.discard(log, lost).await.unwrap();
     assert!(ben.texts(log).await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_a_group_is_out_before_the_next_word() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let members = vec![ben.account.user(), carla.account.user()];
+    let log = anna.account.create_group(None, members).await.unwrap();
+    anna.account.send_text(log, "alle").await.unwrap();
+    for phone in [&anna, &ben, &carla] {
+        phone.settle().await;
+    }
+    ben.account.leave(log).await.unwrap();
+    ben.settle().await;
+    assert!(ben.account.send_text(log, "doch noch").await.is_err());
+    carla.account.sync_all().await.unwrap();
+    carla.account.send_text(log, "ohne Ben").await.unwrap();
+    carla.settle().await;
+    for phone in [&anna, &ben] {
+        phone.settle().await;
+    }
+    assert_eq!(anna.texts(log).await, ["alle", "ohne Ben"]);
+    assert_eq!(ben.texts(log).await, ["alle"]);
+    assert_eq!(anna.account.members(log).await.unwrap().len(), 2);
+    assert_eq!(anna.alarms().await + ben.alarms().await + carla.alarms().await, 0);
+}

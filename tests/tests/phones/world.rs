@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use hauspost::company::client::Client;
 use hauspost::company::founding::{Founding, found};
 use hauspost::company::holder::Holder;
@@ -17,11 +19,12 @@ use hauspost_core::read::Window;
 use hauspost_core::store::FaultPoint;
 use hauspost_core::store::rows::alarm;
 use hauspost_core::store::rows::message::{MessageKind, MessageState};
-use hauspost_core::sync::Https;
+use hauspost_core::sync::{Connection, Hints, Https, Network, NetworkError, Request, Response};
 use hauspost_protocol::company::body::RevokeReason;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::invitation::Trust;
+use hauspost_protocol::wire::path;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustls::pki_types::CertificateDer;
@@ -94,6 +97,19 @@ impl World {
         let folder = self.folder.path().join(handle);
         let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
         let account = Account::enrol(&folder, invitation, env(&key_store)).await.unwrap();
+        Phone { account, folder, key_store }
+    }
+
+    /// Enrols a phone that is switched off while the server's answer is on its way.
+    pub async fn enrol_in_two_tries(&self, handle: &str, invitation: &str) -> Phone {
+        let folder = self.folder.path().join(handle);
+        let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
+        let deaf = Env { network: Arc::new(Deaf), ..env(&key_store) };
+        let broken = Account::enrol(&folder, invitation, deaf).await.err().unwrap();
+        assert!(broken.is_retryable(), "{broken}");
+        let account = Account::open(&folder, env(&key_store)).await.unwrap();
+        account.sync_all().await.unwrap();
+        account.stock_packages().await.unwrap();
         Phone { account, folder, key_store }
     }
 
@@ -222,5 +238,33 @@ impl Phone {
         let rows = self.account.conversations(None, 10).await.unwrap();
         assert_eq!(rows.len(), 1, "one conversation");
         rows[0].log
+    }
+}
+
+/// A network that loses the answer to an enrolment, after the server acted on it.
+struct Deaf;
+
+struct DeafConnection(Arc<dyn Connection>);
+
+impl Network for Deaf {
+    fn connect(&self, server: &str, trust: &Trust) -> Result<Arc<dyn Connection>, NetworkError> {
+        Ok(Arc::new(DeafConnection(Https.connect(server, trust)?)))
+    }
+}
+
+impl Connection for DeafConnection {
+    fn request(&self, request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
+        let lost = request.path == path::ENROL;
+        let answer = self.0.request(request);
+        Box::pin(async move {
+            match answer.await {
+                Ok(_) if lost => Err(NetworkError::Broken),
+                answer => answer,
+            }
+        })
+    }
+
+    fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
+        self.0.stream(request)
     }
 }
