@@ -21,10 +21,11 @@ use hauspost_core::store::rows::alarm;
 use hauspost_core::store::rows::message::{MessageKind, MessageState};
 use hauspost_core::sync::{Connection, Hints, Https, Network, NetworkError, Request, Response};
 use hauspost_protocol::company::body::RevokeReason;
-use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::invitation::Trust;
-use hauspost_protocol::wire::path;
+use hauspost_protocol::wire::{SyncAnswer, path};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustls::pki_types::CertificateDer;
@@ -140,6 +141,15 @@ impl Phone {
         let Self { account, folder, key_store } = self;
         drop(account);
         let account = Account::open(&folder, env(&key_store)).await.unwrap();
+        Self { account, folder, key_store }
+    }
+
+    /// Switches the phone off and on; from now on somebody changes the news that it gets.
+    pub async fn lied_to(self, lie: Lie) -> Self {
+        let Self { account, folder, key_store } = self;
+        drop(account);
+        let env = Env { network: Arc::new(Liar(lie)), ..env(&key_store) };
+        let account = Account::open(&folder, env).await.unwrap();
         Self { account, folder, key_store }
     }
 
@@ -261,6 +271,40 @@ impl Connection for DeafConnection {
                 Ok(_) if lost => Err(NetworkError::Broken),
                 answer => answer,
             }
+        })
+    }
+
+    fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
+        self.0.stream(request)
+    }
+}
+
+/// What is done to a log's news.
+pub type Lie = fn(&mut Vec<Entry>);
+
+/// A network that changes what the server says.
+struct Liar(Lie);
+
+struct LiarConnection(Arc<dyn Connection>, Lie);
+
+impl Network for Liar {
+    fn connect(&self, server: &str, trust: &Trust) -> Result<Arc<dyn Connection>, NetworkError> {
+        Ok(Arc::new(LiarConnection(Https.connect(server, trust)?, self.0)))
+    }
+}
+
+impl Connection for LiarConnection {
+    fn request(&self, request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
+        let news = request.path == path::SYNC;
+        let (answer, lie) = (self.0.request(request), self.1);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if news && answer.status == 200 {
+                let mut told: SyncAnswer = decode(&answer.body).unwrap();
+                told.logs.iter_mut().for_each(|log| lie(&mut log.entries));
+                answer.body = encode(&told);
+            }
+            Ok(answer)
         })
     }
 
