@@ -79,7 +79,11 @@ impl Session {
         let challenge: Bytes = answer(connection.request(challenge).await?)?;
         let principal = Principal::Device(self.device);
         let message = SessionRequest::device_message(self.company, principal, &challenge);
-        let signature = self.key_store.sign(&message).map_err(|_| SyncError::KeyStore)?;
+        // A phone's keystore may take a tenth of a second and calls into the platform.
+        let key_store = self.key_store.clone();
+        let signing = tokio::task::spawn_blocking(move || key_store.sign(&message));
+        let signed = signing.await.map_err(|_| SyncError::KeyStore)?;
+        let signature = signed.map_err(|_| SyncError::KeyStore)?;
         let request = SessionRequest { principal, challenge, signature };
         let request = Request {
             method: Method::Post,
