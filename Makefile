@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test kotlin swift check deny bench book setup
+.PHONY: demo test kotlin swift check deny isolation bench book setup
 
 ## The main job, told as a story: a company is founded, people talk, one leaves, the archive is opened and verified.
 demo: setup
@@ -35,6 +35,11 @@ check: setup
 deny: setup
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --quiet --locked cargo-deny --version 0.20.2
 	$(CARGO) deny --log-level error check bans licenses sources
+
+## The demo where only loopback exists, with every address that it tries to reach recorded.
+isolation: setup
+	$(CARGO) build --quiet --bin hauspost
+	tools/isolation
 
 ## The performance tables.
 bench: setup
