@@ -1,5 +1,6 @@
 //! `hauspost serve`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,7 +74,10 @@ impl Serve {
 fn start_log(json: bool) {
     let filter =
         EnvFilter::try_from_env("HAUSPOST_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process, as tests do, keeps the first log.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
