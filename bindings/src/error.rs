@@ -1,6 +1,9 @@
 //! What went wrong, as an app needs it: a code to decide by, whether trying again can help, and a sentence
 //! for people. Never a debug string, never content.
 
+use hauspost_core::account::AccountError;
+use hauspost_core::store::StoreError;
+
 /// Why a call failed.
 ///
 /// UniFFI makes exceptions of enums, so this one has a single case. Codes are stable; an app treats
@@ -19,8 +22,116 @@ pub enum HauspostError {
     },
 }
 
+/// Why a message or a change was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Failure {
+    /// What happened, for the app: stable, in lower case with hyphens.
+    pub code: String,
+    /// What happened, for people.
+    pub text: String,
+}
+
+impl Failure {
+    /// By the code of docs/protocol.md §7, "Results".
+    pub(crate) fn of(reason: Option<u64>) -> Self {
+        let (code, text) = match reason {
+            Some(7 | 12) => ("revoked", "This phone may not send any more."),
+            Some(9) => ("too-large", "The message is too large."),
+            Some(10) => ("quota", "The server takes no more from this phone for now."),
+            Some(11) => ("no-conversation", "The server does not know this conversation."),
+            Some(20) => ("policy", "The company's policy does not allow this."),
+            Some(21) => ("left", "You are no longer in this conversation."),
+            _ => ("refused", "The server did not take this."),
+        };
+        Self { code: code.into(), text: text.into() }
+    }
+}
+
 impl HauspostError {
     pub(crate) fn new(code: &str, retryable: bool, text: impl ToString) -> Self {
         Self::Failed { code: code.into(), retryable, text: text.to_string() }
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new("internal", false, "A defect in the app stopped this step. Nothing was lost.")
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self::new("cancelled", true, "The step was cancelled.")
+    }
+
+    pub(crate) fn no_threads() -> Self {
+        Self::new("no-threads", true, "The phone gives the app no more threads. Close other apps.")
+    }
+
+    pub(crate) fn deadline() -> Self {
+        Self::new("deadline", true, "The app did not come to rest in time.")
+    }
+
+    pub(crate) fn bad_input(text: impl ToString) -> Self {
+        Self::new("bad-input", false, text)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &str {
+        let Self::Failed { code, .. } = self;
+        code
+    }
+}
+
+impl From<AccountError> for HauspostError {
+    fn from(error: AccountError) -> Self {
+        let code = error.code();
+        Self::new(code, error.is_retryable(), text_of(code))
+    }
+}
+
+impl From<StoreError> for HauspostError {
+    fn from(error: StoreError) -> Self {
+        AccountError::from(error).into()
+    }
+}
+
+/// What a code of the core says to people. The core's own texts are for its log.
+fn text_of(code: &str) -> &'static str {
+    match code {
+        "disk-full" => "The phone's storage is full.",
+        "in-use" => "The messages are open in another process.",
+        "wrong-key" => "The phone's key does not open its messages. Nothing was changed.",
+        "newer-version" => "A newer version of the app was here. Update the app.",
+        "suspended" => "The app is asleep.",
+        "database" => "The phone could not read or store this. Nothing was changed.",
+        "offline" => "The company's server cannot be reached.",
+        "server-busy" => "The company's server is busy.",
+        "revoked" => "The company does not accept this phone any more.",
+        "server-refused" => "The company's server did not take this.",
+        "key-store" => "The phone's key store is not available. Unlock the phone.",
+        "invitation" => "This is no invitation, or it was changed on its way. Ask for it again.",
+        "folder" => "The app's folder cannot be used.",
+        "not-enrolled" => "This phone is not enrolled.",
+        "other-account" => "This phone is enrolled already, by another invitation.",
+        "wrong-company" => "The server is not that of the company that the invitation names.",
+        "company-log" => "The server shows a history that cannot be true. Tell your admin.",
+        "certificate" => "The server gave a certificate that does not fit this phone.",
+        "no-conversation" => "There is no such conversation, or it does not go on.",
+        "message" => "The message is empty or too long.",
+        "group" => "The group cannot be changed like this.",
+        "checkpoint" => {
+            "The server shows a history that is not signed as it must be. Tell your admin."
+        }
+        _ => "This did not work.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_database_says_what_to_do_and_nothing_of_what_is_in_it() {
+        let damaged = StoreError::Damaged("page 7: \"Hallo Anna\"".into());
+        let HauspostError::Failed { code, retryable, text } = damaged.into();
+        assert_eq!((code.as_str(), retryable), ("database", false));
+        assert!(!text.contains("Anna"));
     }
 }

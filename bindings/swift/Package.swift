@@ -15,6 +15,8 @@ let package = Package(
             name: "HauspostFFI", dependencies: ["HauspostRust"],
             swiftSettings: [.swiftLanguageMode(.v5)]),
         .target(name: "Hauspost", dependencies: ["HauspostFFI"]),
-        .testTarget(name: "HauspostTests", dependencies: ["Hauspost"]),
+        // P-256 for the tests' key store: Linux has no CryptoKit.
+        .systemLibrary(name: "TestCrypto", path: "Tests/TestCrypto"),
+        .testTarget(name: "HauspostTests", dependencies: ["Hauspost", "TestCrypto"]),
     ]
 )

@@ -67,6 +67,7 @@ impl AccountError {
             Self::Store(StoreError::WrongKey) => "wrong-key",
             Self::Store(StoreError::NewerVersion { .. }) => "newer-version",
             Self::Store(StoreError::Suspended) => "suspended",
+            Self::Store(StoreError::Missing("conversation")) => "no-conversation",
             Self::Store(_) => "database",
             Self::Sync(SyncError::Network(_)) => "offline",
             Self::Sync(SyncError::Busy(_)) => "server-busy",

@@ -55,7 +55,8 @@ pub struct LastLine {
 pub struct ConversationCursor {
     /// The time by which the row is ordered; what a view shows beside it.
     pub order_ms: TimeMs,
-    number: i64,
+    /// Its number in this database; it tells rows of one time apart.
+    pub number: i64,
 }
 
 const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce(c.title, p.name),

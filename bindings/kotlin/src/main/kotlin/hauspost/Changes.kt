@@ -1,0 +1,49 @@
+package hauspost
+
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.awaitClose
+import kotlinx.coroutines.channels.trySendBlocking
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.buffer
+import kotlinx.coroutines.flow.callbackFlow
+import kotlinx.coroutines.flow.conflate
+import kotlinx.coroutines.flow.distinctUntilChanged
+import kotlinx.coroutines.flow.map
+
+/**
+ * What changed, from the collection's begin on.
+ *
+ * A slow collector holds up nothing but itself: while it works the core collects, each change once.
+ */
+fun Account.changes(): Flow<List<Change>> = callbackFlow {
+    val subscription = observe(observer { trySendBlocking(it) })
+    awaitClose { subscription.end() }
+}.buffer(Channel.RENDEZVOUS)
+
+/** The newest lines of a conversation: at once, and again when they changed. */
+fun Account.newest(conversation: String, limit: UInt = 50u): Flow<TimelinePage> =
+    looks { it == Change.Conversation(conversation) || it == Change.EveryConversation }
+        .map { timeline(conversation).use { it.page(TimelinePart.Newest, limit) } }
+        .distinctUntilChanged()
+
+/** The first conversations of the list: at once, and again when they changed. */
+fun Account.firstConversations(limit: UInt = 50u): Flow<ConversationPage> =
+    looks { it == Change.Conversations }
+        .map { conversations().use { it.page(null, limit) } }
+        .distinctUntilChanged()
+
+/** Who this is and whether the company still knows this phone: at once, and again when it changed. */
+fun Account.infos(): Flow<AccountInfo> = looks { it == Change.Account }.map { info() }.distinctUntilChanged()
+
+/** A signal to look: one at once, then one after changes that matter. Observing begins before the first look. */
+private fun Account.looks(matters: (Change) -> Boolean): Flow<Unit> = callbackFlow {
+    val subscription = observe(observer { if (it.any(matters)) trySend(Unit) })
+    send(Unit)
+    awaitClose { subscription.end() }
+}.conflate()
+
+private fun observer(tell: (List<Change>) -> Unit) = object : Observer {
+    override fun changed(changes: List<Change>) = tell(changes)
+}
+
+private fun Subscription.end() = use { it.stop() }

@@ -1,0 +1,150 @@
+package hauspost
+
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertNull
+import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.AfterAll
+import org.junit.jupiter.api.BeforeAll
+
+/** Two phones of one company, against a real server. */
+class TwoPhonesTest {
+    @Test
+    fun `what one writes the other receives, finds, and has read`() = story {
+        val (anna, ben) = phone("anna1", "Anna Groß") to phone("ben1", "Ben Krüger")
+        val room = anna.talkTo(ben)
+        anna.write(room, "Der Lieferschein für Müller liegt im Lager.")
+
+        val line = ben.reads(room).map { it.texts().lastOrNull() }.first { it != null }
+        assertEquals("Der Lieferschein für Müller liegt im Lager.", line)
+
+        val row = ben.firstConversations().map { page -> page.rows.single { it.id == room } }.first { it.unread > 0u }
+        assertEquals(1u, row.unread)
+        assertEquals("Anna Groß", row.title)
+        assertEquals(1u, ben.conversations().use { it.unreadTotal() })
+
+        val hit = ben.search().use { it.find("mueller liefer") }.hits.single()
+        assertEquals(listOf("Lieferschein", "Müller"), hit.snippet.filter { it.found }.map { it.text })
+
+        ben.timeline(room).use { it.markRead(hit.seq!!) }
+        assertEquals(0u, ben.conversations().use { it.unreadTotal() })
+    }
+
+    @Test
+    fun `a timeline comes in pages without a gap or a double`() = story {
+        val (anna, ben) = phone("anna2", "Anna") to phone("ben2", "Ben")
+        val room = anna.talkTo(ben)
+        val texts = (1..120).map { "Zeile $it" }
+        texts.forEach { anna.write(room, it) }
+        ben.reads(room).first { it.texts().lastOrNull() == texts.last() }
+
+        val seen = mutableListOf<String>()
+        ben.timeline(room).use { timeline ->
+            var page = timeline.page(TimelinePart.Newest, 50u)
+            seen.addAll(0, page.texts())
+            while (page.moreBefore) {
+                page = timeline.page(TimelinePart.Before(page.rows.first().key), 50u)
+                seen.addAll(0, page.texts())
+            }
+        }
+        assertEquals(texts, seen)
+    }
+
+    @Test
+    fun `a group's message reaches all of it`() = story {
+        val (anna, ben, cem) = listOf(phone("anna3", "Anna"), phone("ben3", "Ben"), phone("cem3", "Cem"))
+        val group = anna.conversations().use { it.createGroup("Lager", listOf(ben.me(), cem.me())) }
+        anna.write(group, "Inventur am Freitag")
+        for (other in listOf(ben, cem)) {
+            other.reads(group).first { "Inventur am Freitag" in it.texts() }
+        }
+        ben.write(group, "Ich bin dabei")
+        cem.reads(group).first { "Ich bin dabei" in it.texts() }
+    }
+
+    @Test
+    fun `a draft stays over a restart of the app`() = story {
+        val keys = SoftwareKeys()
+        val (anna, ben) = phone("anna4", "Anna", keys) to phone("ben4", "Ben")
+        val room = anna.talkTo(ben)
+        anna.timeline(room).use { it.setDraft("Noch nicht fer") }
+        anna.suspend(5_000u)
+        anna.close()
+
+        val again = Account.open(company.phoneFolder("anna4"), keys)
+        assertEquals("Noch nicht fer", again.conversations().use { it.find(room) }?.draft)
+        again.timeline(room).use { it.setDraft(null) }
+        assertNull(again.conversations().use { it.find(room) }?.draft)
+        again.suspend(5_000u)
+    }
+
+    @Test
+    fun `a phone asleep answers nothing, and after waking has what it missed`() = story {
+        val (anna, ben) = phone("anna5", "Anna") to phone("ben5", "Ben")
+        val room = anna.talkTo(ben)
+        ben.reads(room).first()
+        ben.suspend(5_000u)
+        val asleep = assertFailsWith<HauspostException> { ben.conversations().use { it.unreadTotal() } }
+        assertEquals("suspended", asleep.code)
+        anna.write(room, "Bist du wach?")
+
+        ben.resume()
+        ben.start()
+        ben.reads(room).first { "Bist du wach?" in it.texts() }
+    }
+
+    @Test
+    fun `a person who was revoked learns it, and the others go on`() = story {
+        val (anna, ben, cem) = listOf(phone("anna6", "Anna"), phone("ben6", "Ben"), phone("cem6", "Cem"))
+        val group = anna.conversations().use { it.createGroup("Lager", listOf(ben.me(), cem.me())) }
+        anna.write(group, "vorher")
+        for (other in listOf(ben, cem)) other.reads(group).first { "vorher" in it.texts() }
+
+        company.revoke("cem6")
+        cem.infos().first { it.standing == AccountStanding.REVOKED }
+        anna.write(group, "nachher")
+        ben.reads(group).first { "nachher" in it.texts() }
+        assertTrue("nachher" !in cem.timeline(group).use { it.page(TimelinePart.Newest, 50u) }.texts())
+    }
+
+    private suspend fun phone(shortName: String, name: String, keys: KeyStore = SoftwareKeys()): Account {
+        val invitation = company.invite(shortName, name)
+        return Account.enrol(company.phoneFolder(shortName), invitation, keys).also { it.start() }
+    }
+
+    private suspend fun Account.me() = info().person
+
+    private suspend fun Account.talkTo(other: Account) = conversations().use { it.createDirect(other.me()) }
+
+    private suspend fun Account.write(conversation: String, text: String) =
+        timeline(conversation).use { it.sendText(text) }
+
+    /** The newest lines of a conversation, as soon as this phone has it. */
+    private suspend fun Account.reads(conversation: String): Flow<TimelinePage> {
+        firstConversations().first { page -> page.rows.any { it.id == conversation } }
+        return newest(conversation)
+    }
+
+    private fun TimelinePage.texts() = rows.mapNotNull { (it.line as? Line.Text)?.text }
+
+    private fun story(tell: suspend () -> Unit) = runBlocking { withTimeout(60.seconds) { tell() } }
+
+    private companion object {
+        lateinit var company: Company
+
+        @JvmStatic @BeforeAll
+        fun found() {
+            company = Company()
+        }
+
+        @JvmStatic @AfterAll
+        fun close() = company.close()
+    }
+}

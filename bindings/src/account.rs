@@ -1,0 +1,186 @@
+//! One person's account on this phone: the way in, and the life of an app around it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauspost_core::account::Account as Core;
+use hauspost_core::env::Env;
+use hauspost_core::env::system::{SystemClock, SystemRandomness};
+use hauspost_core::store::rows::account::{self, AccountState};
+use hauspost_core::store::{Store, StoreError};
+use hauspost_core::sync::Https;
+
+use crate::cancel::{CancelHandle, until_cancelled};
+use crate::conversations::Conversations;
+use crate::error::HauspostError;
+use crate::key_store::{KeyStore, PlatformKeyStore};
+use crate::observer::{Observer, Subscription};
+use crate::people::People;
+use crate::search::Search;
+use crate::timeline::Timeline;
+use crate::{ids, runtime};
+
+/// How far the enrolment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum AccountStanding {
+    /// The server has not answered yet.
+    Enrolling,
+    /// The phone belongs to the company.
+    Active,
+    /// The company revoked this phone: nothing is sent or received any more.
+    Revoked,
+    /// Something that only a newer app knows.
+    UpdateApp,
+}
+
+/// What an app shows of an account.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct AccountInfo {
+    /// The company.
+    pub company: String,
+    /// The person.
+    pub person: String,
+    /// This installation.
+    pub device: String,
+    /// The server's address.
+    pub server: String,
+    /// How far the enrolment is.
+    pub standing: AccountStanding,
+}
+
+/// One person's account on this phone.
+#[derive(uniffi::Object)]
+pub struct Account(Core);
+
+#[uniffi::export]
+impl Account {
+    /// Enrols this phone with an invitation. The folder is the account's own, and not in any backup.
+    ///
+    /// Keys are stored before the server hears of them. So whatever happens on the way, the same call with the
+    /// same folder and invitation goes on where it was.
+    #[uniffi::constructor(default(cancel = None))]
+    pub async fn enrol(
+        folder: String,
+        invitation: String,
+        key_store: Arc<dyn KeyStore>,
+        cancel: Option<Arc<CancelHandle>>,
+    ) -> Result<Arc<Self>, HauspostError> {
+        let folder = PathBuf::from(folder);
+        let enrol = runtime::run(async move {
+            let env = environment(key_store, &folder);
+            Ok(Arc::new(Self(Core::enrol(&folder, &invitation, env).await?)))
+        });
+        until_cancelled(cancel, enrol).await
+    }
+
+    /// Opens the account in this folder. Needs no network. Fails with `not-enrolled` if there is none.
+    #[uniffi::constructor]
+    pub async fn open(
+        folder: String,
+        key_store: Arc<dyn KeyStore>,
+    ) -> Result<Arc<Self>, HauspostError> {
+        let folder = PathBuf::from(folder);
+        runtime::run(async move {
+            let env = environment(key_store, &folder);
+            Ok(Arc::new(Self(Core::open(&folder, env).await?)))
+        })
+        .await
+    }
+
+    /// Who this is.
+    pub async fn info(&self) -> Result<AccountInfo, HauspostError> {
+        let store = self.0.store().clone();
+        runtime::run(async move { Ok(row(&store).await?.into()) }).await
+    }
+
+    /// Begins to send and receive, and goes on by itself until `suspend`. Again does nothing.
+    pub async fn start(&self) -> Result<(), HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move {
+            core.start();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stops sending and receiving and closes the database, so that no lock is left: iOS kills a suspended app
+    /// that holds one. Until `resume`, calls fail with `suspended`.
+    ///
+    /// Not undone by cancelling: once begun, the closing goes on. After `deadline_ms` it fails with `deadline`,
+    /// and still goes on.
+    pub async fn suspend(&self, deadline_ms: u32) -> Result<(), HauspostError> {
+        let core = self.0.clone();
+        let closing = runtime::start(async move { core.suspend().await })?;
+        let deadline = Duration::from_millis(deadline_ms.into());
+        runtime::run(async move {
+            tokio::time::timeout(deadline, closing)
+                .await
+                .map_err(|_| HauspostError::deadline())?
+                .map_err(|_| HauspostError::internal())
+        })
+        .await
+    }
+
+    /// Opens the database again after `suspend`. Sending and receiving begin with `start`.
+    pub async fn resume(&self) -> Result<(), HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.resume().await?) }).await
+    }
+
+    /// The list of conversations.
+    pub fn conversations(&self) -> Arc<Conversations> {
+        Conversations::new(self.0.clone())
+    }
+
+    /// One conversation. Whether this phone has it shows the first call on it.
+    pub fn timeline(&self, conversation: String) -> Result<Arc<Timeline>, HauspostError> {
+        Ok(Timeline::new(self.0.clone(), ids::conversation(&conversation)?))
+    }
+
+    /// Search over everything.
+    pub fn search(&self) -> Arc<Search> {
+        Search::new(self.0.clone())
+    }
+
+    /// The company's people.
+    pub fn people(&self) -> Arc<People> {
+        People::new(self.0.clone())
+    }
+
+    /// Tells `observer` of each change from now on, until the subscription is stopped or let go.
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<Arc<Subscription>, HauspostError> {
+        Subscription::start(self.0.observe(), observer)
+    }
+}
+
+fn environment(key_store: Arc<dyn KeyStore>, folder: &Path) -> Env {
+    let randomness = Arc::new(SystemRandomness);
+    Env {
+        clock: Arc::new(SystemClock),
+        key_store: Arc::new(PlatformKeyStore::new(key_store, folder, randomness.clone())),
+        randomness,
+        network: Arc::new(Https),
+    }
+}
+
+async fn row(store: &Store) -> Result<account::Account, StoreError> {
+    store.read(|conn| account::find(conn)?.ok_or(StoreError::Missing("account"))).await
+}
+
+impl From<account::Account> for AccountInfo {
+    fn from(account: account::Account) -> Self {
+        Self {
+            company: account.company.to_string(),
+            person: account.user.to_string(),
+            device: account.device.to_string(),
+            server: account.server.clone(),
+            standing: match account.state {
+                AccountState::Enrolling => AccountStanding::Enrolling,
+                AccountState::Enrolled => AccountStanding::Active,
+                AccountState::Revoked => AccountStanding::Revoked,
+                AccountState::Newer => AccountStanding::UpdateApp,
+            },
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The list of conversations.
+
+use std::sync::Arc;
+
+use hauspost_core::account::Account as Core;
+use hauspost_core::read::{self, ConversationCursor};
+use hauspost_core::store::rows::log::LogState;
+use hauspost_core::store::rows::message::{MessageKind, MessageState};
+use hauspost_protocol::body::LogType;
+
+use crate::error::HauspostError;
+use crate::timeline::LineState;
+use crate::{ids, runtime};
+
+/// What kind of conversation it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ConversationKind {
+    /// Two people.
+    Direct,
+    /// A group; every member may invite.
+    Group,
+    /// Announcements: owners write, the others acknowledge.
+    Announcements,
+    /// A person's own devices among themselves.
+    Notes,
+}
+
+/// Whether a conversation goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ConversationState {
+    /// It does.
+    Active,
+    /// This person left or was removed; the history stays.
+    Left,
+    /// Something about it cannot be believed; nothing is sent or shown of it any more, and the admin is told.
+    Stopped,
+    /// It is being mended; what is written now is sent afterwards.
+    Mending,
+    /// Something that only a newer app knows.
+    UpdateApp,
+}
+
+/// A row of the list.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Conversation {
+    /// Its id.
+    pub id: String,
+    /// What kind it is.
+    pub kind: ConversationKind,
+    /// Whether it goes on.
+    pub state: ConversationState,
+    /// A group's name, or that of the other person; null if neither is known.
+    pub title: Option<String>,
+    /// The other person of a direct one.
+    pub peer: Option<String>,
+    /// The newest line of its timeline.
+    pub last: Option<LastLine>,
+    /// When it last changed: Unix time in milliseconds.
+    pub time_ms: i64,
+    /// Messages of others that were not read.
+    pub unread: u64,
+    /// The newest entry that was read.
+    pub read_seq: Option<u64>,
+    /// Whether it makes no sound.
+    pub muted: bool,
+    /// What the person began to write.
+    pub draft: Option<String>,
+}
+
+/// What the newest line of a timeline is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum LastLineKind {
+    /// A message.
+    Text,
+    /// Somebody joined, left, or was removed.
+    Event,
+    /// Something that could not be opened or is not valid.
+    Gap,
+    /// A message that a rule of retention erased.
+    Erased,
+    /// Something that only a newer app can show.
+    UpdateApp,
+}
+
+/// The newest line of a timeline, as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct LastLine {
+    /// Who wrote it.
+    pub author: String,
+    /// What it is.
+    pub kind: LastLineKind,
+    /// The beginning of a message.
+    pub text: Option<String>,
+    /// How far it is.
+    pub state: LineState,
+}
+
+/// A page of the list.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct ConversationPage {
+    /// The rows, newest first.
+    pub rows: Vec<Conversation>,
+    /// What to ask the next page with; null at the end.
+    pub next: Option<PageEnd>,
+}
+
+/// Where a page ended. It means nothing to an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct PageEnd {
+    /// The last row's time.
+    pub order_ms: u64,
+    /// The last row's number.
+    pub number: i64,
+}
+
+/// The list of conversations, and how new ones begin.
+#[derive(uniffi::Object)]
+pub struct Conversations(Core);
+
+impl Conversations {
+    pub(crate) fn new(core: Core) -> Arc<Self> {
+        Arc::new(Self(core))
+    }
+}
+
+#[uniffi::export]
+impl Conversations {
+    /// At most `limit` conversations (500 at most), newest first, after those of the page before.
+    pub async fn page(
+        &self,
+        after: Option<PageEnd>,
+        limit: u32,
+    ) -> Result<ConversationPage, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move {
+            let after =
+                after.map(|end| ConversationCursor { order_ms: end.order_ms, number: end.number });
+            let rows = core.conversations(after, limit).await?;
+            let is_last = rows.len() < limit.clamp(1, read::PAGE_ROWS) as usize;
+            let end = rows
+                .last()
+                .map(|row| PageEnd { order_ms: row.cursor.order_ms, number: row.cursor.number });
+            Ok(ConversationPage {
+                rows: rows.into_iter().map(Conversation::from).collect(),
+                next: end.filter(|_| !is_last),
+            })
+        })
+        .await
+    }
+
+    /// One conversation; null if this phone does not have it.
+    pub async fn find(&self, id: String) -> Result<Option<Conversation>, HauspostError> {
+        let log = ids::conversation(&id)?;
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.conversation(log).await?.map(Conversation::from)) }).await
+    }
+
+    /// The conversation with this person; begins one if there is none. Works offline.
+    pub async fn create_direct(&self, person: String) -> Result<String, HauspostError> {
+        let person = ids::user(&person)?;
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.create_dm(person).await?.to_string()) }).await
+    }
+
+    /// Begins a group with these people. Works offline. The server never learns the title.
+    pub async fn create_group(
+        &self,
+        title: String,
+        people: Vec<String>,
+    ) -> Result<String, HauspostError> {
+        let people = ids::users(&people)?;
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.create_group(Some(&title), people).await?.to_string()) })
+            .await
+    }
+
+    /// Unread messages of all conversations, for the app's badge.
+    pub async fn unread_total(&self) -> Result<u64, HauspostError> {
+        let store = self.0.store().clone();
+        runtime::run(async move { Ok(store.read(read::unread_total).await?) }).await
+    }
+}
+
+impl From<read::ConversationRow> for Conversation {
+    fn from(row: read::ConversationRow) -> Self {
+        Self {
+            id: row.log.to_string(),
+            kind: match row.r#type {
+                LogType::Dm => ConversationKind::Direct,
+                LogType::Group => ConversationKind::Group,
+                LogType::Announce => ConversationKind::Announcements,
+                LogType::SelfNotes => ConversationKind::Notes,
+            },
+            state: match row.state {
+                LogState::Active => ConversationState::Active,
+                LogState::Left => ConversationState::Left,
+                LogState::Stopped => ConversationState::Stopped,
+                LogState::Broken => ConversationState::Mending,
+                LogState::Newer => ConversationState::UpdateApp,
+            },
+            title: row.title,
+            peer: row.peer.map(|user| user.to_string()),
+            last: row.last.map(LastLine::from),
+            time_ms: row.cursor.order_ms as i64,
+            unread: row.unread,
+            read_seq: row.read_seq.map(|seq| seq.0),
+            muted: row.muted,
+            draft: row.draft,
+        }
+    }
+}
+
+impl From<read::LastLine> for LastLine {
+    fn from(last: read::LastLine) -> Self {
+        Self {
+            author: last.author.to_string(),
+            kind: match (last.kind, last.state) {
+                (_, MessageState::Erased) => LastLineKind::Erased,
+                (MessageKind::Text, _) => LastLineKind::Text,
+                (MessageKind::Event, _) => LastLineKind::Event,
+                (MessageKind::Gap, _) => LastLineKind::Gap,
+                (MessageKind::Unknown | MessageKind::Newer, _) => LastLineKind::UpdateApp,
+            },
+            text: last.text,
+            state: last.state.into(),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One conversation: its timeline a page at a time, and what a person does in it.
+
+use std::sync::Arc;
+
+use hauspost_core::account::Account as Core;
+use hauspost_core::read::Window;
+use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
+use hauspost_protocol::ids::{LogId, Seq, UserId};
+
+use crate::error::{Failure, HauspostError};
+use crate::{ids, runtime};
+
+/// What a line of a timeline is.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum Line {
+    /// A message.
+    Text {
+        /// What it says.
+        text: String,
+    },
+    /// The conversation was created.
+    Created,
+    /// People joined.
+    Joined {
+        /// Who.
+        people: Vec<String>,
+    },
+    /// People were removed.
+    Removed {
+        /// Who.
+        people: Vec<String>,
+    },
+    /// People left by themselves.
+    Left {
+        /// Who.
+        people: Vec<String>,
+    },
+    /// Something that could not be opened or is not valid. It stays visible, and is never skipped silently.
+    Gap,
+    /// A message that a rule of retention erased.
+    Erased,
+    /// Something that only a newer app can show.
+    UpdateApp,
+}
+
+/// How far a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum LineState {
+    /// Somebody else's, as it came.
+    Received,
+    /// Our own, waiting for the server.
+    Waiting,
+    /// Our own, taken by the server.
+    Sent,
+    /// Our own, covered by a signed checkpoint: it cannot disappear unnoticed any more.
+    Secured,
+    /// Our own, not sent, with a reason in `failure`.
+    Failed,
+}
+
+/// A line of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct TimelineRow {
+    /// Orders the timeline; changes once, when the server takes the message.
+    pub key: i64,
+    /// The message's id; it never changes.
+    pub message_id: String,
+    /// Its number, once the server took it.
+    pub seq: Option<u64>,
+    /// Who wrote it.
+    pub author: String,
+    /// Whether that is the person of this phone.
+    pub mine: bool,
+    /// When: Unix time in milliseconds, by the server, or by this phone while it waits.
+    pub time_ms: i64,
+    /// How many messages of the same phone are missing right before it.
+    pub missing: u64,
+    /// What it is.
+    pub line: Line,
+    /// How far it is.
+    pub state: LineState,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// Which part of a timeline is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum TimelinePart {
+    /// The end of it.
+    Newest,
+    /// What stands right before this row.
+    Before {
+        /// The row's key.
+        key: i64,
+    },
+    /// What stands right after this row.
+    After {
+        /// The row's key.
+        key: i64,
+    },
+    /// Half of it before this entry and half from it on: a search's hit, or the first unread one.
+    Around {
+        /// The entry's number.
+        seq: u64,
+    },
+}
+
+/// A page of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct TimelinePage {
+    /// The rows, oldest first.
+    pub rows: Vec<TimelineRow>,
+    /// Whether older rows stand before the first.
+    pub more_before: bool,
+    /// Whether newer rows stand after the last.
+    pub more_after: bool,
+}
+
+/// One conversation.
+#[derive(uniffi::Object)]
+pub struct Timeline {
+    core: Core,
+    log: LogId,
+}
+
+impl Timeline {
+    pub(crate) fn new(core: Core, log: LogId) -> Arc<Self> {
+        Arc::new(Self { core, log })
+    }
+}
+
+#[uniffi::export]
+impl Timeline {
+    /// The conversation's id.
+    pub fn conversation(&self) -> String {
+        self.log.to_string()
+    }
+
+    /// At most `limit` rows (500 at most; 50 are a screen and more).
+    pub async fn page(
+        &self,
+        part: TimelinePart,
+        limit: u32,
+    ) -> Result<TimelinePage, HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        let window = match part {
+            TimelinePart::Newest => Window::Newest,
+            TimelinePart::Before { key } => Window::Before(key),
+            TimelinePart::After { key } => Window::After(key),
+            TimelinePart::Around { seq } => Window::Around(Seq(seq)),
+        };
+        runtime::run(async move {
+            let (page, me) = (core.timeline(log, window, limit).await?, core.user());
+            Ok(TimelinePage {
+                rows: page.rows.into_iter().map(|row| TimelineRow::new(row, me)).collect(),
+                more_before: page.more_before,
+                more_after: page.more_after,
+            })
+        })
+        .await
+    }
+
+    /// Writes a message and gives its id. It is stored when this returns, and is sent as soon as the server can
+    /// be reached, also after the app was killed.
+    pub async fn send_text(&self, text: String) -> Result<String, HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.send_text(log, &text).await?.to_string()) }).await
+    }
+
+    /// Writes a message that answers another one.
+    pub async fn reply(&self, text: String, to: String) -> Result<String, HauspostError> {
+        let to = ids::message(&to)?;
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.reply(log, &text, to).await?.to_string()) }).await
+    }
+
+    /// The person read everything up to this entry. Never goes back.
+    pub async fn mark_read(&self, up_to_seq: u64) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.mark_read(log, Seq(up_to_seq)).await?) }).await
+    }
+
+    /// Keeps what the person began to write; null or nothing but space forgets it.
+    pub async fn set_draft(&self, text: Option<String>) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.set_draft(log, text).await?) }).await
+    }
+
+    /// The people of the conversation, as far as the server has taken the changes.
+    pub async fn members(&self) -> Result<Vec<String>, HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move {
+            Ok(core.members(log).await?.iter().map(ToString::to_string).collect())
+        })
+        .await
+    }
+
+    /// Adds people. Those who cannot be added yet are left out.
+    pub async fn add(&self, people: Vec<String>) -> Result<(), HauspostError> {
+        let people = ids::users(&people)?;
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.add_members(log, people).await?) }).await
+    }
+
+    /// Removes a person with all their phones.
+    pub async fn remove(&self, person: String) -> Result<(), HauspostError> {
+        let person = ids::user(&person)?;
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.remove_member(log, person).await?) }).await
+    }
+
+    /// Leaves the conversation. Its history stays on this phone.
+    pub async fn leave(&self) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.leave(log).await?) }).await
+    }
+}
+
+impl TimelineRow {
+    fn new(row: Message, me: UserId) -> Self {
+        Self {
+            key: row.key,
+            message_id: row.message_id.to_string(),
+            seq: row.seq.map(|seq| seq.0),
+            author: row.author.to_string(),
+            mine: row.author == me,
+            time_ms: row.t_ms as i64,
+            missing: row.missing,
+            line: Line::new(row.kind, row.state, row.text, row.content.as_deref()),
+            state: row.state.into(),
+            failure: (row.state == MessageState::Failed).then(|| Failure::of(row.reason)),
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn new(
+        kind: MessageKind,
+        state: MessageState,
+        text: Option<String>,
+        content: Option<&[u8]>,
+    ) -> Self {
+        let names = |people: Vec<UserId>| people.iter().map(UserId::to_string).collect();
+        match (kind, state) {
+            (_, MessageState::Erased) => Self::Erased,
+            (MessageKind::Text, _) => Self::Text { text: text.unwrap_or_default() },
+            (MessageKind::Gap, _) => Self::Gap,
+            (MessageKind::Event, _) => match Event::from_content(content.unwrap_or_default()) {
+                Event::Created => Self::Created,
+                Event::Joined(people) => Self::Joined { people: names(people) },
+                Event::Removed(people) => Self::Removed { people: names(people) },
+                Event::Left(people) => Self::Left { people: names(people) },
+                Event::Newer => Self::UpdateApp,
+            },
+            (MessageKind::Unknown | MessageKind::Newer, _) => Self::UpdateApp,
+        }
+    }
+}
+
+impl From<MessageState> for LineState {
+    fn from(state: MessageState) -> Self {
+        match state {
+            MessageState::Received | MessageState::Erased | MessageState::Newer => Self::Received,
+            MessageState::Queued => Self::Waiting,
+            MessageState::Sent => Self::Sent,
+            MessageState::Secured => Self::Secured,
+            MessageState::Failed => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import Foundation
+import Hauspost
+import Testing
+
+/// Two phones of one company, against a real server.
+@Suite(.serialized, .timeLimit(.minutes(2)))
+final class TwoPhonesTests {
+    private let company: Company
+
+    init() throws {
+        company = try Company()
+    }
+
+    deinit {
+        company.close()
+    }
+
+    @Test func whatOneWritesTheOtherReceivesFindsAndHasRead() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna Groß"), try await phone("ben", "Ben Krüger"))
+        let room = try await anna.talk(to: ben)
+        try await anna.write(room, "Der Lieferschein für Müller liegt im Lager.")
+
+        let page = try await ben.reads(room).first { !$0.texts.isEmpty }
+        #expect(page?.texts.last == "Der Lieferschein für Müller liegt im Lager.")
+
+        let row = try await ben.firstConversations().first { $0.rows.first?.unread ?? 0 > 0 }?.rows.first
+        #expect(row?.unread == 1)
+        #expect(row?.title == "Anna Groß")
+
+        let hit = try #require(try await ben.search().messages("mueller liefer").hits.first)
+        #expect(hit.snippet.filter(\.found).map(\.text) == ["Lieferschein", "Müller"])
+
+        let seq = try #require(hit.seq)
+        try await ben.timeline(conversation: room).markRead(upToSeq: seq)
+        #expect(try await ben.conversations().unreadTotal() == 0)
+    }
+
+    @Test func aTimelineComesInPagesWithoutAGapOrADouble() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        let texts = (1...120).map { "Zeile \($0)" }
+        for text in texts { try await anna.write(room, text) }
+        _ = try await ben.reads(room).first { $0.texts.last == texts.last }
+
+        let timeline = try ben.timeline(conversation: room)
+        var page = try await timeline.page(part: .newest, limit: 50)
+        var seen = page.texts
+        while page.moreBefore, let first = page.rows.first {
+            page = try await timeline.page(part: .before(key: first.key), limit: 50)
+            seen = page.texts + seen
+        }
+        #expect(seen == texts)
+    }
+
+    @Test func aPhoneAsleepAnswersNothingAndAfterWakingHasWhatItMissed() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        try await anna.write(room, "Guten Morgen")
+        _ = try await ben.reads(room).first { !$0.texts.isEmpty }
+
+        try await ben.suspend(deadlineMs: 5_000)
+        await #expect {
+            try await ben.conversations().unreadTotal()
+        } throws: {
+            ($0 as? HauspostError)?.code == "suspended"
+        }
+        try await anna.write(room, "Bist du wach?")
+        try await ben.resume()
+        try await ben.start()
+        let page = try await ben.reads(room).first { $0.texts.contains("Bist du wach?") }
+        #expect(page?.texts == ["Guten Morgen", "Bist du wach?"])
+    }
+
+    @Test func aPersonWhoWasRevokedLearnsItAndTheOthersGoOn() async throws {
+        let anna = try await phone("anna", "Anna")
+        let (ben, cem) = (try await phone("ben", "Ben"), try await phone("cem", "Cem"))
+        let people = [try await ben.info().person, try await cem.info().person]
+        let group = try await anna.conversations().createGroup(title: "Lager", people: people)
+        try await anna.write(group, "vorher")
+        for other in [ben, cem] {
+            _ = try await other.reads(group).first { $0.texts == ["vorher"] }
+        }
+
+        try company.revoke("cem")
+        _ = try await cem.infos().first { $0.standing == .revoked }
+        try await anna.write(group, "nachher")
+        _ = try await ben.reads(group).first { $0.texts == ["vorher", "nachher"] }
+        let page = try await cem.timeline(conversation: group).page(part: .newest, limit: 50)
+        #expect(page.texts == ["vorher"])
+    }
+
+    @Test func aCancelledTaskStopsItsSearch() async throws {
+        let anna = try await phone("anna", "Anna")
+        let search = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await anna.search().messages("Lager")
+        }
+        await #expect {
+            try await search.value
+        } throws: {
+            ($0 as? HauspostError)?.code == "cancelled"
+        }
+    }
+
+    private func phone(_ shortName: String, _ name: String) async throws -> Account {
+        let invitation = try company.invite(shortName, name: name)
+        let account = try await Account.enrol(
+            folder: company.phoneFolder(shortName), invitation: invitation, keyStore: SoftwareKeys())
+        try await account.start()
+        return account
+    }
+}
+
+extension Account {
+    fileprivate func talk(to other: Account) async throws -> String {
+        try await conversations().createDirect(person: other.info().person)
+    }
+
+    /// The newest lines of a conversation, as soon as this phone has it.
+    fileprivate func reads(_ conversation: String) async throws -> AsyncThrowingStream<TimelinePage, any Error> {
+        _ = try await firstConversations().first { $0.rows.contains { $0.id == conversation } }
+        return try newest(conversation: conversation)
+    }
+
+    fileprivate func write(_ conversation: String, _ text: String) async throws {
+        _ = try await timeline(conversation: conversation).sendText(text: text)
+    }
+}
+
+extension TimelinePage {
+    fileprivate var texts: [String] {
+        rows.compactMap { if case .text(let text) = $0.line { text } else { nil } }
+    }
+}
