@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test kotlin swift check deny isolation bench book setup
+.PHONY: demo test soak kotlin swift check deny isolation bench book setup
 
 ## The main job, told as a story: a company is founded, people talk, one leaves, the archive is opened and verified.
 demo: setup
@@ -14,6 +14,13 @@ test: setup check
 	$(CARGO) test --workspace
 	/usr/bin/python3 tests/vectors/check.py
 	$(MAKE) kotlin swift
+
+## Many more simulated companies than `make test` plays: make soak SEEDS=1000 FROM=1
+SEEDS ?= 200
+FROM ?= 1000
+soak: setup
+	HAUSPOST_SEEDS=$(SEEDS) HAUSPOST_FROM=$(FROM) $(CARGO) test -p hauspost-tests --test simulation -- \
+		as_many_companies --nocapture
 
 ## The Kotlin package and its tests, on the JVM. Nothing was loaded on a phone or an emulator.
 kotlin: setup

@@ -48,7 +48,7 @@ impl Walk<'_> {
     /// C2, and opening.
     pub(super) fn record(
         &mut self,
-        reader: &Reader<'_>,
+        reader: &mut Reader<'_>,
         ledger: &mut Ledger,
         entry: &Entry,
         head: &Head,
@@ -56,6 +56,9 @@ impl Walk<'_> {
     ) -> Result<(), Halt> {
         // Without a leaf there is nothing to open; the chain is checked all the same.
         if ledger.epoch.is_none() {
+            // What was opened before in this walk comes first in its author's count.
+            self.judge_records(reader, ledger)?;
+            self.unread(ledger, head);
             return Ok(());
         }
         let Some(slot) = head.slot else { return Err(Halt::Stop(Code::Form)) };
@@ -114,6 +117,17 @@ impl Walk<'_> {
         };
         self.opened.push(Opened { slot, content });
         Ok(())
+    }
+
+    /// A record that was not for this device counts for its author, so that who comes back later does
+    /// not miss what was never his (C4: a jump over unread entries is no finding).
+    fn unread(&mut self, ledger: &mut Ledger, head: &Head) {
+        let member = head.slot.and_then(|slot| ledger.member(slot.leaf).copied());
+        let author = member.and_then(|member| ledger.authors.get_mut(&member.device));
+        if let Some(author) = author {
+            author.next_dctr += 1;
+            self.changes.touched.authors.insert(author.device);
+        }
     }
 
     fn note_own_index(&self, ledger: &mut Ledger, leaf: LeafIndex) {

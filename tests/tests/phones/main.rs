@@ -272,3 +272,35 @@ async fn who_leaves_a_group_is_out_before_the_next_word() {
     assert_eq!(anna.account.members(log).await.unwrap().len(), 2);
     assert_eq!(anna.alarms().await + ben.alarms().await + carla.alarms().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_misses_nothing_of_what_was_said_while_he_was_out() {
+    for reads_before in [true, false] {
+        come_back(reads_before).await;
+    }
+}
+
+/// Ben is out for one text, and has read what came before it by then, or reads it all at once.
+async fn come_back(reads_before: bool) {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    anna.account.sync_all().await.unwrap();
+    let members = vec![ben.account.user(), carla.account.user()];
+    let log = anna.account.create_group(None, members).await.unwrap();
+    anna.account.send_text(log, "alle").await.unwrap();
+    anna.settle().await;
+    carla.settle().await;
+    if reads_before {
+        ben.settle().await;
+    }
+    anna.account.remove_member(log, ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "ohne Ben").await.unwrap();
+    anna.account.add_members(log, vec![ben.account.user()]).await.unwrap();
+    anna.account.send_text(log, "wieder alle").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["alle", "wieder alle"]);
+    assert_eq!(ben.missing(log).await, 0);
+}

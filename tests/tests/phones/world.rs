@@ -236,6 +236,12 @@ impl Phone {
         page.rows.iter().filter(|row| row.kind == MessageKind::Gap).count()
     }
 
+    /// How many messages the timeline shows as missing.
+    pub async fn missing(&self, log: LogId) -> u64 {
+        let page = self.account.timeline(log, Window::Newest, 200).await.unwrap();
+        page.rows.iter().map(|row| row.missing).sum()
+    }
+
     /// The state of the message with this text.
     pub async fn state(&self, log: LogId, text: &str) -> Option<MessageState> {
         let page = self.account.timeline(log, Window::Newest, 500).await.unwrap();

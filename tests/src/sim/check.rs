@@ -1,0 +1,378 @@
+//! The promises, checked when everything is healed: nothing lost, nothing doubled, one order
+//! everywhere, the archive equal to the phones, and no alarm for honest faults.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hauspost::archive::replay::replay;
+use hauspost::store::sqlite::SqliteStore;
+use hauspost::store::{Budget, Database, EntryRow, LogRow, Membership, StoreError};
+use hauspost_core::account::Account;
+use hauspost_core::read::{Window, timeline};
+use hauspost_core::store::StoreError as PhoneError;
+use hauspost_core::store::rows::log::{self, LogState};
+use hauspost_core::store::rows::message::{Message, MessageKind, MessageState};
+use hauspost_core::store::rows::{alarm, entry, quarantine};
+use hauspost_protocol::capsule::{self, HalfA, HalfB};
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::content::{Content, Shown};
+use hauspost_protocol::encoding::decode;
+use hauspost_protocol::entry::{ArchivedEntry, Entry, Head};
+use hauspost_protocol::epoch::Chains;
+use hauspost_protocol::ids::{DeviceId, EntryHash, LogId, LogNo, MessageId, Seq};
+use hauspost_protocol::record;
+use hauspost_protocol::tree::examine::examine_log;
+use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use super::company::{COMPANY, archive_keys, archive_seeds, pin};
+use super::world::World;
+
+/// A record as the archive opens it.
+struct Opened {
+    seq: Seq,
+    device: DeviceId,
+    dctr: u64,
+    /// The message, if it is one, with its text.
+    message: Option<(MessageId, Option<String>)>,
+}
+
+/// One log of the server.
+struct Truth {
+    row: LogRow,
+    rows: Vec<EntryRow>,
+    members: Vec<Membership>,
+    records: Vec<Opened>,
+}
+
+/// All checks. Also the number of records that the archive opened.
+pub async fn all(world: &mut World) -> (Vec<String>, usize) {
+    world.stop_server();
+    let mut broken = Vec::new();
+    let store = SqliteStore::open(&world.data, StdRng::seed_from_u64(1));
+    let database = Database::new(store.expect("the server's store opens"));
+    let (logs, heads) = database.read(read_server).await.expect("the server's store is read");
+    let mut truths: BTreeMap<LogId, Truth> = BTreeMap::new();
+    let mut company = Company::new(pin());
+    for (row, rows, members) in logs {
+        chain(&row, &rows, heads.get(&row.no), &mut broken);
+        if row.no == LogNo(0) {
+            for entry in &rows {
+                company.apply(&entry.entry).expect("the company log is one chain");
+            }
+            broken.extend(company.findings().map(|(seq, what)| format!("company {seq}: {what}")));
+            continue;
+        }
+        truths.insert(row.log, Truth { row, rows, members, records: Vec::new() });
+    }
+    for truth in truths.values_mut() {
+        open_archive(truth, &company, &mut broken);
+        counters(truth, &mut broken);
+    }
+    for number in 0..world.phones.len() {
+        if world.phones[number].revoked {
+            continue;
+        }
+        match world.wire.account(number) {
+            Some(account) => phone(number, &account, &truths, &mut broken).await,
+            None => broken.push(format!("phone {number} does not run")),
+        }
+    }
+    promises(world, &truths, &mut broken).await;
+    let records = truths.values().map(|truth| truth.records.len()).sum();
+    for truth in truths.values() {
+        world.trace(summary(truth));
+    }
+    broken.sort();
+    (broken, records)
+}
+
+type Logs = Vec<(LogRow, Vec<EntryRow>, Vec<Membership>)>;
+
+fn read_server(
+    tx: &dyn hauspost::store::ReadTx,
+) -> Result<(Logs, BTreeMap<LogNo, LogHead>), StoreError> {
+    let mut logs = Vec::new();
+    for row in tx.logs()?.into_iter().filter(|row| row.size > 0) {
+        let mut rows = Vec::new();
+        while (rows.len() as u64) < row.size {
+            let budget = Budget { entries: 1_000, bytes: 1 << 24 };
+            rows.extend(tx.entries(row.no, Seq(rows.len() as u64), budget, &|_| true)?);
+        }
+        let members = tx.members(row.no)?;
+        logs.push((row, rows, members));
+    }
+    let mut heads = BTreeMap::new();
+    if let Some(newest) = tx.outer_size(0)?.checked_sub(1) {
+        for (no, leaf) in tx.heads(0, newest)? {
+            let leaf = decode::<HeadsLeaf>(&leaf).map_err(|_| StoreError::Damaged("heads leaf"))?;
+            heads.extend(leaf.log.map(|head| (no, head)));
+        }
+    }
+    Ok((logs, heads))
+}
+
+/// The log is whole, in order, and the one that the newest checkpoint signed.
+fn chain(row: &LogRow, rows: &[EntryRow], head: Option<&LogHead>, broken: &mut Vec<String>) {
+    let mut prev = EntryHash::ZERO;
+    let entries: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let entry = ArchivedEntry { entry: row.entry.clone(), prev };
+            prev = row.hash;
+            entry
+        })
+        .collect();
+    match head {
+        Some(head) if head.size == row.size => {
+            let found = examine_log(row.log, &entries, std::slice::from_ref(head));
+            broken.extend(found.iter().map(ToString::to_string));
+        }
+        Some(head) => broken.push(format!(
+            "log {}: the newest checkpoint covers {} of {}",
+            row.log, head.size, row.size
+        )),
+        None => broken.push(format!("log {}: no checkpoint covers it", row.log)),
+    }
+}
+
+/// The officers' and the council's halves open every record of the log.
+fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) {
+    let id = truth.row.log;
+    let entries: Vec<(Entry, EntryHash)> =
+        truth.rows.iter().map(|row| (row.entry.clone(), row.hash)).collect();
+    let replayed = replay(id, &entries, company);
+    for fault in &replayed.faults {
+        broken.push(format!("archive, log {id}, entry {}: {}", fault.seq, fault.what));
+    }
+    let (a, b) = archive_seeds();
+    let mut chains: BTreeMap<usize, Chains> = BTreeMap::new();
+    for placed in &replayed.records {
+        let epoch = &replayed.epochs[placed.epoch];
+        let mut open = || -> Result<Opened, String> {
+            if let std::collections::btree_map::Entry::Vacant(free) = chains.entry(placed.epoch) {
+                let body = epoch.capsules.get(&placed.slot.cap).ok_or("no capsule")?;
+                let half_a = HalfA::open(body, &a).map_err(|error| error.to_string())?;
+                let half_b = HalfB::open(body, &b).map_err(|error| error.to_string())?;
+                let place = (id, epoch.r#gen, epoch.epoch);
+                let secret = capsule::open(place, body, (&half_a, &half_b), &archive_keys());
+                free.insert(Chains::new(secret.map_err(|error| error.to_string())?));
+            }
+            let chain = chains.get_mut(&placed.epoch).ok_or("no chain")?;
+            let key = chain.take(placed.slot.leaf, placed.slot.index).ok_or("no key")?;
+            let entry = &entries[placed.seq.0 as usize].0;
+            let payload = entry.payload.bytes().ok_or("no payload")?;
+            let sealed = record::open(&key, &entry.head, payload);
+            let sealed = sealed.map_err(|error| error.to_string())?;
+            let verified = sealed.verify(&placed.author.signature_key);
+            let statement = verified.map_err(|error| error.to_string())?.into_statement();
+            let message = match Content::read(statement.ptype, &statement.content) {
+                Content::Message(message) => {
+                    let user = placed.author.user;
+                    let text = match message.shown() {
+                        Shown::Text { text, .. } => Some(text.to_owned()),
+                        _ => None,
+                    };
+                    Some((message.id(&statement.content, COMPANY, user, id), text))
+                }
+                _ => None,
+            };
+            let (device, dctr) = (statement.device, statement.dctr);
+            Ok(Opened { seq: placed.seq, device, dctr, message })
+        };
+        match open() {
+            Ok(opened) => truth.records.push(opened),
+            Err(why) => {
+                broken.push(format!("archive, log {id}, entry {} does not open: {why}", placed.seq))
+            }
+        }
+    }
+    let records = truth.rows.iter().filter(|row| is_record(row)).count();
+    if truth.records.len() != records {
+        let opened = truth.records.len();
+        broken.push(format!("archive, log {id}: {opened} of {records} records open"));
+    }
+}
+
+fn is_record(row: &EntryRow) -> bool {
+    row.kind == hauspost_protocol::entry::Kind::Record
+}
+
+/// Each device counts its records without a gap, and no message stands in the log twice.
+fn counters(truth: &Truth, broken: &mut Vec<String>) {
+    let id = truth.row.log;
+    let mut next: BTreeMap<DeviceId, u64> = BTreeMap::new();
+    let mut seen: HashMap<MessageId, Seq> = HashMap::new();
+    for record in &truth.records {
+        let expected = next.entry(record.device).or_default();
+        if record.dctr != *expected {
+            broken.push(format!(
+                "log {id}, entry {}: dctr {} where {expected} comes next",
+                record.seq, record.dctr
+            ));
+        }
+        *expected = record.dctr + 1;
+        if let Some((message, _)) = &record.message
+            && let Some(first) = seen.insert(*message, record.seq)
+        {
+            broken.push(format!("log {id}: entries {first} and {} are one message", record.seq));
+        }
+    }
+}
+
+/// One phone against the server's logs.
+async fn phone(
+    number: usize,
+    account: &Account,
+    truths: &BTreeMap<LogId, Truth>,
+    broken: &mut Vec<String>,
+) {
+    let device = account.device();
+    let read = account.store().read(|conn| {
+        let alarms = alarm::unreported(conn)?;
+        let mut logs = Vec::new();
+        for row in log::all(conn)? {
+            let hashes: Result<Vec<_>, _> =
+                (0..row.next_seq.0).map(|seq| entry::hash_at(conn, row.local, Seq(seq))).collect();
+            let quarantined = quarantine::all(conn, row.local)?;
+            let rows = all_rows(conn, row.local.id)?;
+            logs.push((row, hashes?, quarantined, rows));
+        }
+        Ok::<_, PhoneError>((alarms, logs))
+    });
+    let (alarms, logs) = read.await.expect("a healed phone can be read");
+    for (_, alarm) in alarms {
+        broken.push(format!("phone {number} raised alarm {} at {:?}", alarm.code, alarm.seq));
+    }
+    let mut has = Vec::new();
+    for (row, hashes, quarantined, rows) in logs {
+        let id = row.local.id;
+        has.push(id);
+        let tell = |what: String| format!("phone {number}, log {id}: {what}");
+        if matches!(row.state, LogState::Stopped | LogState::Broken) {
+            let (code, at) = (row.stop_code, row.stop_seq);
+            broken.push(tell(format!("{:?} by {code:?} at {at:?}", row.state)));
+        }
+        for gap in quarantined {
+            broken.push(tell(format!("entry {} in quarantine by {}", gap.seq, gap.code)));
+        }
+        let Some(truth) = truths.get(&id) else { continue };
+        let stays: Vec<_> = truth.members.iter().filter(|member| member.device == device).collect();
+        // The commit that took the leaf, and its capsule.
+        let ends = stays.iter().map(|stay| stay.to.map_or(truth.row.size, |to| to.0 + 2));
+        let readable = ends.max().unwrap_or(0);
+        if row.next_seq.0 != readable {
+            broken.push(tell(format!("read to {} of {readable}", row.next_seq)));
+        }
+        for (seq, hash) in hashes.iter().enumerate() {
+            let theirs = truth.rows.get(seq).map(|row| row.hash);
+            if *hash != theirs {
+                broken.push(tell(format!("entry {seq} is another one than the server's")));
+                break;
+            }
+        }
+        let expected: Vec<_> = truth
+            .records
+            .iter()
+            .filter(|record| record.seq.0 < readable)
+            .filter(|record| stays.iter().any(|stay| stay.covers(record.seq)))
+            .filter_map(|record| Some((record.seq, record.message.clone()?)))
+            .collect();
+        let shown: Vec<_> = rows
+            .iter()
+            .filter(|row| matches!(row.kind, MessageKind::Text | MessageKind::Unknown))
+            .filter_map(|row| Some((row.seq?, (row.message_id, row.text.clone()))))
+            .collect();
+        if expected != shown {
+            let lost = expected.iter().filter(|one| !shown.contains(one)).count();
+            let more = shown.iter().filter(|one| !expected.contains(one)).count();
+            broken.push(tell(format!("{lost} messages are not shown, {more} should not be")));
+        }
+        for row in &rows {
+            if row.kind == MessageKind::Gap || row.missing > 0 {
+                broken.push(tell(format!("a gap at {:?} ({} missing)", row.seq, row.missing)));
+            }
+        }
+    }
+    for truth in truths.values() {
+        let member = truth.members.iter().any(|member| member.device == device);
+        if member && !has.contains(&truth.row.log) {
+            broken.push(format!("phone {number} knows nothing of log {}", truth.row.log));
+        }
+    }
+}
+
+fn all_rows(conn: &rusqlite::Connection, log: LogId) -> Result<Vec<Message>, PhoneError> {
+    let mut rows: Vec<Message> = Vec::new();
+    loop {
+        let after = rows.last().map_or(-1, |row| row.key);
+        let page = timeline(conn, log, Window::After(after), 200)?;
+        rows.extend(page.rows);
+        if !page.more_after {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Each text whose sending was promised is once on its phone, and there either in the log, in the very
+/// place that the server's log has it at, or failed with a reason.
+///
+/// It is looked for by its text, which is unique: a message may move to another log, and get another
+/// id, when two people begin a conversation with each other at once.
+async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut Vec<String>) {
+    let mut places: HashMap<&str, Vec<(LogId, Seq)>> = HashMap::new();
+    for truth in truths.values() {
+        for record in &truth.records {
+            if let Some((_, Some(text))) = &record.message {
+                places.entry(text).or_default().push((truth.row.log, record.seq));
+            }
+        }
+    }
+    for number in 0..world.phones.len() {
+        let promised: Vec<_> = world.sent.iter().filter(|sent| sent.phone == number).collect();
+        let Some(account) = world.wire.account(number) else { continue };
+        if world.phones[number].revoked {
+            continue;
+        }
+        let read = account.store().read(|conn| {
+            let mut shown = Vec::new();
+            for log in log::all(conn)? {
+                let rows = all_rows(conn, log.local.id)?;
+                shown.extend(rows.into_iter().map(|row| (log.local.id, row)));
+            }
+            Ok::<_, PhoneError>(shown)
+        });
+        let shown = read.await.expect("a healed phone can be read");
+        for sent in promised {
+            let tell = |what: String| format!("phone {number}: {:?} {what}", sent.text);
+            let text = Some(&sent.text);
+            let here: Vec<_> = shown.iter().filter(|(_, row)| row.text.as_ref() == text).collect();
+            let there = places.get(&*sent.text).map(Vec::as_slice).unwrap_or_default();
+            let kept = match (&here[..], there) {
+                ([(log, row)], [(in_log, seq)]) => {
+                    log == in_log
+                        && row.seq == Some(*seq)
+                        && matches!(row.state, MessageState::Sent | MessageState::Secured)
+                }
+                ([(_, row)], []) => row.state == MessageState::Failed && row.reason.is_some(),
+                _ => false,
+            };
+            if !kept {
+                let here: Vec<_> =
+                    here.iter().map(|(log, row)| (log, row.seq, row.state)).collect();
+                broken.push(tell(format!("is {here:?} on its phone and {there:?} at the server")));
+            }
+        }
+    }
+}
+
+/// What the trace says of a log: its order, without what the seed does not fix.
+fn summary(truth: &Truth) -> String {
+    let kinds: String = truth
+        .rows
+        .iter()
+        .filter_map(|row| Head::parse(&row.entry.head).ok())
+        .map(|head| format!("{}/{} ", head.kind.code(), head.epoch))
+        .collect();
+    format!("log {} {kinds}", truth.row.log)
+}

@@ -1,0 +1,116 @@
+//! The simulated company: its keys, its founding, and what its offices sign.
+
+use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
+use hauspost_protocol::company::body::{
+    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry, RevokeEntry,
+    RevokeReason, Role, RoleEntry, company_pin,
+};
+use hauspost_protocol::company::entry::company_entry;
+use hauspost_protocol::company::voucher::Voucher;
+use hauspost_protocol::crypto::{PublicKey, Secret, SigningKey};
+use hauspost_protocol::encoding::{Bytes, encode};
+use hauspost_protocol::entry::Seen;
+use hauspost_protocol::ids::{CompanyId, DeviceId, Digest, TimeMs, UserId};
+use hauspost_protocol::invitation::{Invitation, Trust};
+use hauspost_protocol::wire::{Found, Hello, NewEntry};
+
+/// The company's id.
+pub const COMPANY: CompanyId = CompanyId([9; 16]);
+/// Where the phones believe the server to be; no name is ever looked up.
+pub const SERVER: &str = "https://hauspost.test";
+
+const ROOT: u8 = 100;
+const AUTHORITY: u8 = 101;
+/// The admin's key.
+pub const ADMIN: u8 = 102;
+const HR: u8 = 103;
+const OFFICERS: [u8; 2] = [104, 105];
+const COUNCIL: u8 = 106;
+
+/// A key of the company, by its number.
+pub fn key(number: u8) -> SigningKey {
+    SigningKey::from_seed(Secret::new([number; 32]))
+}
+
+/// Archive seeds A and B.
+pub fn archive_seeds() -> (ArchiveSeed, ArchiveSeed) {
+    (ArchiveSeed::new(Secret::new([1; 32])), ArchiveSeed::new(Secret::new([2; 32])))
+}
+
+/// Their public halves.
+pub fn archive_keys() -> ArchiveKeys {
+    let (a, b) = archive_seeds();
+    ArchiveKeys { a: a.public(), b: b.public() }
+}
+
+/// What the phones are pinned at.
+pub fn pin() -> Digest {
+    company_pin(&key(ROOT).public())
+}
+
+/// The first entries of the company log.
+pub fn founding(hello: &Hello) -> Found {
+    let (root, council) = (key(ROOT), key(COUNCIL));
+    let entry = |body: CompanyBody, keys: &[&SigningKey]| company_entry(COMPANY, body, keys);
+    let switch = |key: PublicKey| KeySwitch { seen: None, key, active: true };
+    let role = |number: u8, role| RoleEntry {
+        seen: None,
+        key: key(number).public(),
+        history_key: None,
+        user: Some(UserId([number; 16])),
+        role,
+        active: true,
+    };
+    let log_key = LogKeyEntry {
+        seen: None,
+        ed25519: PublicKey(hello.log_key),
+        ml_dsa: hello.log_key_pq.clone(),
+    };
+    let officers = OFFICERS.map(key);
+    let by_archive = [&root, &officers[0], &officers[1], &council];
+    let keys = archive_keys();
+    let archive = |side, key: [u8; 1216], number: u8| ArchiveKeyEntry {
+        seen: None,
+        side,
+        key: Bytes(key.to_vec()),
+        shares: vec![Digest([number; 32])],
+    };
+    let by_root = &[&root][..];
+    let entries = vec![
+        entry(CompanyGenesis { company: COMPANY, root: root.public() }.into(), by_root),
+        entry(CompanyBody::IssuingKey(switch(PublicKey(hello.issuing_key))), by_root),
+        entry(CompanyBody::EnrolmentAuthority(switch(key(AUTHORITY).public())), by_root),
+        entry(log_key.into(), by_root),
+        entry(role(ADMIN, Role::Admin).into(), by_root),
+        entry(role(HR, Role::Hr).into(), by_root),
+        entry(role(OFFICERS[0], Role::Officer).into(), by_root),
+        entry(role(OFFICERS[1], Role::Officer).into(), by_root),
+        entry(role(COUNCIL, Role::Council).into(), by_root),
+        entry(archive(ArchiveSide::A, keys.a.to_bytes(), 1).into(), &by_archive),
+        entry(archive(ArchiveSide::B, keys.b.to_bytes(), 2).into(), &by_archive),
+    ];
+    Found { company: COMPANY, entries, people: Vec::new() }
+}
+
+/// What MDM delivers to the phone of person `number`.
+pub fn invitation(number: u8, not_after: TimeMs) -> String {
+    let seed = Secret::new([number + 50; 32]);
+    let seed_key = SigningKey::from_seed(seed.clone()).public();
+    let user = UserId([number; 16]);
+    let voucher = Voucher::sign(&key(AUTHORITY), COMPANY, seed_key, Some(user), not_after);
+    Invitation {
+        server: SERVER.to_owned(),
+        pin: pin(),
+        trust: Trust::PublicRoots,
+        seed,
+        voucher: Bytes(encode(&voucher)),
+        user,
+    }
+    .to_text()
+}
+
+/// HR's word that a device is out.
+pub fn revocation(device: DeviceId, seen: Option<Seen>) -> NewEntry {
+    let body = RevokeEntry { seen, device, reason: RevokeReason::Left };
+    company_entry(COMPANY, body, &[&key(HR)])
+}

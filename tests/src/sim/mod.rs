@@ -1,0 +1,75 @@
+//! A whole company in one process under one seed: phones, server and the network between them.
+//!
+//! The phones are real cores over real encrypted databases, the server is the real application over
+//! a real data folder; only sockets, clocks, randomness and keystores are ours. [`world`] puts them
+//! together, [`network`] loses, doubles, delays and reorders requests, kills a phone in the middle of
+//! one, and lets another phone act while a request is under way. [`chaos`] draws what people, phones
+//! and operators do; then [`world::World::heal`] calms everything, and [`check`] compares the phones
+//! with the server's logs and with what the archive opens.
+//!
+//! One seed is one course: everything that the simulator decides comes from it, in one thread, one
+//! step after the other, and [`trace`] sums the course up so that two runs can be compared. What the
+//! seed does not fix are the bytes of HPKE ciphertexts inside OpenMLS (they draw from the system), and
+//! with them hashes of entries; no decision depends on them.
+
+pub mod chaos;
+pub mod check;
+pub mod company;
+pub mod network;
+pub mod trace;
+pub mod world;
+
+use world::World;
+
+/// How a simulated course is dealt.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How many phones, each of another person.
+    pub phones: usize,
+    /// How many things happen before everything is healed.
+    pub steps: usize,
+    /// What may go wrong.
+    pub harm: Harm,
+}
+
+/// What may go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Harm {
+    /// Nothing.
+    None,
+    /// The network only.
+    Network,
+    /// The network, and kills between any two writes.
+    Kills,
+    /// Also full disks, wrong clocks, server restarts, revocations.
+    All,
+}
+
+/// What a course came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Course {
+    /// What was found wrong; empty when all promises held.
+    pub broken: Vec<String>,
+    /// The trace's digest.
+    pub digest: String,
+    /// What happened, line by line.
+    pub lines: Vec<String>,
+    /// Texts whose sending was promised.
+    pub sent: usize,
+    /// Records in the server's logs.
+    pub records: usize,
+}
+
+/// Runs one course.
+pub async fn run(seed: u64, plan: Plan) -> Course {
+    let mut world = World::found(seed, plan).await;
+    for step in 0..plan.steps {
+        world.trace(format!("{step}"));
+        chaos::step(&mut world).await;
+    }
+    let mut broken = world.heal().await;
+    let (found, records) = check::all(&mut world).await;
+    broken.extend(found);
+    let (digest, lines) = world.end();
+    Course { broken, digest, lines, sent: world.sent.len(), records }
+}

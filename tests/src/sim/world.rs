@@ -1,0 +1,408 @@
+//! The simulated world: folders, clocks, phones and the server, and how each is killed and started.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hauspost::serve::{App, ServeConfig};
+use hauspost_core::account::{Account, AccountError};
+use hauspost_core::env::Env;
+use hauspost_core::env::seeded::{ManualClock, MemoryKeyStore, SeededRandomness};
+use hauspost_core::store::StoreError;
+use hauspost_core::store::rows::outbox;
+use hauspost_core::sync::{Method, Request};
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
+use hauspost_protocol::entry::Entry;
+use hauspost_protocol::ids::{Seq, UserId};
+use hauspost_protocol::wire::{
+    AppendRequest, Hello, Outcome, Principal, SESSION_LABEL, SessionAnswer, SessionRequest,
+    SyncAnswer, SyncRequest, path,
+};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+
+use super::company::{ADMIN, COMPANY, founding, invitation, key, pin, revocation};
+use super::network::{SimNetwork, Weather, Wire};
+use super::trace::Trace;
+use super::{Harm, Plan};
+
+/// When the company is founded.
+pub const START_MS: u64 = 1_800_000_000_000;
+/// A long holiday of nothing happening is over after this many rounds.
+const ROUNDS: usize = 60;
+const CHECKPOINT_AT_LEAST: Duration = Duration::from_secs(300);
+
+/// A phone, running or not.
+pub struct Phone {
+    /// Whose it is.
+    pub user: UserId,
+    /// Its own clock.
+    pub clock: Arc<ManualClock>,
+    /// How far its clock is off, in milliseconds.
+    pub off_ms: i64,
+    /// Whether its enrolment was answered once.
+    pub enrolled: bool,
+    /// Whether HR took it out.
+    pub revoked: bool,
+    /// Whether its disk is full.
+    pub full: bool,
+    folder: PathBuf,
+    invitation: String,
+    env: Env,
+}
+
+/// A text that a phone promised to send.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The phone.
+    pub phone: usize,
+    /// What it says.
+    pub text: String,
+}
+
+/// The world.
+pub struct World {
+    /// The plan.
+    pub plan: Plan,
+    /// What decides about people, phones and operators.
+    pub dice: StdRng,
+    /// The network.
+    pub wire: Arc<Wire>,
+    /// The phones.
+    pub phones: Vec<Phone>,
+    /// What was promised to be sent.
+    pub sent: Vec<Sent>,
+    /// The server's data folder.
+    pub data: PathBuf,
+    /// How far from its own time a phone's call may end; counted for unique texts.
+    pub texts: u64,
+    seed: u64,
+    server: Option<App>,
+    now_ms: Arc<AtomicU64>,
+    trace: Trace,
+    _folder: TempDir,
+}
+
+impl World {
+    /// A founded company with its phones invited, and none enrolled yet.
+    pub async fn found(seed: u64, plan: Plan) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the simulation");
+        let trace = Trace::default();
+        let wire = Wire::new(seed, plan.phones, trace.clone());
+        let now_ms = Arc::new(AtomicU64::new(START_MS));
+        let phones = (0..plan.phones)
+            .map(|number| {
+                let randomness = Arc::new(SeededRandomness::new(seed * 100 + number as u64));
+                let clock = Arc::new(ManualClock::at(START_MS));
+                let env = Env {
+                    clock: clock.clone(),
+                    key_store: Arc::new(MemoryKeyStore::new(&*randomness)),
+                    randomness,
+                    network: Arc::new(SimNetwork { wire: wire.clone(), phone: number }),
+                };
+                Phone {
+                    user: UserId([number as u8 + 1; 16]),
+                    clock,
+                    off_ms: 0,
+                    enrolled: false,
+                    revoked: false,
+                    full: false,
+                    folder: folder.path().join(format!("phone-{number}")),
+                    invitation: invitation(number as u8 + 1, u64::MAX >> 1),
+                    env,
+                }
+            })
+            .collect();
+        let data = folder.path().join("server");
+        let mut world = Self {
+            plan,
+            dice: StdRng::seed_from_u64(seed),
+            wire,
+            phones,
+            sent: Vec::new(),
+            data,
+            texts: 0,
+            seed,
+            server: None,
+            now_ms,
+            trace,
+            _folder: folder,
+        };
+        world.start_server().await;
+        let hello: Hello = world.ask(Method::Get, path::HELLO, None, Vec::new()).await;
+        let token = std::fs::read_to_string(world.data.join("founding-token"));
+        let token = token.expect("an empty server has a founding token");
+        let request = encode(&founding(&hello));
+        let _: Vec<u64> = world.ask(Method::Post, path::FOUND, Some(token), request).await;
+        for phone in 0..plan.phones {
+            world.start_phone(phone).await;
+        }
+        world
+    }
+
+    /// Adds a line to the trace.
+    pub fn trace(&self, line: impl Into<String>) {
+        self.trace.add(line);
+    }
+
+    /// The trace's digest and lines.
+    pub fn end(&self) -> (String, Vec<String>) {
+        self.trace.end()
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Lets time pass for everybody.
+    pub fn pass(&mut self, ms: u64) {
+        let now_ms = self.now_ms.fetch_add(ms, Ordering::SeqCst) + ms;
+        for phone in &self.phones {
+            phone.clock.set(now_ms.saturating_add_signed(phone.off_ms));
+        }
+    }
+
+    async fn start_server(&mut self) {
+        let mut config = ServeConfig::new(&self.data, ([127, 0, 0, 1], 0).into());
+        let clock = self.now_ms.clone();
+        config.clock = Arc::new(move || clock.load(Ordering::SeqCst));
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&self.seed.to_be_bytes());
+        seed[8..16].copy_from_slice(&self.now_ms.load(Ordering::SeqCst).to_be_bytes());
+        config.seed = Some(seed);
+        let app = App::open(&config).await.expect("the server starts on its own folder");
+        self.wire.set_server(Some(app.router()));
+        self.server = Some(app);
+    }
+
+    /// Ends the server.
+    pub fn stop_server(&mut self) {
+        self.wire.set_server(None);
+        self.server = None;
+    }
+
+    /// Ends the server and starts it on the same folder.
+    pub async fn restart_server(&mut self) {
+        self.stop_server();
+        self.pass(1);
+        self.start_server().await;
+    }
+
+    /// Makes a checkpoint if one is due.
+    pub async fn checkpoint(&self) {
+        if let Some(server) = &self.server {
+            let made = server.make_checkpoint(CHECKPOINT_AT_LEAST).await;
+            self.trace(format!("  checkpoint {:?}", made.ok().flatten()));
+        }
+    }
+
+    /// Starts a phone that does not run: opens its account, or enrols it.
+    pub async fn start_phone(&mut self, number: usize) {
+        let phone = &mut self.phones[number];
+        let (folder, env) = (phone.folder.clone(), phone.env.clone());
+        let killed = self.wire.killed(number);
+        let started = match phone.enrolled {
+            true => tokio::select! {
+                biased;
+                () = killed.notified() => return,
+                started = Account::open(&folder, env) => started,
+            },
+            false => tokio::select! {
+                biased;
+                () = killed.notified() => return,
+                started = Account::enrol(&folder, &phone.invitation, env) => started,
+            },
+        };
+        let code = started.as_ref().map(|_| ()).map_err(AccountError::code);
+        self.trace.add(format!("  phone {number} starts {code:?}"));
+        if let Ok(account) = started {
+            phone.enrolled = true;
+            phone.full = false;
+            self.wire.set_account(number, Some(account));
+        }
+    }
+
+    /// Kills a phone: nothing that it has in memory remains.
+    pub fn kill_phone(&mut self, number: usize) {
+        self.trace(format!("  phone {number} is dead"));
+        self.phones[number].full = false;
+        self.wire.set_account(number, None);
+    }
+
+    /// Lets a phone do something. A phone that dies of it is started again at its next turn.
+    pub async fn act<T, F>(
+        &mut self,
+        number: usize,
+        what: &str,
+        job: impl FnOnce(Account) -> F,
+    ) -> Option<Result<T, AccountError>>
+    where
+        F: Future<Output = Result<T, AccountError>>,
+    {
+        if self.wire.account(number).is_none() {
+            self.start_phone(number).await;
+        }
+        let account = self.wire.account(number)?;
+        let killed = self.wire.killed(number);
+        let done = tokio::select! {
+            biased;
+            () = killed.notified() => None,
+            done = job(account) => Some(done),
+        };
+        let code = done.as_ref().map(|done| done.as_ref().map(|_| ()).map_err(AccountError::code));
+        self.trace(format!("  phone {number} {what} {code:?}"));
+        let dead = match &done {
+            None => true,
+            Some(Err(error)) => is_dead(error),
+            Some(Ok(_)) => false,
+        };
+        if dead {
+            self.kill_phone(number);
+        }
+        done
+    }
+
+    /// HR takes a phone out.
+    pub async fn revoke(&mut self, number: usize) -> bool {
+        let Some(device) = self.wire.account(number).map(|account| account.device()) else {
+            return false;
+        };
+        let token = self.admin().await;
+        let company = self.company(&token).await;
+        let request = AppendRequest {
+            log: COMPANY.log(),
+            entries: vec![revocation(device, company.newest())],
+            group_info: None,
+            welcome: None,
+        };
+        let outcomes: Vec<Outcome> =
+            self.ask(Method::Post, path::APPEND, Some(token), encode(&request)).await;
+        assert!(matches!(outcomes[..], [Outcome::Ok(_)]), "a revocation is taken: {outcomes:?}");
+        self.phones[number].revoked = true;
+        true
+    }
+
+    /// The company as its admin sees it.
+    pub async fn company(&self, token: &str) -> Company {
+        let entries = self.company_log(token).await;
+        let mut company = Company::new(pin());
+        let applied = company.apply_all(&entries, &mut StdRng::seed_from_u64(1));
+        applied.expect("the company log is one chain");
+        company
+    }
+
+    async fn company_log(&self, token: &str) -> Vec<Entry> {
+        let request = SyncRequest { cursors: vec![], company_next: Seq(0), checkpoint: None };
+        let token = Some(token.to_owned());
+        let answer: SyncAnswer = self.ask(Method::Post, path::SYNC, token, encode(&request)).await;
+        answer.company
+    }
+
+    /// An admin's session.
+    pub async fn admin(&self) -> String {
+        let key = key(ADMIN);
+        let principal = Principal::Role(key.public().id());
+        let challenge: Bytes = self.ask(Method::Get, path::CHALLENGE, None, Vec::new()).await;
+        let signed = SessionRequest::signed(COMPANY, principal, &challenge);
+        let signature = key.sign(SESSION_LABEL, &signed).0;
+        let request = SessionRequest { principal, challenge, signature };
+        let answer: SessionAnswer =
+            self.ask(Method::Post, path::SESSION, None, encode(&request)).await;
+        BASE64_URL_SAFE_NO_PAD.encode(&*answer.token)
+    }
+
+    /// Asks the server past the network's weather; what fails here is a defect of the simulation.
+    async fn ask<T: Item>(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<String>,
+        body: Vec<u8>,
+    ) -> T {
+        let request = Request { method, path: path.to_owned(), bearer, body };
+        let answer = self.wire.deliver(request).await.expect("the server runs");
+        let said = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 200, "{path}: {said}");
+        decode(&answer.body).expect("the server's answers have their form")
+    }
+
+    /// Ends all harm and lets every phone pull and send until nothing changes any more. What is then
+    /// still wrong is returned.
+    pub async fn heal(&mut self) -> Vec<String> {
+        self.trace("heal");
+        self.wire.set_weather(Weather::Fair, false);
+        if self.server.is_none() {
+            self.start_server().await;
+        }
+        self.wire.deliver_late().await;
+        for number in 0..self.phones.len() {
+            // A fault that is armed and did not strike goes with the process.
+            self.kill_phone(number);
+            self.phones[number].off_ms = 0;
+        }
+        let mut before = String::new();
+        let mut quiet = 0;
+        for round in 0..ROUNDS {
+            let mut failed = Vec::new();
+            let mut state = String::new();
+            for number in 0..self.phones.len() {
+                if self.phones[number].revoked {
+                    let _ = self.act(number, "pulls", |a| async move { a.sync_all().await }).await;
+                    continue;
+                }
+                let sent = self.act(number, "sends", |a| async move { a.send_once().await }).await;
+                let pulled = self.act(number, "pulls", |a| async move { a.sync_all().await }).await;
+                for (what, done) in [("send", sent), ("pull", pulled)] {
+                    match done {
+                        Some(Ok(())) => {}
+                        Some(Err(error)) => failed.push(format!(
+                            "phone {number} cannot {what} in a healed world: {} ({error})",
+                            error.code()
+                        )),
+                        None => failed.push(format!("phone {number} does not start")),
+                    }
+                }
+                state += &self.open_work(number).await;
+            }
+            self.pass(600_000);
+            self.checkpoint().await;
+            quiet = if state == before { quiet + 1 } else { 0 };
+            before = state;
+            if quiet == 2 {
+                self.trace(format!("quiet after {round} rounds"));
+                return failed;
+            }
+        }
+        vec![format!("the company does not come to rest: {before}")]
+    }
+
+    /// What a phone still has to do, and how far it has read.
+    async fn open_work(&self, number: usize) -> String {
+        let Some(account) = self.wire.account(number) else { return String::new() };
+        let read = account.store().read(|conn| {
+            let logs = hauspost_core::store::rows::log::all(conn)?;
+            let mut state = String::new();
+            for log in logs {
+                let open = outbox::open(conn, log.local.id, 1_000)?.len();
+                state += &format!("{}:{}:{open} ", log.local.id, log.next_seq);
+            }
+            Ok::<_, StoreError>(state)
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// Whether what a plan says may go wrong includes this.
+    pub fn may(&self, harm: Harm) -> bool {
+        self.plan.harm >= harm
+    }
+}
+
+fn is_dead(error: &AccountError) -> bool {
+    matches!(error, AccountError::Store(StoreError::Fault))
+}

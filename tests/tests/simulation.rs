@@ -1,0 +1,82 @@
+//! Whole companies under seeds. A seed that fails is printed; `HAUSPOST_SEED=<seed>` plays it alone,
+//! with everything that happened, and `make soak SEEDS=<n>` plays many.
+
+use hauspost_tests::sim::{Course, Harm, Plan, run};
+
+const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network };
+const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All };
+
+fn play(seed: u64, plan: Plan) -> Course {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime of one thread");
+    runtime.block_on(run(seed, plan))
+}
+
+fn play_all(seeds: impl Iterator<Item = u64>, plan: Plan) {
+    let mut failed = Vec::new();
+    let (mut sent, mut records) = (0, 0);
+    for seed in seeds {
+        let course = play(seed, plan);
+        sent += course.sent;
+        records += course.records;
+        if !course.broken.is_empty() {
+            failed.push(format!("seed {seed} of {plan:?}:\n  {}", course.broken.join("\n  ")));
+        }
+    }
+    assert!(failed.is_empty(), "{} seeds failed\n{}", failed.len(), failed.join("\n"));
+    assert!(sent > 0 && records > 0, "something was said");
+}
+
+#[test]
+fn a_company_in_fair_weather_keeps_every_promise() {
+    play_all(0..8, Plan { harm: Harm::None, ..SMALL });
+}
+
+#[test]
+fn a_network_that_loses_doubles_and_delays_breaks_no_promise() {
+    play_all(0..24, SMALL);
+}
+
+#[test]
+fn phones_killed_between_any_two_writes_lose_and_double_nothing() {
+    play_all(100..124, Plan { phones: 3, steps: 80, harm: Harm::Kills });
+}
+
+#[test]
+fn a_company_in_which_everything_goes_wrong_keeps_every_promise() {
+    play_all(200..216, LARGE);
+}
+
+#[test]
+fn one_seed_is_one_course() {
+    let (first, second) = (play(7, LARGE), play(7, LARGE));
+    for (one, other) in first.lines.iter().zip(&second.lines) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(first.digest, second.digest);
+    assert_ne!(first.digest, play(8, LARGE).digest);
+}
+
+/// `HAUSPOST_SEEDS=<n>` plays so many more courses, from `HAUSPOST_FROM` on; see `make soak`.
+#[test]
+fn as_many_companies_as_hauspost_seeds_says_keep_every_promise() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let Some(count) = number("HAUSPOST_SEEDS") else { return };
+    let from = number("HAUSPOST_FROM").unwrap_or(1_000);
+    play_all(from..from + count, LARGE);
+}
+
+/// `HAUSPOST_SEED=<seed>` replays one course and shows it; `HAUSPOST_HARM` is 0 to 3.
+#[test]
+fn the_seed_named_by_hauspost_seed_keeps_every_promise() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let Some(seed) = number("HAUSPOST_SEED") else { return };
+    let harms = [Harm::None, Harm::Network, Harm::Kills, Harm::All];
+    let plan = Plan {
+        phones: number("HAUSPOST_PHONES").unwrap_or(4) as usize,
+        steps: number("HAUSPOST_STEPS").unwrap_or(120) as usize,
+        harm: harms[number("HAUSPOST_HARM").unwrap_or(3).min(3) as usize],
+    };
+    let course = play(seed, plan);
+    assert!(course.broken.is_empty(), "{}\n{}", course.lines.join("\n"), course.broken.join("\n"));
+}
