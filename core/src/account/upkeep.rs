@@ -54,7 +54,12 @@ impl Core {
                 Ok::<_, AccountError>((put, provider.backend().take_changes()))
             })
             .await?;
-        self.store.write(move |tx| Ok::<_, AccountError>(mls.apply(&MlsTable(tx))?)).await?;
+        self.store
+            .write(move |tx| {
+                tx.flush();
+                Ok::<_, AccountError>(mls.apply(&MlsTable(tx))?)
+            })
+            .await?;
         self.server.put_packages(&put).await?;
         if last_resort {
             let made = encode(&now_ms);

@@ -1,6 +1,6 @@
 //! A running write transaction, and what it collects until it commits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -21,6 +21,15 @@ pub struct Tx<'c> {
     changes: RefCell<Changes>,
     words: RefCell<BTreeMap<i64, String>>,
     unread: RefCell<BTreeMap<LocalLog, u32>>,
+    flush: Cell<bool>,
+}
+
+/// What a commit leaves to be done.
+pub(super) struct Committed {
+    /// What observers are told.
+    pub(super) changes: Changes,
+    /// Whether the write-ahead log has to reach the disk before the job is answered.
+    pub(super) flush: bool,
 }
 
 impl<'c> Tx<'c> {
@@ -32,12 +41,27 @@ impl<'c> Tx<'c> {
             changes: RefCell::default(),
             words: RefCell::default(),
             unread: RefCell::default(),
+            flush: Cell::default(),
         })
     }
 
     /// Tells observers of this change, after the commit and only then.
     pub fn touch(&self, change: Change) {
         self.changes.borrow_mut().add(change);
+    }
+
+    /// Lets this transaction, and all before it, survive a power cut once the job is answered.
+    ///
+    /// For what another must not learn before it is kept for good: a sealed record, since its index
+    /// would be used again for another text, and keys whose public halves are given out. The rest
+    /// may be lost with the phone's power: it is pulled again.
+    pub fn flush(&self) {
+        self.flush.set(true);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_flushed(&self) -> bool {
+        self.flush.get()
     }
 
     /// Brings the conversation's row in the list up to date at the end of the transaction, once for
@@ -59,7 +83,7 @@ impl<'c> Tx<'c> {
         self.words.borrow_mut().remove(&search_id).is_some()
     }
 
-    pub(super) fn commit(self) -> Result<Changes, StoreError> {
+    pub(super) fn commit(self) -> Result<Committed, StoreError> {
         for (log, more_unread) in self.unread.into_inner() {
             conversation::refresh(&self.tx, log, more_unread)?;
         }
@@ -67,7 +91,7 @@ impl<'c> Tx<'c> {
             search::insert(&self.tx, search_id, &words)?;
         }
         self.tx.commit()?;
-        Ok(self.changes.into_inner())
+        Ok(Committed { changes: self.changes.into_inner(), flush: self.flush.get() })
     }
 }
 

@@ -72,6 +72,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Brings the write-ahead log to the disk. With `synchronous = NORMAL` a commit is in the file
+    /// already, and the system writes it when it likes.
+    fn flush(&self) -> Result<(), StoreError> {
+        let database = self.conn.path().unwrap_or_default();
+        File::open(format!("{database}-wal"))?.sync_data()?;
+        Ok(())
+    }
+
     /// Runs a job in one transaction, and tells observers after its commit.
     pub(super) fn run<T, E: From<StoreError>>(
         &mut self,
@@ -86,9 +94,11 @@ impl Writer {
             self.faults.reach(FaultPoint::BeforeCommit, fault)?;
             Ok((value, tx.commit()?))
         }));
-        let (value, changes) = outcome.unwrap_or_else(|_| Err(StoreError::Panicked.into()))?;
+        let (value, committed) = outcome.unwrap_or_else(|_| Err(StoreError::Panicked.into()))?;
+        let flushed = if committed.flush { self.flush() } else { Ok(()) };
         self.faults.reach(FaultPoint::AfterCommit, fault)?;
-        self.hub.tell(&changes);
+        self.hub.tell(&committed.changes);
+        flushed?;
         Ok(value)
     }
 }

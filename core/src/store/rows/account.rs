@@ -76,6 +76,7 @@ pub fn find(conn: &Connection) -> Result<Option<Account>, StoreError> {
 
 /// Stores the account, over the one that is there.
 pub fn put(tx: &Tx<'_>, account: &Account) -> Result<(), StoreError> {
+    tx.flush();
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO account
              (id, company, user, device, server, trust, pin, signing_seed, history_seed, state,

@@ -220,6 +220,7 @@ pub fn set_body(tx: &Tx<'_>, id: i64, body: &[u8]) -> Result<(), StoreError> {
 
 /// Queued → Sealed.
 pub fn seal(tx: &Tx<'_>, id: i64, sealed: &Sealed) -> Result<(), StoreError> {
+    tx.flush();
     change(
         tx,
         "UPDATE outbox SET state = 1, gen = ?2, epoch = ?3, leaf_index = ?4, dctr = ?5, core = ?6,
@@ -367,6 +368,7 @@ pub fn logs_pending(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
 
 /// Stores the commit of a log before it is sent. There is one at a time.
 pub fn put_pending(tx: &Tx<'_>, commit: &PendingCommit) -> Result<(), StoreError> {
+    tx.flush();
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO pending_commit
              (log, outbox, core, batch, group_info, welcome, after, made_ms)

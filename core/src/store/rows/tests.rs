@@ -157,7 +157,9 @@ async fn an_intent_walks_from_queued_to_secured_and_back_when_it_must_be_sealed_
         assert!(outbox::insert(tx, &intent(2)).is_err(), "an intent is idempotent by message id");
         assert_eq!(outbox::logs_with_work(tx)?, [log.id]);
 
+        assert!(!tx.is_flushed(), "what is only wanted may go with the phone's power");
         outbox::seal(tx, first, &sealed(1))?;
+        assert!(tx.is_flushed(), "what is sealed may be sent, so it is kept for good");
         outbox::seal(tx, second, &sealed(2))?;
         assert_eq!(outbox::by_core(tx, log.id, CoreHash([2; 32]))?.unwrap().id, second);
         outbox::unseal_log(tx, log.id)?;
