@@ -19,13 +19,15 @@
 //!    signed with them.
 //! 4. [`archive`] opens the archive in two halves that never meet, exports it, and verifies an
 //!    export offline.
-//! 5. [`demo`] plays the main job as a story, with all of these and with phones.
-//! 6. [`cli`] is the command line over all of it.
+//! 5. [`chat`] is a client for the terminal, over the same core as the phones.
+//! 6. [`demo`] plays the main job as a story, with all of these and with phones.
+//! 7. [`cli`] is the command line over all of it.
 //!
 //! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
 //! that it checks against the store inside the transaction that uses it.
 
 pub mod archive;
+pub mod chat;
 pub mod cli;
 pub mod company;
 pub mod demo;

@@ -14,6 +14,7 @@
 
 mod admin;
 mod archive;
+mod chat;
 mod demo;
 mod failure;
 mod serve;
@@ -55,6 +56,7 @@ enum Command {
     Admin(admin::Admin),
     #[command(subcommand)]
     Archive(archive::Archive),
+    Chat(chat::Chat),
     Demo(demo::Demo),
 }
 
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
             Command::Serve(serve) => serve.run(&terminal).await,
             Command::Admin(admin) => Box::pin(admin.run(&terminal)).await,
             Command::Archive(archive) => Box::pin(archive.run(&terminal)).await,
+            Command::Chat(chat) => Box::pin(chat.run(&terminal)).await,
             Command::Demo(demo) => Box::pin(demo.run(arguments.quiet)).await,
         }
     });

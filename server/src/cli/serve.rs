@@ -82,7 +82,7 @@ fn start_log(json: bool) {
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
 
-async fn stop_asked() {
+pub(super) async fn stop_asked() {
     let interrupt = tokio::signal::ctrl_c();
     let terminate = async {
         use tokio::signal::unix::{SignalKind, signal};

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod hostile;
+mod terminal;
 mod world;
 
 use hauspost_core::store::rows::message::MessageState;

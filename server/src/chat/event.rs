@@ -1,0 +1,101 @@
+//! What reaches the client, and what it wants done.
+//!
+//! Everything that [`update`](super::update) hears is an [`Event`], and everything that it does to
+//! the world is an [`Effect`]; [`phone`](super::phone) carries effects out on the core's account, in
+//! the order in which they were wanted, and answers with events.
+
+use hauspost_core::account::Link;
+use hauspost_core::observe::Change;
+use hauspost_core::read::{ConversationRow, SearchPage, TimelinePage};
+use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
+use hauspost_protocol::wire::Person;
+use ratatui::crossterm::event::KeyEvent;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// A text was pasted.
+    Paste(String),
+    /// The terminal has this many columns and rows.
+    Resize(u16, u16),
+    /// It is this time.
+    Clock(TimeMs),
+    /// The process was asked to end.
+    Quit,
+    /// The core says where to look again.
+    Changed(Vec<Change>),
+    /// How the server is reached.
+    Link(Link),
+    /// The beginning of the list of conversations, and whether there is more.
+    Rooms(Vec<ConversationRow>, bool),
+    /// The row of the open conversation; `None` if there is none.
+    Room(LogId, Option<Box<ConversationRow>>),
+    /// A part of a timeline.
+    Timeline(LogId, Span, TimelinePage),
+    /// The directory.
+    People(Vec<Person>),
+    /// The people of a conversation.
+    Members(LogId, Vec<UserId>),
+    /// What was found for these words, and whether it goes on after an earlier page.
+    Found(String, SearchPage, bool),
+    /// A conversation was begun, or was there.
+    Begun(LogId),
+    /// This text was not taken.
+    NotSent(LogId, String, String),
+    /// Something else failed; a line for people.
+    Failed(String),
+}
+
+/// Which part of a timeline is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// So many of the newest.
+    Newest(u32),
+    /// Around this entry.
+    Around(Seq),
+    /// What stands before this row, to be added.
+    Before(i64),
+    /// What stands after this row, to be added.
+    After(i64),
+    /// So many rows from this one on, again.
+    Again(i64, u32),
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Read so many rows of the list of conversations.
+    LoadRooms(u32),
+    /// Read one row of it.
+    LoadRoom(LogId),
+    /// Read a part of a timeline.
+    LoadTimeline(LogId, Span),
+    /// Read the directory.
+    LoadPeople,
+    /// Read who is in a conversation.
+    LoadMembers(LogId),
+    /// Find messages, after those of an earlier page if a place is named.
+    Search(String, Option<i64>),
+    /// Send a text.
+    Send(LogId, String),
+    /// Send a message again that failed.
+    Retry(LogId, MessageId),
+    /// Take a message back that failed.
+    Discard(LogId, MessageId),
+    /// Everything up to this entry was read.
+    MarkRead(LogId, Seq),
+    /// Keep what was begun to be written.
+    SaveDraft(LogId, Option<String>),
+    /// Begin a conversation with a person.
+    CreateDm(UserId),
+    /// Begin a group.
+    CreateGroup(String, Vec<UserId>),
+    /// Add people to a group.
+    Add(LogId, Vec<UserId>),
+    /// Remove a person from a group.
+    Remove(LogId, UserId),
+    /// Leave a group.
+    Leave(LogId),
+}

@@ -1,0 +1,334 @@
+//! Where everything lies: areas of the screen, and the lines of a dialog.
+//!
+//! A dialog is laid out when its rows, names or width change, not when it is drawn: scrolling needs
+//! the lines as well, and a key must not wrap five hundred messages again.
+
+use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
+use hauspost_protocol::ids::{Seq, TimeMs, UserId};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::state::{Dialog, Focus, Scroll, State};
+use super::text;
+
+/// Columns from which list and dialog stand side by side.
+const WIDE: u16 = 64;
+/// Rows of a screen from which there is room for a title and a rule.
+const TALL: u16 = 9;
+/// Columns before a text: the time.
+const GUTTER: usize = 6;
+/// Columns behind a text: how far it is.
+const MARKS: usize = 3;
+
+/// The areas of the screen; what is not shown is empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Areas {
+    /// Server, person and link.
+    pub status: Rect,
+    /// The list of conversations.
+    pub list: Rect,
+    /// The open conversation's name.
+    pub title: Rect,
+    /// Its timeline.
+    pub timeline: Rect,
+    /// The line between timeline and composer.
+    pub rule: Rect,
+    /// What is being written.
+    pub composer: Rect,
+    /// Keys, or a notice.
+    pub footer: Rect,
+}
+
+/// The areas for a terminal of this size.
+pub fn areas(state: &State) -> Areas {
+    let (columns, rows) = state.size;
+    let status = Rect::new(0, 0, columns, rows.min(1));
+    let footer = Rect::new(0, rows.saturating_sub(1), columns, u16::from(rows > 1));
+    let body = Rect::new(0, 1.min(rows), columns, rows.saturating_sub(2));
+    let mut areas = Areas { status, footer, ..Areas::default() };
+    let is_wide = columns >= WIDE;
+    let listed = if is_wide { (columns / 3).clamp(22, 38) } else { columns };
+    if is_wide || state.focus == Focus::List || state.dialog.is_none() {
+        areas.list = Rect { width: listed, ..body };
+    }
+    let right =
+        if is_wide { Rect { x: listed + 1, width: columns - listed - 1, ..body } } else { body };
+    let shows_dialog = is_wide || state.focus == Focus::Dialog;
+    let Some(dialog) = state.dialog.as_ref().filter(|_| shows_dialog) else {
+        return areas;
+    };
+    let frame = u16::from(rows >= TALL);
+    let wanted = text::wrap(dialog.composer.text(), composer_columns(right.width)).len();
+    let most = (right.height / 3).max(1);
+    let composer = u16::try_from(wanted).unwrap_or(most).clamp(1, most).min(right.height);
+    let timeline = right.height.saturating_sub(composer + 2 * frame);
+    areas.title = Rect { height: frame, ..right };
+    areas.timeline = Rect { y: right.y + frame, height: timeline, ..right };
+    areas.rule = Rect { y: right.y + frame + timeline, height: frame, ..right };
+    areas.composer = Rect { y: right.y + 2 * frame + timeline, height: composer, ..right };
+    areas
+}
+
+/// Columns for what is written, behind the prompt and with room for the cursor at its end.
+pub fn composer_columns(width: u16) -> usize {
+    usize::from(width).saturating_sub(3).max(1)
+}
+
+/// A line of a dialog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Laid {
+    /// The row of the timeline that it belongs to.
+    pub key: i64,
+    /// Which of the row's lines it is.
+    pub number: usize,
+    /// What it shows.
+    pub line: Line<'static>,
+}
+
+/// The first line that is shown.
+pub fn top(dialog: &Dialog, height: usize) -> usize {
+    let last = dialog.laid.len().saturating_sub(height);
+    match dialog.scroll {
+        Scroll::Follow => last,
+        Scroll::Top(key, number) => {
+            let at = dialog.laid.partition_point(|laid| (laid.key, laid.number) < (key, number));
+            at.min(last)
+        }
+    }
+}
+
+/// The newest entry of which all is above the lower edge.
+pub fn seen(dialog: &Dialog, height: usize) -> Option<Seq> {
+    let end = (top(dialog, height) + height).min(dialog.laid.len());
+    let cut = dialog.laid.get(end).map(|laid| laid.key);
+    let last = dialog.laid.get(end.checked_sub(1)?)?.key;
+    let whole = dialog.rows.iter().filter(|row| row.key <= last && Some(row.key) != cut);
+    whole.filter_map(|row| row.seq).max()
+}
+
+/// The first row of others that was not read when the conversation was opened.
+pub fn first_new(dialog: &Dialog, me: UserId) -> Option<i64> {
+    let after = dialog.new_after?;
+    let mut rows = dialog.rows.iter();
+    let is_new = |row: &&Message| {
+        let counts = matches!(row.kind, MessageKind::Text | MessageKind::Unknown);
+        counts && row.author != me && row.seq.is_some() && row.seq > after
+    };
+    rows.find(is_new).map(|row| row.key)
+}
+
+/// A dialog's rows as lines of so many columns.
+pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
+    let mut laid = Vec::new();
+    let new = first_new(dialog, state.me);
+    let mut before: Option<&Message> = None;
+    if dialog.more_before
+        && let Some(first) = dialog.rows.first()
+    {
+        let line = centred("↑ older", columns, dim());
+        laid.push(Laid { key: first.key, number: 0, line });
+    }
+    for row in &dialog.rows {
+        let from = laid.last().filter(|last| last.key == row.key).map_or(0, |_| 1);
+        let mut lines = Vec::new();
+        let day = day(row.t_ms, &state.zone);
+        let is_new_day = before.is_none_or(|before| self::day(before.t_ms, &state.zone) != day);
+        if is_new_day {
+            lines.push(ruled(&long_day(row.t_ms, state.now_ms, &state.zone), columns, dim()));
+        }
+        if new == Some(row.key) {
+            let style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+            lines.push(ruled("new messages", columns, style));
+        }
+        if row.missing > 0 {
+            let many = if row.missing == 1 { "message is" } else { "messages are" };
+            let name = state.people.name(row.author);
+            let text = format!("{} {many} missing here, from a device of {name}", row.missing);
+            lines.extend(note(&text, columns, warning()));
+        }
+        match row.kind {
+            MessageKind::Text => {
+                let same = before.is_some_and(|before| {
+                    before.author == row.author && before.kind == MessageKind::Text
+                });
+                if !same || is_new_day || new == Some(row.key) || row.missing > 0 {
+                    let name = text::fit(state.name(row.author), columns);
+                    lines.push(Line::styled(name, author(row.author, state.me)));
+                }
+                lines.extend(message(row, dialog, columns, &state.zone));
+            }
+            _ => lines.extend(other(state, row, columns)),
+        }
+        let numbered = lines.into_iter().enumerate();
+        laid.extend(numbered.map(|(i, line)| Laid { key: row.key, number: from + i, line }));
+        before = Some(row);
+    }
+    laid
+}
+
+fn message(row: &Message, dialog: &Dialog, columns: usize, zone: &TimeZone) -> Vec<Line<'static>> {
+    if row.state == MessageState::Erased {
+        return note("erased by a rule of retention", columns, dim());
+    }
+    let shown = text::harmless(row.text.as_deref().unwrap_or_default());
+    let room = columns.saturating_sub(GUTTER + MARKS).max(1);
+    let wrapped = text::wrap(&shown, room);
+    let last = wrapped.len() - 1;
+    let is_hit = dialog.hit == Some(row.message_id);
+    let style = if is_hit { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
+    let line = |(i, range): (usize, text::Row)| {
+        let time = if i == 0 { clock(row.t_ms, zone) } else { String::new() };
+        let part = shown[range].to_owned();
+        let gap = room.saturating_sub(text::width(&part));
+        let mut spans =
+            vec![Span::styled(format!("{time:GUTTER$}"), dim()), Span::styled(part, style)];
+        let mark = match row.state {
+            MessageState::Queued => "…",
+            MessageState::Sent => "✓",
+            MessageState::Secured => "✓✓",
+            MessageState::Failed => "✗",
+            _ => "",
+        };
+        if i == last && !mark.is_empty() {
+            let style = if row.state == MessageState::Failed { warning() } else { dim() };
+            spans.push(Span::styled(format!("{}{mark:>MARKS$}", " ".repeat(gap)), style));
+        }
+        Line::from(spans)
+    };
+    let mut lines: Vec<_> = wrapped.into_iter().enumerate().map(line).collect();
+    if row.state == MessageState::Failed {
+        let text = format!("not sent: {} (Ctrl-R: again, Ctrl-X: take back)", reason(row.reason));
+        lines.extend(note(&text, columns, warning()));
+    }
+    lines
+}
+
+/// What became of a message that was not taken.
+fn reason(code: Option<u64>) -> String {
+    match code {
+        Some(8) => "the server says that it is malformed".to_owned(),
+        Some(9) => "it is too large".to_owned(),
+        Some(11) => "the server does not know this conversation".to_owned(),
+        Some(12) => "you may not do this here".to_owned(),
+        Some(20) => "the company's policy does not allow it".to_owned(),
+        Some(21 | 100) => "you are not in this conversation any more".to_owned(),
+        Some(101) => "it could not be sealed on this device".to_owned(),
+        Some(102) => "nobody could be reached".to_owned(),
+        Some(code) => format!("refused (code {code})"),
+        None => "the reason is not known".to_owned(),
+    }
+}
+
+fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
+    let by = state.name(row.author).to_owned();
+    let time = clock(row.t_ms, &state.zone);
+    match row.kind {
+        MessageKind::Unknown => {
+            let text = format!("{time} {by} wrote what this version cannot show: update the app");
+            note(&text, columns, warning())
+        }
+        MessageKind::Gap => {
+            let text = format!("{time} something of {by} is here that could not be opened");
+            note(&text, columns, warning())
+        }
+        MessageKind::Event => {
+            let event = Event::from_content(row.content.as_deref().unwrap_or_default());
+            let names = |users: &[UserId]| {
+                users.iter().map(|user| state.name(*user)).collect::<Vec<_>>().join(", ")
+            };
+            let text = match event {
+                Event::Created => format!("{by} began this conversation"),
+                Event::Joined(users) if users == [row.author] => format!("{by} joined"),
+                Event::Joined(users) => format!("{by} added {}", names(&users)),
+                Event::Removed(users) => format!("{by} removed {}", names(&users)),
+                Event::Left(users) => format!("{} left", names(&users)),
+                Event::Newer => "something that a newer version knows: update the app".to_owned(),
+            };
+            note(&format!("{time} {text}"), columns, dim())
+        }
+        _ => note("something that a newer version knows: update the app", columns, warning()),
+    }
+}
+
+/// A line about the dialog, wrapped and set off from what people wrote.
+fn note(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+    let rows = text::wrap(text, columns.saturating_sub(2).max(1));
+    let line = |(i, row): (usize, text::Row)| {
+        let lead = if i == 0 { "· " } else { "  " };
+        Line::styled(format!("{lead}{}", &text[row]), style)
+    };
+    rows.into_iter().enumerate().map(line).collect()
+}
+
+fn ruled(text: &str, columns: usize, style: Style) -> Line<'static> {
+    let text = text::fit(text, columns.saturating_sub(4));
+    let rest = columns.saturating_sub(text::width(&text) + 4);
+    Line::styled(format!("── {text} {}", "─".repeat(rest + 1)), style)
+}
+
+fn centred(text: &str, columns: usize, style: Style) -> Line<'static> {
+    Line::styled(format!("{text:^columns$}"), style)
+}
+
+/// What is beside the point.
+pub fn dim() -> Style {
+    Style::new().add_modifier(Modifier::DIM)
+}
+
+/// What should be noticed.
+pub fn warning() -> Style {
+    Style::new().fg(Color::Red)
+}
+
+/// A person's colour, the same in every conversation.
+fn author(user: UserId, me: UserId) -> Style {
+    const COLOURS: [Color; 5] =
+        [Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Yellow];
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    if user == me {
+        return bold;
+    }
+    let sum: usize = user.0.iter().map(|byte| usize::from(*byte)).sum();
+    bold.fg(COLOURS[sum % COLOURS.len()])
+}
+
+fn zoned(t_ms: TimeMs, zone: &TimeZone) -> jiff::Zoned {
+    let ms = i64::try_from(t_ms).unwrap_or(i64::MAX);
+    // A time beyond the calendar is shown as its beginning.
+    Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(zone.clone())
+}
+
+fn day(t_ms: TimeMs, zone: &TimeZone) -> jiff::civil::Date {
+    zoned(t_ms, zone).date()
+}
+
+fn clock(t_ms: TimeMs, zone: &TimeZone) -> String {
+    zoned(t_ms, zone).strftime("%H:%M").to_string()
+}
+
+fn long_day(t_ms: TimeMs, now_ms: TimeMs, zone: &TimeZone) -> String {
+    let (then, today) = (zoned(t_ms, zone), day(now_ms, zone));
+    if then.date() == today {
+        return "today".to_owned();
+    }
+    if today.yesterday().is_ok_and(|yesterday| yesterday == then.date()) {
+        return "yesterday".to_owned();
+    }
+    then.strftime("%A, %-d %B %Y").to_string()
+}
+
+/// A time as a list shows it: the hour today, else the day.
+pub fn short_time(t_ms: TimeMs, now_ms: TimeMs, zone: &TimeZone) -> String {
+    let (then, today) = (zoned(t_ms, zone), day(now_ms, zone));
+    let format = if then.date() == today {
+        "%H:%M"
+    } else if then.year() == today.year() {
+        "%-d %b"
+    } else {
+        "%-d %b %Y"
+    };
+    then.strftime(format).to_string()
+}

@@ -1,0 +1,97 @@
+//! The rim: effects carried out on the core's account, one after the other, and events read back.
+//!
+//! One task does them in the order in which they were wanted, so that an older reading never comes
+//! after a newer one. None of them waits for the network: what is sent is an intent in the database.
+
+use hauspost_core::account::{Account, AccountError};
+use hauspost_core::read::{ConversationRow, Window};
+use hauspost_protocol::ids::{LogId, UserId};
+use tokio::sync::mpsc;
+
+use super::event::{Effect, Event, Span};
+
+/// People of a directory that are read.
+const PEOPLE: u32 = 20_000;
+/// Rows of the list that one reading gives.
+const PAGE: u32 = 500;
+/// Rows of a timeline that are added at once.
+const MORE: u32 = 100;
+/// Hits of a search that are read at once.
+const HITS: u32 = 50;
+
+/// Carries out effects until nobody wants any. Each is answered by one message, empty or not.
+pub async fn serve(
+    account: Account,
+    mut wanted: mpsc::UnboundedReceiver<Effect>,
+    told: mpsc::UnboundedSender<Option<Event>>,
+) {
+    while let Some(effect) = wanted.recv().await {
+        let event = match carry_out(&account, effect).await {
+            Ok(event) => event,
+            Err(error) => Some(Event::Failed(error.to_string())),
+        };
+        // Nobody listens any more when the client ends.
+        let _ = told.send(event);
+    }
+}
+
+async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, AccountError> {
+    Ok(Some(match effect {
+        Effect::LoadRooms(count) => {
+            let (rows, more) = rooms(account, count).await?;
+            Event::Rooms(rows, more)
+        }
+        Effect::LoadRoom(log) => Event::Room(log, account.conversation(log).await?.map(Box::new)),
+        Effect::LoadTimeline(log, span) => {
+            let (window, limit) = match span {
+                Span::Newest(limit) => (Window::Newest, limit),
+                Span::Around(seq) => (Window::Around(seq), MORE),
+                Span::Before(key) => (Window::Before(key), MORE),
+                Span::After(key) => (Window::After(key), MORE),
+                Span::Again(key, limit) => (Window::After(key - 1), limit),
+            };
+            Event::Timeline(log, span, account.timeline(log, window, limit).await?)
+        }
+        Effect::LoadPeople => Event::People(account.people(PEOPLE).await?),
+        Effect::LoadMembers(log) => Event::Members(log, account.members(log).await?),
+        Effect::Search(words, after) => {
+            let page = account.search(&words, None, after, HITS).await?;
+            Event::Found(words, page, after.is_some())
+        }
+        Effect::Send(log, text) => match account.send_text(log, &text).await {
+            Ok(_) => return Ok(None),
+            Err(error) => Event::NotSent(log, text, error.to_string()),
+        },
+        Effect::Retry(log, id) => return account.retry(log, id).await.map(|()| None),
+        Effect::Discard(log, id) => return account.discard(log, id).await.map(|()| None),
+        Effect::MarkRead(log, seq) => return account.mark_read(log, seq).await.map(|()| None),
+        Effect::SaveDraft(log, text) => return account.set_draft(log, text).await.map(|()| None),
+        Effect::CreateDm(user) => Event::Begun(account.create_dm(user).await?),
+        Effect::CreateGroup(title, users) => Event::Begun(group(account, &title, users).await?),
+        Effect::Add(log, users) => return account.add_members(log, users).await.map(|()| None),
+        Effect::Remove(log, user) => return account.remove_member(log, user).await.map(|()| None),
+        Effect::Leave(log) => return account.leave(log).await.map(|()| None),
+    }))
+}
+
+async fn group(account: &Account, title: &str, users: Vec<UserId>) -> Result<LogId, AccountError> {
+    account.create_group(Some(title), users).await
+}
+
+async fn rooms(
+    account: &Account,
+    count: u32,
+) -> Result<(Vec<ConversationRow>, bool), AccountError> {
+    let mut rows: Vec<ConversationRow> = Vec::new();
+    let wanted = count as usize;
+    while rows.len() < wanted {
+        let limit = u32::try_from(wanted - rows.len()).unwrap_or(PAGE).min(PAGE);
+        let page = account.conversations(rows.last().map(|row| row.cursor), limit).await?;
+        let is_last = page.len() < limit as usize;
+        rows.extend(page);
+        if is_last {
+            return Ok((rows, false));
+        }
+    }
+    Ok((rows, true))
+}

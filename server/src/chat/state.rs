@@ -1,0 +1,310 @@
+//! Everything that the client knows: what it shows is a function of this and of nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hauspost_core::account::Link;
+use hauspost_core::read::{ConversationRow, SearchHit};
+use hauspost_core::store::rows::message::Message;
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
+use hauspost_protocol::wire::Person;
+use jiff::tz::TimeZone;
+
+use super::editor::Editor;
+use super::layout::Laid;
+use super::text;
+
+/// The client.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Whose account it is.
+    pub me: UserId,
+    /// The server's name.
+    pub server: String,
+    /// How the server is reached.
+    pub link: Link,
+    /// The time.
+    pub now_ms: TimeMs,
+    /// Where the terminal stands.
+    pub zone: TimeZone,
+    /// The terminal's columns and rows.
+    pub size: (u16, u16),
+    /// The directory.
+    pub people: People,
+    /// The list of conversations.
+    pub rooms: Rooms,
+    /// The open conversation.
+    pub dialog: Option<Dialog>,
+    /// Where keys go, if nothing lies over it.
+    pub focus: Focus,
+    /// What lies over list and dialog.
+    pub overlay: Option<Overlay>,
+    /// A line for the person, until the next key.
+    pub notice: Option<String>,
+    /// Whether the client is to end.
+    pub is_ending: bool,
+}
+
+/// Where keys go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// To the list of conversations.
+    List,
+    /// To the open conversation.
+    Dialog,
+}
+
+/// The list of conversations.
+#[derive(Debug, Clone, Default)]
+pub struct Rooms {
+    /// The rows read so far.
+    pub rows: Vec<ConversationRow>,
+    /// Whether there are more.
+    pub more: bool,
+    /// Where the bar is; it stays with its conversation when rows move.
+    pub selected: Option<LogId>,
+}
+
+impl Rooms {
+    /// The number of the row under the bar.
+    pub fn position(&self) -> usize {
+        let at = |log| self.rows.iter().position(|row| row.log == log);
+        self.selected.and_then(at).unwrap_or_default()
+    }
+}
+
+/// The open conversation.
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    /// Its id.
+    pub log: LogId,
+    /// Its row of the list.
+    pub row: Option<ConversationRow>,
+    /// The rows of its timeline that were read.
+    pub rows: Vec<Message>,
+    /// Whether there are older ones.
+    pub more_before: bool,
+    /// Whether there are newer ones.
+    pub more_after: bool,
+    /// Whether a part is being read to be added.
+    pub is_paging: bool,
+    /// Where the line "new messages" stands: before the first of others after this entry.
+    pub new_after: Option<Option<Seq>>,
+    /// What was told to be read.
+    pub read: Option<Seq>,
+    /// A hit of a search that is pointed at.
+    pub hit: Option<MessageId>,
+    /// How `rows` lie on the screen.
+    pub laid: Vec<Laid>,
+    /// Which of them is shown.
+    pub scroll: Scroll,
+    /// What is being written.
+    pub composer: Editor,
+    /// Whether it was changed since it was stored.
+    pub is_unsaved: bool,
+}
+
+impl Dialog {
+    /// A conversation that was opened and not read yet.
+    pub fn new(log: LogId, row: Option<ConversationRow>) -> Self {
+        let draft = row.as_ref().and_then(|row| row.draft.as_deref()).unwrap_or_default();
+        let unread = row.as_ref().filter(|row| row.unread > 0);
+        Self {
+            log,
+            new_after: unread.map(|row| row.read_seq),
+            read: row.as_ref().and_then(|row| row.read_seq),
+            composer: Editor::new(draft),
+            row,
+            rows: Vec::new(),
+            more_before: false,
+            more_after: false,
+            is_paging: false,
+            hit: None,
+            laid: Vec::new(),
+            scroll: Scroll::Follow,
+            is_unsaved: false,
+        }
+    }
+
+    /// What is being written, to be kept; `None` if it is nothing.
+    pub fn draft(&self) -> Option<String> {
+        (!self.composer.is_blank()).then(|| self.composer.text().to_owned())
+    }
+}
+
+/// Which part of a dialog is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scroll {
+    /// The end of it, also when it grows.
+    Follow,
+    /// From this line of this row on, whatever comes before and after it.
+    Top(i64, usize),
+}
+
+/// What lies over list and dialog.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    /// All keys; scrolled down so far.
+    Help(usize),
+    /// Search over all messages.
+    Search(Search),
+    /// The title of a new group.
+    Title(Editor),
+    /// People to choose from.
+    Picker(Picker),
+    /// The people of a conversation.
+    Members(Members),
+}
+
+/// Search over all messages.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// The words.
+    pub words: Editor,
+    /// What was found.
+    pub hits: Vec<SearchHit>,
+    /// Where the next page begins.
+    pub next: Option<i64>,
+    /// Which hit the bar is on.
+    pub selected: usize,
+    /// Whether `hits` is the answer for `words`.
+    pub is_answered: bool,
+}
+
+/// What people are chosen for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// A conversation with one.
+    Dm,
+    /// A new group of this title.
+    Group(String),
+    /// More people for a group.
+    Add(LogId),
+}
+
+/// People to choose from.
+#[derive(Debug, Clone)]
+pub struct Picker {
+    /// What for.
+    pub purpose: Purpose,
+    /// A part of the name.
+    pub filter: Editor,
+    /// Who was chosen.
+    pub chosen: BTreeSet<UserId>,
+    /// Who is not offered: those who are there already.
+    pub without: BTreeSet<UserId>,
+    /// Which of those offered the bar is on.
+    pub selected: usize,
+}
+
+impl Picker {
+    /// A picker of nobody yet.
+    pub fn new(purpose: Purpose, without: BTreeSet<UserId>) -> Self {
+        let filter = Editor::default();
+        Self { purpose, filter, chosen: BTreeSet::new(), without, selected: 0 }
+    }
+
+    /// Those who are offered, as a phone book sorts them.
+    pub fn offered<'p>(&self, people: &'p People) -> Vec<&'p Person> {
+        let wanted = text::folded(self.filter.text());
+        let words: Vec<_> = wanted.split_whitespace().collect();
+        let fits = |person: &Person| {
+            let name = person.name.as_deref().unwrap_or_default();
+            let known = text::folded(&format!("{name} {}", person.handle));
+            words.iter().all(|word| known.contains(word))
+        };
+        let all = people.all.iter();
+        all.filter(|person| !self.without.contains(&person.user) && fits(person)).collect()
+    }
+}
+
+/// The people of a conversation.
+#[derive(Debug, Clone)]
+pub struct Members {
+    /// The conversation.
+    pub log: LogId,
+    /// Who is in it.
+    pub users: Vec<UserId>,
+    /// Who the bar is on.
+    pub selected: usize,
+    /// What is done when it is confirmed.
+    pub asks: Option<Ask>,
+}
+
+/// What has to be confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Remove this person.
+    Remove(UserId),
+    /// Leave the group.
+    Leave,
+}
+
+/// The directory: names made harmless once, when they come.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    all: Vec<Person>,
+    names: BTreeMap<UserId, String>,
+}
+
+impl People {
+    /// The directory of these people.
+    pub fn new(people: Vec<Person>) -> Self {
+        let harmless = |person: Person| Person {
+            name: person.name.as_deref().map(text::line).filter(|name| !name.is_empty()),
+            handle: text::line(&person.handle),
+            user: person.user,
+        };
+        let all: Vec<_> = people.into_iter().map(harmless).collect();
+        let name = |person: &Person| {
+            (person.user, person.name.clone().unwrap_or_else(|| person.handle.clone()))
+        };
+        Self { names: all.iter().map(name).collect(), all }
+    }
+
+    /// Whether this person is in it.
+    pub fn knows(&self, user: UserId) -> bool {
+        self.names.contains_key(&user)
+    }
+
+    /// What to call this person.
+    pub fn name(&self, user: UserId) -> &str {
+        self.names.get(&user).map_or("somebody", String::as_str)
+    }
+}
+
+impl State {
+    /// The client before anything was read.
+    pub fn new(me: UserId, server: &str, now_ms: TimeMs, zone: TimeZone, size: (u16, u16)) -> Self {
+        Self {
+            me,
+            server: text::line(server),
+            link: Link::Connecting,
+            now_ms,
+            zone,
+            size,
+            people: People::default(),
+            rooms: Rooms::default(),
+            dialog: None,
+            focus: Focus::List,
+            overlay: None,
+            notice: None,
+            is_ending: false,
+        }
+    }
+
+    /// What a conversation is called.
+    pub fn title(&self, row: &ConversationRow) -> String {
+        let title = row.title.as_deref().map(text::line).filter(|title| !title.is_empty());
+        title.unwrap_or_else(|| match (row.r#type, row.peer) {
+            (LogType::Dm, Some(peer)) => self.people.name(peer).to_owned(),
+            (LogType::SelfNotes, _) => "notes".to_owned(),
+            _ => "group without a name".to_owned(),
+        })
+    }
+
+    /// What to call this person in a line: the person at the terminal is "you".
+    pub fn name(&self, user: UserId) -> &str {
+        if user == self.me { "you" } else { self.people.name(user) }
+    }
+}

@@ -1,0 +1,208 @@
+//! Text of others on our terminal: made harmless, measured and wrapped.
+//!
+//! A message, a name or a title may hold anything. A terminal obeys control characters, and
+//! invisible ones reorder or hide what a person reads; so nothing of others reaches the screen but
+//! through [`harmless`] or [`line`]. What is kept and sent stays as it was written.
+
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Scalars that one character on the screen may be made of; the largest emoji have ten. More are
+/// marks piled up to write over the neighbours.
+const SCALARS: usize = 16;
+/// What stands for a character that is not shown.
+const INSTEAD: char = '\u{FFFD}';
+
+/// The text with every line break kept and every other control or reordering character replaced by
+/// a picture of itself.
+pub fn harmless(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut shown = String::with_capacity(text.len());
+    for grapheme in text.graphemes(true) {
+        shown.extend(grapheme.chars().take(SCALARS).flat_map(picture));
+    }
+    shown
+}
+
+/// The text as one line: breaks become spaces.
+pub fn line(text: &str) -> String {
+    harmless(text).split('\n').map(str::trim_end).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// What a person typed or pasted, without what no keyboard types: control characters and those
+/// that are not seen.
+pub fn typed(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', "    ");
+    text.chars().filter(|c| *c == '\n' || !(c.is_control() || is_unseen(*c))).collect()
+}
+
+/// Text in which words are looked for: without capitals, and with umlauts as two letters.
+pub fn folded(text: &str) -> String {
+    let small = text.to_lowercase();
+    small.replace('ä', "ae").replace('ö', "oe").replace('ü', "ue").replace('ß', "ss")
+}
+
+fn picture(c: char) -> impl Iterator<Item = char> {
+    let shown = match c {
+        '\n' => Some('\n'),
+        '\t' => return std::iter::repeat_n(' ', 4),
+        '\0'..='\u{1F}' => char::from_u32(0x2400 + c as u32),
+        '\u{7F}' => Some('\u{2421}'),
+        '\u{80}'..='\u{9F}' => Some(INSTEAD),
+        c if is_unseen(c) => Some(INSTEAD),
+        c => Some(c),
+    };
+    std::iter::repeat_n(shown.unwrap_or(INSTEAD), 1)
+}
+
+/// Marks, embeddings, overrides and isolates that reorder; separators that break lines; what shows
+/// nothing, but for the joiners that scripts and emoji need.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{00AD}'
+        | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}')
+}
+
+/// Columns that a text without line breaks takes.
+pub fn width(text: &str) -> usize {
+    text.graphemes(true).map(|grapheme| grapheme.width()).sum()
+}
+
+/// The beginning of a line that fits into so many columns, with `…` where it was cut.
+pub fn fit(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut fitting = String::new();
+    let mut used = 1;
+    for grapheme in text.graphemes(true) {
+        used += grapheme.width();
+        if used > columns {
+            break;
+        }
+        fitting.push_str(grapheme);
+    }
+    if columns > 0 {
+        fitting.push('…');
+    }
+    fitting
+}
+
+/// A line of a wrapped text: a range of its bytes. The space at which it broke is in none.
+pub type Row = std::ops::Range<usize>;
+
+/// Wraps a text at spaces, and inside words that are longer than a line. There is always a row.
+pub fn wrap(text: &str, columns: usize) -> Vec<Row> {
+    let columns = columns.max(1);
+    let mut rows = Vec::new();
+    let mut at = 0;
+    for paragraph in text.split('\n') {
+        wrap_paragraph(paragraph, at, columns, &mut rows);
+        at += paragraph.len() + 1;
+    }
+    rows
+}
+
+fn wrap_paragraph(text: &str, offset: usize, columns: usize, rows: &mut Vec<Row>) {
+    let mut start = 0;
+    let mut used = 0;
+    // The last space of the row: where it begins, where it ends, and the columns up to its end.
+    let mut space: Option<(usize, usize, usize)> = None;
+    for (at, grapheme) in text.grapheme_indices(true) {
+        let wide = grapheme.width();
+        if used + wide > columns && at > start {
+            let (end, next, gone) = match space {
+                _ if grapheme == " " => (at, at + 1, used + 1),
+                Some(space) => space,
+                None => (at, at, used),
+            };
+            rows.push(offset + start..offset + end);
+            start = next;
+            used -= gone.min(used);
+            space = None;
+            if grapheme == " " && next > at {
+                continue;
+            }
+        }
+        used += wide;
+        if grapheme == " " {
+            space = Some((at, at + 1, used));
+        }
+    }
+    rows.push(offset + start..offset + text.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped(text: &str, columns: usize) -> Vec<&str> {
+        wrap(text, columns).into_iter().map(|row| &text[row]).collect()
+    }
+
+    #[test]
+    fn no_control_character_but_the_line_break_survives() {
+        let all: String = (0..0x3_0000).filter_map(char::from_u32).collect();
+        let shown = harmless(&all);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
+        assert!(!shown.chars().any(|c| ('\u{202A}'..='\u{202E}').contains(&c)));
+        assert_eq!(harmless("\x1b[31mrot\x07\u{9b}2J"), "␛[31mrot␇\u{FFFD}2J");
+        assert_eq!(harmless("a\u{202E}b\u{2066}c"), "a\u{FFFD}b\u{FFFD}c");
+    }
+
+    #[test]
+    fn line_breaks_stay_in_a_text_and_become_spaces_in_a_line() {
+        assert_eq!(harmless("eins\r\nzwei\rdrei"), "eins\nzwei\ndrei");
+        assert_eq!(line(" eins \r\nzwei\n"), "eins zwei");
+    }
+
+    #[test]
+    fn letters_and_emoji_of_all_kinds_stay_whole() {
+        for text in ["Größe", "Gro\u{308}ße", "👩‍👩‍👧‍👦", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "日本", "नमस्ते", "می‌خواهم"]
+        {
+            assert_eq!(harmless(text), text);
+        }
+    }
+
+    #[test]
+    fn piled_up_marks_are_cut() {
+        let pile = format!("a{}b", "\u{300}".repeat(5_000));
+        assert_eq!(harmless(&pile).chars().count(), SCALARS + 1);
+    }
+
+    #[test]
+    fn text_wraps_at_spaces_by_the_columns_that_it_takes() {
+        assert_eq!(wrapped("eins zwei drei", 9), ["eins zwei", "drei"]);
+        assert_eq!(wrapped("eins zwei drei", 8), ["eins", "zwei", "drei"]);
+        assert_eq!(wrapped("Straßenbahnhaltestelle", 10), ["Straßenbah", "nhaltestel", "le"]);
+        assert_eq!(wrapped("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrapped("ä ö\n\nü", 3), ["ä ö", "", "ü"]);
+        assert_eq!(wrapped("", 5), [""]);
+        assert_eq!(wrapped("日", 1), ["日"], "what never fits is not lost");
+    }
+
+    #[test]
+    fn no_row_is_wider_than_asked_and_nothing_but_single_spaces_is_lost() {
+        let text = "Der Lieferschein für Weiß & Söhne liegt im Büro 📦📦📦, bitte   mitnehmen! Ko\u{308}ln";
+        for columns in 2..60 {
+            let rows = wrapped(text, columns);
+            assert!(rows.iter().all(|row| width(row) <= columns), "{columns}: {rows:?}");
+            let kept: String = rows.concat();
+            assert_eq!(kept.replace(' ', ""), text.replace(' ', ""), "{columns}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_ends_in_an_ellipsis() {
+        assert_eq!(fit("Lieferschein", 12), "Lieferschein");
+        assert_eq!(fit("Lieferschein", 6), "Liefe…");
+        assert_eq!(fit("日本語", 4), "日…");
+        assert_eq!(fit("abc", 0), "");
+    }
+
+    #[test]
+    fn what_is_typed_or_pasted_holds_no_escape() {
+        assert_eq!(typed("a\x1b[2Jb\r\nc\td\re"), "a[2Jb\nc    d\ne");
+    }
+}

@@ -1,0 +1,315 @@
+//! What an event makes of the client: a function from state and event to state and effects.
+
+mod keys;
+mod overlay;
+
+use std::collections::BTreeSet;
+
+use hauspost_core::observe::Change;
+use hauspost_core::read::TimelinePage;
+use hauspost_core::store::rows::log::LogState;
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
+
+use super::editor::Editor;
+use super::event::{Effect, Event, Span};
+use super::layout;
+use super::state::{Dialog, Focus, Overlay, People, Picker, Purpose, Scroll, State};
+use super::text;
+
+/// Rows of the list that are read at first, and more each time its end is reached.
+const ROOMS: u32 = 100;
+/// Rows of a timeline that are read at once.
+const PAGE: u32 = 100;
+/// Rows of a timeline that are kept.
+const KEPT: usize = 500;
+/// Unread messages up to which a dialog is read from its end.
+const UNREAD: u64 = 60;
+
+/// What a client asks for when it begins.
+pub fn begin() -> Vec<Effect> {
+    vec![Effect::LoadPeople, Effect::LoadRooms(ROOMS)]
+}
+
+/// What an event makes of the client, and what is to be done for it.
+pub fn update(mut state: State, event: Event) -> (State, Vec<Effect>) {
+    let mut effects = Vec::new();
+    take(&mut state, event, &mut effects);
+    mark_read(&mut state, &mut effects);
+    (state, effects)
+}
+
+fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
+    match event {
+        Event::Key(key) => keys::key(state, key, effects),
+        Event::Paste(text) => keys::paste(state, &text, effects),
+        Event::Resize(columns, rows) => {
+            state.size = (columns, rows);
+            relay(state);
+        }
+        Event::Clock(now_ms) => {
+            state.now_ms = now_ms;
+            save_draft(state, effects);
+            relay(state);
+        }
+        Event::Quit => end(state, effects),
+        Event::Changed(changes) => changed(state, &changes, effects),
+        Event::Link(link) => state.link = link,
+        Event::Rooms(rows, more) => {
+            state.rooms.rows = rows;
+            state.rooms.more = more;
+            if state.rooms.selected.is_none() {
+                state.rooms.selected = state.rooms.rows.first().map(|row| row.log);
+            }
+        }
+        Event::Room(log, row) => {
+            let dialog = state.dialog.as_mut().filter(|dialog| dialog.log == log);
+            if let (Some(dialog), Some(row)) = (dialog, row) {
+                if dialog.row.is_none() && dialog.composer.is_blank() {
+                    dialog.composer = Editor::new(row.draft.as_deref().unwrap_or_default());
+                }
+                dialog.row = Some(*row);
+            }
+        }
+        Event::Timeline(log, span, page) => timeline(state, log, span, page, effects),
+        Event::People(people) => {
+            state.people = People::new(people);
+            relay(state);
+        }
+        Event::Members(log, users) => overlay::members(state, log, users),
+        Event::Found(words, page, more) => overlay::found(state, &words, page, more),
+        Event::Begun(log) => open(state, log, None, effects),
+        Event::NotSent(log, written, why) => {
+            let dialog = state.dialog.as_mut().filter(|dialog| dialog.log == log);
+            if let Some(dialog) = dialog.filter(|dialog| dialog.composer.is_blank()) {
+                dialog.composer = Editor::new(&written);
+                dialog.is_unsaved = true;
+            }
+            state.notice = Some(format!("not sent: {}", text::line(&why)));
+        }
+        Event::Failed(why) => state.notice = Some(text::line(&why)),
+    }
+}
+
+fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
+    let every = changes.contains(&Change::EveryLog);
+    let people = every || changes.contains(&Change::People);
+    if people {
+        effects.push(Effect::LoadPeople);
+    }
+    if people || changes.contains(&Change::Conversations) {
+        effects.push(Effect::LoadRooms(rooms_wanted(state)));
+        effects.extend(state.dialog.as_ref().map(|dialog| Effect::LoadRoom(dialog.log)));
+    }
+    let Some(dialog) = &state.dialog else { return };
+    if every || changes.contains(&Change::Log(dialog.log)) {
+        effects.push(Effect::LoadTimeline(dialog.log, again(dialog)));
+        if let Some(Overlay::Members(members)) = &state.overlay {
+            effects.push(Effect::LoadMembers(members.log));
+        }
+    }
+}
+
+fn rooms_wanted(state: &State) -> u32 {
+    let read = u32::try_from(state.rooms.rows.len()).unwrap_or(u32::MAX - ROOMS);
+    read.next_multiple_of(ROOMS).max(ROOMS)
+}
+
+/// The part of a timeline that is on the screen, with what may have come to it.
+fn again(dialog: &Dialog) -> Span {
+    let read = u32::try_from(dialog.rows.len()).unwrap_or(u32::MAX / 2);
+    match dialog.rows.first() {
+        Some(first) if dialog.scroll != Scroll::Follow => Span::Again(first.key, read + PAGE / 2),
+        _ => Span::Newest(read.clamp(PAGE, 3 * PAGE)),
+    }
+}
+
+fn timeline(
+    state: &mut State,
+    log: LogId,
+    span: Span,
+    page: TimelinePage,
+    effects: &mut Vec<Effect>,
+) {
+    let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.log == log) else { return };
+    let is_first = dialog.rows.is_empty();
+    match span {
+        Span::Before(key) => {
+            dialog.is_paging = false;
+            if dialog.rows.first().is_none_or(|first| first.key != key) {
+                return;
+            }
+            dialog.rows.splice(0..0, page.rows);
+            dialog.more_before = page.more_before;
+            if dialog.rows.len() > KEPT {
+                dialog.rows.truncate(KEPT);
+                dialog.more_after = true;
+            }
+        }
+        Span::After(key) => {
+            dialog.is_paging = false;
+            if dialog.rows.last().is_none_or(|last| last.key != key) {
+                return;
+            }
+            dialog.rows.extend(page.rows);
+            dialog.more_after = page.more_after;
+            if dialog.rows.len() > KEPT {
+                dialog.rows.drain(..dialog.rows.len() - KEPT);
+                dialog.more_before = true;
+            }
+        }
+        Span::Newest(_) | Span::Around(_) | Span::Again(..) => {
+            dialog.rows = page.rows;
+            dialog.more_before = page.more_before;
+            dialog.more_after = page.more_after;
+        }
+    }
+    relay(state);
+    let (me, height) = (state.me, usize::from(layout::areas(state).timeline.height));
+    let Some(dialog) = &mut state.dialog else { return };
+    if is_first {
+        settle(dialog, me, height);
+    }
+    if dialog.laid.len() < height && dialog.more_before && !dialog.is_paging {
+        page_before(dialog, effects);
+    }
+}
+
+/// Where a dialog is looked at first: at the hit of a search, at the first unread message if not all
+/// of them fit, else at its end.
+fn settle(dialog: &mut Dialog, me: UserId, height: usize) {
+    let hit = dialog.rows.iter().find(|row| Some(row.message_id) == dialog.hit);
+    let (key, above) = match (hit, layout::first_new(dialog, me)) {
+        (Some(row), _) => (row.key, height / 2),
+        (None, Some(key)) => (key, 1),
+        (None, None) => return,
+    };
+    let at = dialog.laid.partition_point(|laid| laid.key < key);
+    let is_far = dialog.laid.len() - at > height.saturating_sub(above) || dialog.more_after;
+    if is_far && let Some(laid) = dialog.laid.get(at.saturating_sub(above)) {
+        dialog.scroll = Scroll::Top(laid.key, laid.number);
+    }
+}
+
+/// Scrolls so many lines down, or up if negative.
+fn scroll(state: &mut State, lines: isize, effects: &mut Vec<Effect>) {
+    let height = usize::from(layout::areas(state).timeline.height);
+    let Some(dialog) = &mut state.dialog else { return };
+    let last = dialog.laid.len().saturating_sub(height);
+    let target = layout::top(dialog, height).saturating_add_signed(lines).min(last);
+    dialog.scroll = match dialog.laid.get(target) {
+        Some(laid) if target < last || dialog.more_after => Scroll::Top(laid.key, laid.number),
+        _ => Scroll::Follow,
+    };
+    if dialog.is_paging {
+        return;
+    }
+    if lines < 0 && target < height && dialog.more_before {
+        page_before(dialog, effects);
+    } else if lines > 0
+        && target + height >= last
+        && dialog.more_after
+        && let Some(newest) = dialog.rows.last()
+    {
+        dialog.is_paging = true;
+        effects.push(Effect::LoadTimeline(dialog.log, Span::After(newest.key)));
+    }
+}
+
+fn page_before(dialog: &mut Dialog, effects: &mut Vec<Effect>) {
+    if let Some(oldest) = dialog.rows.first() {
+        dialog.is_paging = true;
+        effects.push(Effect::LoadTimeline(dialog.log, Span::Before(oldest.key)));
+    }
+}
+
+/// Opens a conversation, at a hit of a search if one is named.
+fn open(
+    state: &mut State,
+    log: LogId,
+    hit: Option<(MessageId, Option<Seq>)>,
+    effects: &mut Vec<Effect>,
+) {
+    save_draft(state, effects);
+    state.overlay = None;
+    state.focus = Focus::Dialog;
+    state.rooms.selected = Some(log);
+    let row = state.rooms.rows.iter().find(|row| row.log == log).cloned();
+    let many = row.as_ref().is_some_and(|row| row.unread > UNREAD);
+    let unread = row.as_ref().and_then(|row| row.read_seq).filter(|_| many);
+    let mut dialog = Dialog::new(log, row);
+    dialog.hit = hit.map(|(id, _)| id);
+    let around = hit.and_then(|(_, seq)| seq).or(unread.map(Seq::next));
+    let span = around.map_or(Span::Newest(PAGE), Span::Around);
+    state.dialog = Some(dialog);
+    effects.push(Effect::LoadRoom(log));
+    effects.push(Effect::LoadTimeline(log, span));
+}
+
+fn send(state: &mut State, effects: &mut Vec<Effect>) {
+    let dialog = state.dialog.as_mut().filter(|dialog| !dialog.composer.is_blank());
+    let Some(dialog) = dialog else { return };
+    if dialog.row.as_ref().is_some_and(|row| row.state != LogState::Active) {
+        state.notice = Some("nothing can be written here any more".to_owned());
+        return;
+    }
+    let written = dialog.composer.take().trim_end().to_owned();
+    dialog.is_unsaved = false;
+    dialog.new_after = None;
+    dialog.hit = None;
+    dialog.scroll = Scroll::Follow;
+    effects.push(Effect::Send(dialog.log, written));
+    effects.push(Effect::SaveDraft(dialog.log, None));
+    if dialog.more_after {
+        effects.push(Effect::LoadTimeline(dialog.log, Span::Newest(PAGE)));
+    }
+}
+
+fn save_draft(state: &mut State, effects: &mut Vec<Effect>) {
+    if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.is_unsaved) {
+        dialog.is_unsaved = false;
+        effects.push(Effect::SaveDraft(dialog.log, dialog.draft()));
+    }
+}
+
+fn end(state: &mut State, effects: &mut Vec<Effect>) {
+    save_draft(state, effects);
+    state.is_ending = true;
+}
+
+/// Lays the dialog out again, also while a narrow screen shows the list only.
+fn relay(state: &mut State) {
+    let columns = layout::areas(state).timeline.width;
+    let columns = if columns == 0 { state.size.0 } else { columns };
+    let laid = state.dialog.as_ref().map(|it| layout::lay(state, it, usize::from(columns)));
+    if let (Some(dialog), Some(laid)) = (&mut state.dialog, laid) {
+        dialog.laid = laid;
+    }
+}
+
+/// What a person has on the screen is read.
+fn mark_read(state: &mut State, effects: &mut Vec<Effect>) {
+    let height = usize::from(layout::areas(state).timeline.height);
+    if height == 0 || state.overlay.is_some() {
+        return;
+    }
+    let Some(dialog) = &mut state.dialog else { return };
+    let seen = layout::seen(dialog, height);
+    if let Some(seq) = seen.filter(|_| seen > dialog.read) {
+        dialog.read = seen;
+        effects.push(Effect::MarkRead(dialog.log, seq));
+    }
+}
+
+fn pick(state: &mut State, purpose: Purpose, without: BTreeSet<UserId>) {
+    state.overlay = Some(Overlay::Picker(Picker::new(purpose, without)));
+}
+
+/// The group that is open, if it goes on.
+fn open_group(state: &State) -> Option<LogId> {
+    let row = state.dialog.as_ref()?.row.as_ref()?;
+    (row.r#type == LogType::Group && row.state == LogState::Active).then_some(row.log)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Keys on what lies over list and dialog, and the answers that it waits for.
+
+use hauspost_core::read::SearchPage;
+use hauspost_protocol::ids::{LogId, UserId};
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+
+use super::super::editor::Editor;
+use super::super::event::Effect;
+use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
+use super::super::text;
+use super::{keys, open, open_group, pick};
+
+pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
+    let Some(overlay) = state.overlay.take() else { return };
+    if key.code == KeyCode::Esc {
+        // A question is answered with no; everything else is closed.
+        if let Overlay::Members(Members { asks: Some(_), log, users, selected }) = overlay {
+            state.overlay = Some(Overlay::Members(Members { log, users, selected, asks: None }));
+        }
+        return;
+    }
+    match overlay {
+        Overlay::Help(at) => help(state, at, key),
+        Overlay::Search(search) => search_key(state, search, key, effects),
+        Overlay::Title(title) => title_key(state, title, key),
+        Overlay::Picker(picker) => picker_key(state, picker, key, effects),
+        Overlay::Members(members) => members_key(state, members, key, effects),
+    }
+}
+
+pub(super) fn paste(state: &mut State, pasted: &str, effects: &mut Vec<Effect>) {
+    let line = text::typed(pasted).replace('\n', " ");
+    match &mut state.overlay {
+        Some(Overlay::Search(search)) => {
+            search.words.insert(&line);
+            asked(search, effects);
+        }
+        Some(Overlay::Title(title)) => title.insert(&line),
+        Some(Overlay::Picker(picker)) => picker.filter.insert(&line),
+        _ => {}
+    }
+}
+
+fn help(state: &mut State, at: usize, key: KeyEvent) {
+    let at = match key.code {
+        KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => at.saturating_add(1),
+        KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => at.saturating_sub(1),
+        _ => return,
+    };
+    state.overlay = Some(Overlay::Help(at.min(super::super::view::HELP_LAST)));
+}
+
+fn search_key(state: &mut State, mut search: Search, key: KeyEvent, effects: &mut Vec<Effect>) {
+    match key.code {
+        KeyCode::Enter => {
+            if let Some(hit) = search.hits.get(search.selected) {
+                return open(state, hit.log, Some((hit.message_id, hit.seq)), effects);
+            }
+        }
+        KeyCode::Up => search.selected = search.selected.saturating_sub(1),
+        KeyCode::Down => {
+            let last = search.hits.len().saturating_sub(1);
+            search.selected = (search.selected + 1).min(last);
+            if search.selected == last
+                && let Some(next) = search.next.take()
+            {
+                effects.push(Effect::Search(search.words.text().to_owned(), Some(next)));
+            }
+        }
+        _ => {
+            if write(&mut search.words, key) {
+                asked(&mut search, effects);
+            }
+        }
+    }
+    state.overlay = Some(Overlay::Search(search));
+}
+
+fn asked(search: &mut Search, effects: &mut Vec<Effect>) {
+    search.is_answered = false;
+    search.selected = 0;
+    effects.push(Effect::Search(search.words.text().to_owned(), None));
+}
+
+pub(super) fn found(state: &mut State, words: &str, page: SearchPage, more: bool) {
+    let Some(Overlay::Search(search)) = &mut state.overlay else { return };
+    if search.words.text() != words {
+        return;
+    }
+    if !more {
+        search.hits.clear();
+    }
+    search.hits.extend(page.hits);
+    search.next = page.next;
+    search.is_answered = true;
+}
+
+fn title_key(state: &mut State, mut title: Editor, key: KeyEvent) {
+    if key.code == KeyCode::Enter && !title.is_blank() {
+        let purpose = Purpose::Group(title.text().trim().to_owned());
+        return pick(state, purpose, [state.me].into());
+    }
+    write(&mut title, key);
+    state.overlay = Some(Overlay::Title(title));
+}
+
+fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent, effects: &mut Vec<Effect>) {
+    let offered: Vec<UserId> =
+        picker.offered(&state.people).into_iter().map(|person| person.user).collect();
+    let last = offered.len().saturating_sub(1);
+    picker.selected = picker.selected.min(last);
+    let bar = offered.get(picker.selected).copied();
+    match key.code {
+        KeyCode::Up => picker.selected = picker.selected.saturating_sub(1),
+        KeyCode::Down => picker.selected = (picker.selected + 1).min(last),
+        KeyCode::Enter => match done(&picker, bar) {
+            Some(effect) => return effects.push(effect),
+            None => picker.filter = Editor::default(),
+        },
+        KeyCode::Tab if picker.purpose != Purpose::Dm => {
+            if let Some(user) = bar
+                && !picker.chosen.remove(&user)
+            {
+                picker.chosen.insert(user);
+            }
+        }
+        _ => {
+            if write(&mut picker.filter, key) {
+                picker.selected = 0;
+            }
+        }
+    }
+    state.overlay = Some(Overlay::Picker(picker));
+}
+
+/// What was picked for: those who were chosen, or the one under the bar.
+fn done(picker: &Picker, bar: Option<UserId>) -> Option<Effect> {
+    let chosen: Vec<_> = match picker.chosen.is_empty() {
+        true => bar.into_iter().collect(),
+        false => picker.chosen.iter().copied().collect(),
+    };
+    let first = *chosen.first()?;
+    Some(match &picker.purpose {
+        Purpose::Dm => Effect::CreateDm(first),
+        Purpose::Group(title) => Effect::CreateGroup(title.clone(), chosen),
+        Purpose::Add(log) => Effect::Add(*log, chosen),
+    })
+}
+
+fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: &mut Vec<Effect>) {
+    let is_group = open_group(state) == Some(members.log);
+    let last = members.users.len().saturating_sub(1);
+    match (key.code, members.asks) {
+        (KeyCode::Char('y'), Some(ask)) => {
+            return effects.push(match ask {
+                Ask::Leave => Effect::Leave(members.log),
+                Ask::Remove(user) => Effect::Remove(members.log, user),
+            });
+        }
+        (_, Some(_)) => members.asks = None,
+        (KeyCode::Up, None) => members.selected = members.selected.saturating_sub(1),
+        (KeyCode::Down, None) => members.selected = (members.selected + 1).min(last),
+        (KeyCode::Char('a'), None) if is_group => {
+            let there = members.users.iter().copied().collect();
+            return pick(state, Purpose::Add(members.log), there);
+        }
+        (KeyCode::Char('r'), None) if is_group => {
+            let bar = members.users.get(members.selected).copied();
+            members.asks = bar.filter(|user| *user != state.me).map(Ask::Remove);
+        }
+        (KeyCode::Char('l'), None) if is_group => members.asks = Some(Ask::Leave),
+        (KeyCode::Char('a' | 'r' | 'l'), None) => {
+            state.notice = Some("this is not a group that you are in".to_owned());
+        }
+        _ => {}
+    }
+    state.overlay = Some(Overlay::Members(members));
+}
+
+pub(super) fn members(state: &mut State, log: LogId, users: Vec<UserId>) {
+    let Some(Overlay::Members(members)) = &mut state.overlay else { return };
+    if members.log == log {
+        members.users = users;
+        members.users.sort_by_key(|user| text::folded(state.people.name(*user)));
+        members.selected = members.selected.min(members.users.len().saturating_sub(1));
+    }
+}
+
+/// Writes into a line; whether it changed.
+fn write(editor: &mut Editor, key: KeyEvent) -> bool {
+    let before = editor.text().to_owned();
+    if let Some(edit) = keys::edit(key) {
+        editor.edit(edit);
+    } else if let Some(typed) = keys::typed(key) {
+        editor.insert(&typed);
+    }
+    editor.text() != before
+}

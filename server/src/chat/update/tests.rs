@@ -1,0 +1,245 @@
+use hauspost_core::observe::Change;
+use hauspost_core::read::{SearchHit, SearchPage, SnippetPart, TimelinePage};
+use hauspost_core::store::rows::message::MessageState;
+use hauspost_protocol::ids::MessageId;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::super::fixture::{BEN, Client, LOG, ME, own, row};
+use super::*;
+
+fn opened() -> Client {
+    let mut client = Client::new(Vec::new());
+    client.hear(Event::Begun(LOG));
+    client.wanted();
+    client
+}
+
+#[test]
+fn a_line_is_sent_by_enter_and_the_composer_is_empty_again() {
+    let mut client = opened();
+    client.types("Grüße, Ben ");
+    client.press(KeyCode::Enter);
+    assert_eq!(
+        client.wanted(),
+        [Effect::Send(LOG, "Grüße, Ben".to_owned()), Effect::SaveDraft(LOG, None)]
+    );
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [], "nothing is never sent");
+}
+
+#[test]
+fn a_line_break_is_written_by_alt_enter_and_by_ctrl_j() {
+    let mut client = opened();
+    client.types("a");
+    client.hear(Event::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::ALT)));
+    client.types("b");
+    client.ctrl('j');
+    client.types("c");
+    assert_eq!(client.state.dialog.unwrap().composer.text(), "a\nb\nc");
+}
+
+#[test]
+fn a_draft_is_kept_by_the_clock_by_leaving_and_at_the_end() {
+    for leave in [Event::Clock(1), Event::Key(KeyCode::Esc.into()), Event::Quit] {
+        let mut client = opened();
+        client.types("halb");
+        client.hear(leave);
+        assert_eq!(client.wanted(), [Effect::SaveDraft(LOG, Some("halb".to_owned()))]);
+        client.hear(Event::Clock(2));
+        assert_eq!(client.wanted(), [], "it is kept once");
+    }
+}
+
+#[test]
+fn a_text_that_was_not_taken_comes_back_unless_another_was_begun() {
+    let mut client = opened();
+    client.hear(Event::NotSent(LOG, "verloren?".to_owned(), "too long".to_owned()));
+    assert_eq!(client.state.dialog.as_ref().unwrap().composer.text(), "verloren?");
+    client.hear(Event::NotSent(LOG, "anderes".to_owned(), "too long".to_owned()));
+    assert_eq!(client.state.dialog.as_ref().unwrap().composer.text(), "verloren?");
+    assert!(client.state.notice.as_ref().unwrap().contains("too long"));
+}
+
+#[test]
+fn what_is_on_the_screen_is_marked_as_read_once() {
+    let mut client = opened();
+    client.page(vec![row(1, "eins"), row(2, "zwei")]);
+    assert_eq!(client.wanted(), [Effect::MarkRead(LOG, Seq(2))]);
+    client.page(vec![row(1, "eins"), row(2, "zwei")]);
+    assert_eq!(client.wanted(), []);
+}
+
+#[test]
+fn what_is_below_the_screen_or_behind_an_overlay_is_not_read() {
+    let mut client = opened();
+    client.press(KeyCode::F(1));
+    client.page((1..=40).map(|seq| row(seq, "x")).collect());
+    assert_eq!(client.wanted(), []);
+    client.press(KeyCode::Esc);
+    assert_eq!(client.wanted(), [Effect::MarkRead(LOG, Seq(40))]);
+    client.press(KeyCode::PageUp);
+    client.page((1..=42).map(|seq| row(seq, "x")).collect());
+    assert_eq!(client.wanted(), [], "two came below what is looked at");
+    client.press(KeyCode::PageDown);
+    client.press(KeyCode::PageDown);
+    assert_eq!(client.wanted(), [Effect::MarkRead(LOG, Seq(42))]);
+}
+
+#[test]
+fn scrolling_up_stays_at_its_place_when_messages_come_and_pages_older_ones() {
+    let mut client = opened();
+    let page = |rows, more_before| TimelinePage { rows, more_before, more_after: false };
+    let newer: Vec<_> = (101..=200).map(|seq| row(seq, &format!("Nr {seq}"))).collect();
+    client.hear(Event::Timeline(LOG, Span::Newest(100), page(newer.clone(), true)));
+    client.press(KeyCode::PageUp);
+    let seen = client.screen();
+    let more = newer.iter().cloned().chain([row(201, "neu")]).collect();
+    client.hear(Event::Timeline(LOG, Span::Again(101, 150), page(more, true)));
+    assert_eq!(client.screen()[2..20], seen[2..20]);
+    client.wanted();
+    client.hear(Event::Key(KeyEvent::new(KeyCode::Home, KeyModifiers::CONTROL)));
+    assert_eq!(client.wanted(), [Effect::LoadTimeline(LOG, Span::Before(101))]);
+    client.press(KeyCode::PageUp);
+    assert_eq!(client.wanted(), [], "one page at a time");
+    let older = (1..=100).map(|seq| row(seq, &format!("Nr {seq}"))).collect();
+    client.hear(Event::Timeline(LOG, Span::Before(101), page(older, false)));
+    assert!(client.shows("Nr 101"));
+    client.press(KeyCode::PageUp);
+    assert!(client.shows("Nr 99") && !client.shows("Nr 130"));
+}
+
+#[test]
+fn changes_make_only_what_they_name_be_read_again() {
+    let other = LogId([8; 16]);
+    let table: [(Change, Vec<Effect>); 5] = [
+        (Change::Log(LOG), vec![Effect::LoadTimeline(LOG, Span::Newest(100))]),
+        (Change::Log(other), vec![]),
+        (Change::Conversations, vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
+        (Change::People, vec![Effect::LoadPeople, Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
+        (Change::Outbox, vec![]),
+    ];
+    for (change, effects) in table {
+        let mut client = opened();
+        client.hear(Event::Changed(vec![change]));
+        assert_eq!(client.wanted(), effects, "{change:?}");
+    }
+}
+
+#[test]
+fn a_person_is_picked_by_a_part_of_the_name() {
+    let mut client = Client::new(Vec::new());
+    client.ctrl('n');
+    client.types("kay");
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [Effect::CreateDm(BEN)]);
+    client.ctrl('n');
+    client.types("anna");
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [], "nobody writes to himself");
+}
+
+#[test]
+fn a_group_is_begun_by_title_and_people() {
+    let mut client = Client::new(Vec::new());
+    client.press(KeyCode::Char('g'));
+    client.types("Tour Nord");
+    client.press(KeyCode::Enter);
+    client.press(KeyCode::Tab);
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [Effect::CreateGroup("Tour Nord".to_owned(), vec![BEN])]);
+}
+
+#[test]
+fn a_hit_of_a_search_opens_its_conversation_around_it() {
+    let mut client = Client::new(Vec::new());
+    client.press(KeyCode::Char('/'));
+    client.types("li");
+    assert_eq!(
+        client.wanted(),
+        [Effect::Search("l".to_owned(), None), Effect::Search("li".to_owned(), None)]
+    );
+    let hit = SearchHit {
+        log: LOG,
+        message_id: MessageId([5; 32]),
+        seq: Some(Seq(5)),
+        author: BEN,
+        t_ms: 1,
+        snippet: vec![SnippetPart { text: "Lieferschein".to_owned(), found: true }],
+    };
+    let page = |hits| SearchPage { hits, next: None };
+    client.hear(Event::Found("l".to_owned(), page(vec![hit.clone(), hit.clone()]), false));
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [], "an answer to other words is not taken");
+    client.hear(Event::Found("li".to_owned(), page(vec![hit]), false));
+    assert!(client.shows("Lieferschein"));
+    client.press(KeyCode::Enter);
+    assert_eq!(
+        client.wanted(),
+        [Effect::LoadRoom(LOG), Effect::LoadTimeline(LOG, Span::Around(Seq(5)))]
+    );
+    assert_eq!(client.state.dialog.unwrap().hit, Some(MessageId([5; 32])));
+}
+
+#[test]
+fn what_failed_is_sent_again_or_taken_back() {
+    let mut client = opened();
+    let failed = own(3, "nein", MessageState::Failed);
+    let id = failed.message_id;
+    client.page(vec![own(1, "ja", MessageState::Sent), failed]);
+    client.wanted();
+    client.ctrl('r');
+    client.ctrl('x');
+    assert_eq!(client.wanted(), [Effect::Retry(LOG, id), Effect::Discard(LOG, id)]);
+}
+
+#[test]
+fn a_dialog_of_two_cannot_be_left() {
+    let mut client = opened();
+    client.ctrl('p');
+    assert_eq!(client.wanted(), [Effect::LoadMembers(LOG)]);
+    client.hear(Event::Members(LOG, vec![ME, BEN]));
+    client.press(KeyCode::Char('l'));
+    assert!(client.shows("not a group"));
+}
+
+#[test]
+fn leaving_and_removing_ask_first() {
+    let mut group = super::super::fixture::room(9, "Tour Nord");
+    group.log = LOG;
+    let mut client = Client::new(vec![group]);
+    client.press(KeyCode::Enter);
+    client.ctrl('p');
+    client.hear(Event::Members(LOG, vec![BEN, ME]));
+    client.wanted();
+    client.press(KeyCode::Char('r'));
+    assert_eq!(client.wanted(), [], "nobody removes himself");
+    client.press(KeyCode::Down);
+    client.press(KeyCode::Char('r'));
+    assert!(client.shows("Remove Ben Kaya?"));
+    client.press(KeyCode::Char('n'));
+    client.press(KeyCode::Char('l'));
+    assert_eq!(client.wanted(), []);
+    client.press(KeyCode::Char('y'));
+    assert_eq!(client.wanted(), [Effect::Leave(LOG)]);
+    client.ctrl('p');
+    client.hear(Event::Members(LOG, vec![BEN, ME]));
+    client.wanted();
+    client.press(KeyCode::Down);
+    client.press(KeyCode::Char('r'));
+    client.press(KeyCode::Char('y'));
+    assert_eq!(client.wanted(), [Effect::Remove(LOG, BEN)]);
+}
+
+#[test]
+fn the_client_ends_by_ctrl_c_everywhere_and_by_q_in_the_list_only() {
+    let mut client = opened();
+    client.types("q");
+    assert!(!client.state.is_ending);
+    client.press(KeyCode::Esc);
+    client.press(KeyCode::Char('q'));
+    assert!(client.state.is_ending);
+    let mut client = opened();
+    client.press(KeyCode::F(3));
+    client.ctrl('c');
+    assert!(client.state.is_ending);
+}

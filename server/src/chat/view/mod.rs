@@ -1,0 +1,260 @@
+//! The screen as a function of the state. Nothing of others reaches it but through `text`.
+
+mod overlay;
+
+use hauspost_core::account::Link;
+use hauspost_core::read::{ConversationRow, LastLine};
+use hauspost_core::store::rows::log::LogState;
+use hauspost_core::store::rows::message::{MessageKind, MessageState};
+use hauspost_protocol::body::LogType;
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::layout::{self, Areas, dim, short_time, warning};
+use super::state::{Focus, Overlay, Purpose, State};
+use super::text;
+
+/// The last line of the help.
+pub const HELP_LAST: usize = overlay::HELP.len() - 1;
+
+/// Draws the client.
+pub fn view(state: &State, frame: &mut Frame<'_>) {
+    let screen = frame.area();
+    let areas = layout::areas(state);
+    status(state, frame, areas.status);
+    list(state, frame, areas.list);
+    if areas.list.width > 0 && areas.list.width < screen.width {
+        let x = areas.list.right();
+        for y in areas.list.top()..areas.list.bottom() {
+            put(frame, Rect::new(x, y, 1, 1), &Line::styled("│", dim()));
+        }
+    }
+    dialog(state, frame, &areas);
+    footer(state, frame, areas.footer);
+    if let Some(overlay) = &state.overlay {
+        overlay::draw(state, overlay, frame);
+    }
+}
+
+/// Puts a line at the beginning of an area, as far as the screen goes.
+fn put(frame: &mut Frame<'_>, area: Rect, line: &Line<'_>) {
+    let area = area.intersection(frame.area());
+    if !area.is_empty() {
+        frame.buffer_mut().set_line(area.x, area.y, line, area.width);
+        frame.buffer_mut().set_style(Rect { height: 1, ..area }, line.style);
+    }
+}
+
+fn row(area: Rect, number: usize) -> Rect {
+    let number = u16::try_from(number).unwrap_or(u16::MAX);
+    Rect { y: area.y.saturating_add(number), height: u16::from(number < area.height), ..area }
+}
+
+/// Two texts at both ends of a line.
+fn ends(left: &str, right: &str, columns: usize) -> (String, String) {
+    let right = text::fit(right, columns);
+    let left = text::fit(left, columns.saturating_sub(text::width(&right) + 1));
+    let gap = columns.saturating_sub(text::width(&left) + text::width(&right));
+    (left, format!("{}{right}", " ".repeat(gap)))
+}
+
+fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let (mark, colour) = match state.link {
+        Link::Connecting => ("○ connecting", Color::Yellow),
+        Link::Online => ("● online", Color::Green),
+        Link::Reconnecting => ("○ offline, reconnecting", Color::Yellow),
+        Link::Refused => ("✗ this device is not accepted any more", Color::Red),
+    };
+    let who = format!(" Hauspost · {} · {}", state.people.name(state.me), state.server);
+    let (left, right) = ends(&who, &format!("{mark} "), usize::from(area.width));
+    let reversed = Style::new().add_modifier(Modifier::REVERSED);
+    let spans = vec![Span::styled(left, reversed), Span::styled(right, reversed.fg(colour))];
+    put(frame, area, &Line::from(spans).style(reversed));
+}
+
+fn list(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    if state.rooms.rows.is_empty() {
+        put(frame, area, &Line::styled(" No conversations yet.", dim()));
+        put(frame, row(area, 1), &Line::styled(" n: write to somebody", dim()));
+        return;
+    }
+    let shown = usize::from(area.height / 2).max(1);
+    let selected = state.rooms.position();
+    let first = (selected + 1).saturating_sub(shown);
+    for (i, room) in state.rooms.rows.iter().skip(first).take(shown).enumerate() {
+        let is_selected = first + i == selected;
+        let style = match (is_selected, state.focus) {
+            (true, Focus::List) => Style::new().add_modifier(Modifier::REVERSED),
+            (true, Focus::Dialog) => Style::new().add_modifier(Modifier::BOLD),
+            _ => Style::new(),
+        };
+        let [head, last] = room_lines(state, room, usize::from(area.width), is_selected);
+        put(frame, row(area, 2 * i), &head.style(style));
+        put(frame, row(area, 2 * i + 1), &last.style(style));
+    }
+}
+
+fn room_lines(
+    state: &State,
+    room: &ConversationRow,
+    columns: usize,
+    is_selected: bool,
+) -> [Line<'static>; 2] {
+    let bar = if is_selected { "▌" } else { " " };
+    let time = short_time(room.cursor.order_ms, state.now_ms, &state.zone);
+    let kind = if room.r#type == LogType::Group { "# " } else { "" };
+    let (title, time) = ends(&format!("{kind}{}", state.title(room)), &time, columns - 2);
+    let name =
+        if room.unread > 0 { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
+    let head = vec![Span::raw(bar), Span::styled(title, name), Span::styled(time, dim())];
+    let unread = match room.unread {
+        0 => String::new(),
+        1..100 => format!("({})", room.unread),
+        _ => "(99+)".to_owned(),
+    };
+    let (said, style) = match (&room.draft, room.state) {
+        (_, LogState::Left) => ("left".to_owned(), dim()),
+        (_, LogState::Stopped) => ("stopped: the server contradicted itself".to_owned(), warning()),
+        (_, LogState::Broken) => ("stopped: it has to be mended".to_owned(), warning()),
+        (_, LogState::Newer) => ("update the app".to_owned(), warning()),
+        (Some(draft), _) => {
+            (format!("draft: {}", text::line(draft)), Style::new().fg(Color::Yellow))
+        }
+        (None, _) => {
+            (room.last.as_ref().map_or_else(String::new, |last| said(state, room, last)), dim())
+        }
+    };
+    let (said, unread) = ends(&said, &unread, columns - 2);
+    let count = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+    let last = vec![Span::raw(bar), Span::styled(said, style), Span::styled(unread, count)];
+    [Line::from(head), Line::from(last)]
+}
+
+fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
+    let text = match (last.kind, last.state) {
+        (_, MessageState::Erased) => "erased".to_owned(),
+        (MessageKind::Text, _) => text::line(last.text.as_deref().unwrap_or_default()),
+        (MessageKind::Event, _) => return "people changed".to_owned(),
+        (MessageKind::Gap, _) => return "something could not be opened".to_owned(),
+        _ => return "update the app".to_owned(),
+    };
+    let failed = if last.state == MessageState::Failed { "✗ " } else { "" };
+    let is_own = last.author == state.me;
+    if is_own || room.r#type == LogType::Group {
+        format!("{failed}{}: {text}", state.name(last.author))
+    } else {
+        text
+    }
+}
+
+fn dialog(state: &State, frame: &mut Frame<'_>, areas: &Areas) {
+    let Some(dialog) = &state.dialog else { return };
+    let columns = usize::from(areas.title.width);
+    let title = dialog.row.as_ref().map_or_else(String::new, |row| state.title(row));
+    let standing = match dialog.row.as_ref().map(|row| row.state) {
+        Some(LogState::Left) => "you are not in it any more",
+        Some(LogState::Stopped | LogState::Broken) => "stopped",
+        _ => "",
+    };
+    let (title, standing) = ends(&format!(" {title}"), standing, columns);
+    let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
+    let line = Line::from(vec![Span::raw(title), Span::styled(standing, warning())]);
+    put(frame, areas.title, &line.style(bold));
+
+    let height = usize::from(areas.timeline.height);
+    let top = layout::top(dialog, height);
+    for (i, laid) in dialog.laid.iter().skip(top).take(height).enumerate() {
+        put(frame, row(areas.timeline, i), &laid.line);
+    }
+    let below = dialog.laid.len().saturating_sub(top + height);
+    let mut rule = "─".repeat(usize::from(areas.rule.width));
+    if below > 0 || dialog.more_after {
+        let more = if dialog.more_after { "more".to_owned() } else { below.to_string() };
+        let hint = format!("── ↓ {more} below · Ctrl-End ");
+        rule = format!("{hint}{}", rule.chars().skip(text::width(&hint)).collect::<String>());
+    }
+    put(frame, areas.rule, &Line::styled(rule, dim()));
+    composer(state, frame, areas.composer);
+}
+
+fn composer(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let Some(dialog) = state.dialog.as_ref().filter(|_| !area.is_empty()) else { return };
+    let columns = layout::composer_columns(area.width);
+    let written = dialog.composer.text();
+    let rows = text::wrap(written, columns);
+    let (at, column) = dialog.composer.place(columns);
+    let height = usize::from(area.height);
+    let first = (at + 1).saturating_sub(height);
+    for (i, range) in rows.into_iter().enumerate().skip(first).take(height) {
+        let prompt = if i == 0 { "› " } else { "  " };
+        let line = format!("{prompt}{}", text::harmless(&written[range]));
+        put(frame, row(area, i - first), &Line::raw(line));
+    }
+    if written.is_empty() && state.focus == Focus::List {
+        put(frame, area, &Line::styled("› Enter: write", dim()));
+    }
+    if state.focus == Focus::Dialog && state.overlay.is_none() {
+        cursor(frame, area, 2 + column, at - first);
+    }
+}
+
+fn cursor(frame: &mut Frame<'_>, area: Rect, column: usize, row: usize) {
+    let (column, row) =
+        (u16::try_from(column).unwrap_or(u16::MAX), u16::try_from(row).unwrap_or(0));
+    let x = area.x.saturating_add(column).min(area.right().saturating_sub(1));
+    frame.set_cursor_position(Position { x, y: area.y.saturating_add(row) });
+}
+
+fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    if let Some(notice) = &state.notice {
+        let line = text::fit(&format!(" {notice}"), usize::from(area.width));
+        put(frame, area, &Line::styled(line, warning()));
+        return;
+    }
+    let keys: &[(&str, &str)] = match (&state.overlay, state.focus) {
+        (Some(Overlay::Help(_)), _) => &[("↑↓", "scroll"), ("Esc", "close")],
+        (Some(Overlay::Search(_)), _) => &[("↑↓", "choose"), ("Enter", "jump"), ("Esc", "close")],
+        (Some(Overlay::Title(_)), _) => &[("Enter", "choose people"), ("Esc", "close")],
+        (Some(Overlay::Picker(picker)), _) if picker.purpose == Purpose::Dm => {
+            &[("↑↓", "choose"), ("Enter", "write"), ("Esc", "close")]
+        }
+        (Some(Overlay::Picker(_)), _) => {
+            &[("↑↓", "move"), ("Tab", "choose"), ("Enter", "done"), ("Esc", "close")]
+        }
+        (Some(Overlay::Members(_)), _) => {
+            &[("a", "add"), ("r", "remove"), ("l", "leave"), ("Esc", "close")]
+        }
+        (None, Focus::List) => &[
+            ("Enter", "open"),
+            ("n", "new"),
+            ("g", "group"),
+            ("/", "search"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        (None, Focus::Dialog) => &[
+            ("Enter", "send"),
+            ("Alt-Enter", "line"),
+            ("PgUp", "older"),
+            ("^P", "people"),
+            ("^F", "search"),
+            ("Esc", "list"),
+            ("F1", "help"),
+        ],
+    };
+    let mut spans = Vec::new();
+    for (key, what) in keys {
+        let style = Style::new().add_modifier(Modifier::BOLD);
+        spans.push(Span::styled(format!(" {key} "), style));
+        spans.push(Span::styled(format!("{what} "), dim()));
+    }
+    put(frame, area, &Line::from(spans));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! What lies over list and dialog, in a frame.
+
+use hauspost_core::read::SearchHit;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear};
+
+use super::super::editor::Editor;
+use super::super::layout::{dim, short_time, warning};
+use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
+use super::super::text;
+use super::{cursor, ends, put, row};
+
+/// All keys, by where they are.
+pub(super) const HELP: [(&str, &str); 27] = [
+    ("Everywhere", ""),
+    ("Ctrl-C", "quit"),
+    ("Tab", "between list and dialog"),
+    ("F1", "this help"),
+    ("F2, Ctrl-N", "write to somebody"),
+    ("F3, Ctrl-F", "search in all conversations"),
+    ("F4, Ctrl-G", "begin a group"),
+    ("F5, Ctrl-P", "people: add, remove, leave"),
+    ("List", ""),
+    ("↑ ↓ PgUp PgDn", "choose a conversation"),
+    ("Enter", "open it"),
+    ("n g / ?", "new, group, search, help"),
+    ("q", "quit"),
+    ("Dialog", ""),
+    ("Enter", "send"),
+    ("Alt-Enter, Ctrl-J", "a new line"),
+    ("PgUp PgDn", "scroll; older messages come by themselves"),
+    ("Ctrl-Home, Ctrl-End", "to the oldest read, to the end"),
+    ("Ctrl-← Ctrl-→", "by words"),
+    ("Ctrl-W Ctrl-U Ctrl-K", "delete word, to beginning, to end"),
+    ("Ctrl-R Ctrl-X", "send what failed again, take it back"),
+    ("Esc", "back to the list; a draft stays"),
+    ("Marks", ""),
+    ("…", "waits on this device"),
+    ("✓", "stored by the server"),
+    ("✓✓", "secured: part of a signed checkpoint"),
+    ("✗", "not sent, with the reason below"),
+];
+
+pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
+    match overlay {
+        Overlay::Help(at) => help(*at, frame),
+        Overlay::Search(search) => self::search(state, search, frame),
+        Overlay::Title(title) => {
+            let inner = framed(frame, "New group", 50, 4);
+            put(frame, inner, &Line::styled("What is it called?", dim()));
+            written(frame, row(inner, 1), title);
+        }
+        Overlay::Picker(picker) => self::picker(state, picker, frame),
+        Overlay::Members(members) => self::members(state, members, frame),
+    }
+}
+
+/// An empty frame in the middle of the screen; gives what is inside.
+fn framed(frame: &mut Frame<'_>, title: &str, columns: u16, rows: u16) -> Rect {
+    let screen = frame.area();
+    // Status and footer stay in sight.
+    let room = Rect {
+        y: screen.y + 1.min(screen.height),
+        height: screen.height.saturating_sub(2),
+        ..screen
+    };
+    let (width, height) = (columns.min(room.width), rows.min(room.height));
+    let area = Rect {
+        x: room.x + (room.width - width) / 2,
+        y: room.y + (room.height - height) / 2,
+        width,
+        height,
+    };
+    frame.render_widget(Clear, area);
+    let title = text::fit(&format!(" {title} "), usize::from(width.saturating_sub(2)));
+    let block = Block::bordered().title(title);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    inner
+}
+
+fn written(frame: &mut Frame<'_>, area: Rect, editor: &Editor) {
+    if area.is_empty() {
+        return;
+    }
+    let shown = text::harmless(editor.text());
+    put(frame, area, &Line::raw(format!("› {shown}")));
+    cursor(frame, area, 2 + text::width(&editor.text()[..editor.at()]), 0);
+}
+
+fn help(at: usize, frame: &mut Frame<'_>) {
+    let inner = framed(frame, "Keys", 68, u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX));
+    let height = usize::from(inner.height);
+    let first = at.min(HELP.len().saturating_sub(height));
+    for (i, (key, what)) in HELP.iter().skip(first).take(height).enumerate() {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        let line = if what.is_empty() {
+            Line::styled((*key).to_owned(), bold.fg(Color::Cyan))
+        } else {
+            Line::from(vec![Span::styled(format!("  {key:22}"), bold), Span::raw(*what)])
+        };
+        put(frame, row(inner, i), &line);
+    }
+}
+
+/// The first of so many that are shown so that the chosen one is in sight.
+fn first_shown(selected: usize, shown: usize) -> usize {
+    (selected + 1).saturating_sub(shown.max(1))
+}
+
+fn chosen(is_chosen: bool) -> Style {
+    if is_chosen { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() }
+}
+
+fn search(state: &State, search: &Search, frame: &mut Frame<'_>) {
+    let (columns, rows) = state.size;
+    let inner = framed(frame, "Search", columns.saturating_sub(4).min(100), rows.saturating_sub(4));
+    written(frame, row(inner, 0), &search.words);
+    let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
+    if search.hits.is_empty() {
+        let text = match (search.words.is_blank(), search.is_answered) {
+            (true, _) => "words, or their beginnings; ü is found as ue, too",
+            (false, true) => "nothing found",
+            (false, false) => "",
+        };
+        put(frame, row(list, 0), &Line::styled(text, dim()));
+    }
+    let shown = usize::from(list.height / 2).max(1);
+    let first = first_shown(search.selected, shown);
+    for (i, hit) in search.hits.iter().skip(first).take(shown).enumerate() {
+        let style = chosen(first + i == search.selected);
+        let [head, snippet] = hit_lines(state, hit, usize::from(list.width));
+        put(frame, row(list, 2 * i), &head.style(style));
+        put(frame, row(list, 2 * i + 1), &snippet.style(style));
+    }
+}
+
+fn hit_lines(state: &State, hit: &SearchHit, columns: usize) -> [Line<'static>; 2] {
+    let room = state.rooms.rows.iter().find(|row| row.log == hit.log);
+    let place = room.map(|row| state.title(row)).unwrap_or_default();
+    let time = short_time(hit.t_ms, state.now_ms, &state.zone);
+    let (left, right) = ends(&format!("{} in {place}", state.name(hit.author)), &time, columns);
+    let head = Line::from(vec![Span::styled(left, dim()), Span::styled(right, dim())]);
+    let mut spans = vec![Span::raw("  ")];
+    for part in &hit.snippet {
+        let shown = text::harmless(&part.text).replace('\n', " ");
+        let found = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+        spans.push(Span::styled(shown, if part.found { found } else { Style::new() }));
+    }
+    [head, Line::from(spans)]
+}
+
+fn picker(state: &State, picker: &Picker, frame: &mut Frame<'_>) {
+    let title = match &picker.purpose {
+        Purpose::Dm => "Write to".to_owned(),
+        Purpose::Group(title) => format!("People of “{}”", text::line(title)),
+        Purpose::Add(_) => "Add people".to_owned(),
+    };
+    let inner = framed(frame, &title, 50, state.size.1.saturating_sub(4).min(24));
+    written(frame, row(inner, 0), &picker.filter);
+    let several = picker.purpose != Purpose::Dm;
+    if several && !picker.chosen.is_empty() {
+        let names: Vec<_> = picker.chosen.iter().map(|user| state.people.name(*user)).collect();
+        let line = text::fit(&format!("with {}", names.join(", ")), usize::from(inner.width));
+        put(frame, row(inner, 1), &Line::styled(line, Style::new().fg(Color::Green)));
+    }
+    let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
+    let offered = picker.offered(&state.people);
+    if offered.is_empty() {
+        put(frame, row(list, 0), &Line::styled("nobody of this name", dim()));
+    }
+    let selected = picker.selected.min(offered.len().saturating_sub(1));
+    let shown = usize::from(list.height);
+    let first = first_shown(selected, shown);
+    for (i, person) in offered.iter().skip(first).take(shown).enumerate() {
+        let mark = match (several, picker.chosen.contains(&person.user)) {
+            (false, _) => "",
+            (true, true) => "[x] ",
+            (true, false) => "[ ] ",
+        };
+        let name = format!("{mark}{}", person.name.as_deref().unwrap_or(&person.handle));
+        let (left, right) = ends(&name, &person.handle, usize::from(list.width));
+        let line = Line::from(vec![Span::raw(left), Span::styled(right, dim())]);
+        put(frame, row(list, i), &line.style(chosen(first + i == selected)));
+    }
+}
+
+fn members(state: &State, members: &Members, frame: &mut Frame<'_>) {
+    let title = format!("People ({})", members.users.len());
+    let rows = u16::try_from(members.users.len()).unwrap_or(u16::MAX).saturating_add(4).max(7);
+    let inner = framed(frame, &title, 50, rows);
+    if let Some(ask) = members.asks {
+        let question = match ask {
+            Ask::Leave => "Leave this group? You get nothing of it any more.".to_owned(),
+            Ask::Remove(user) => format!("Remove {}?", state.people.name(user)),
+        };
+        for (i, range) in text::wrap(&question, usize::from(inner.width)).into_iter().enumerate() {
+            put(frame, row(inner, i), &Line::styled(question[range].to_owned(), warning()));
+        }
+        put(frame, row(inner, 3), &Line::raw("y: yes   any other key: no"));
+        return;
+    }
+    let shown = usize::from(inner.height);
+    let first = first_shown(members.selected, shown);
+    for (i, user) in members.users.iter().skip(first).take(shown).enumerate() {
+        let you = if *user == state.me { " (you)" } else { "" };
+        let name = format!("{}{you}", state.people.name(*user));
+        let line = Line::raw(text::fit(&name, usize::from(inner.width)));
+        put(frame, row(inner, i), &line.style(chosen(first + i == members.selected)));
+    }
+}

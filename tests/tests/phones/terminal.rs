@@ -1,0 +1,160 @@
+//! Two people at terminals: what one types, the other sees. Real server, real accounts; the screen
+//! is a buffer.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hauspost::chat;
+use hauspost::chat::event::Event;
+use hauspost_core::account::Account;
+use hauspost_core::env::system::SystemClock;
+use ratatui::Terminal;
+use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::{Position, Size};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::world::World;
+
+/// A screen that a test looks at while it is drawn on.
+#[derive(Clone)]
+struct Glass {
+    screen: Arc<Mutex<TestBackend>>,
+    drawn: watch::Sender<u64>,
+}
+
+impl Glass {
+    fn on<T>(&self, act: impl FnOnce(&mut TestBackend) -> T) -> T {
+        act(&mut self.screen.lock().unwrap())
+    }
+}
+
+impl Backend for Glass {
+    type Error = std::convert::Infallible;
+
+    fn draw<'a, I>(&mut self, content: I) -> Result<(), Self::Error>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        self.on(|screen| screen.draw(content))
+    }
+    fn hide_cursor(&mut self) -> Result<(), Self::Error> {
+        self.on(Backend::hide_cursor)
+    }
+    fn show_cursor(&mut self) -> Result<(), Self::Error> {
+        self.on(Backend::show_cursor)
+    }
+    fn get_cursor_position(&mut self) -> Result<Position, Self::Error> {
+        self.on(Backend::get_cursor_position)
+    }
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), Self::Error> {
+        self.on(|screen| screen.set_cursor_position(position))
+    }
+    fn clear(&mut self) -> Result<(), Self::Error> {
+        self.on(Backend::clear)
+    }
+    fn clear_region(&mut self, kind: ClearType) -> Result<(), Self::Error> {
+        self.on(|screen| screen.clear_region(kind))
+    }
+    fn size(&self) -> Result<Size, Self::Error> {
+        self.on(|screen| screen.size())
+    }
+    fn window_size(&mut self) -> Result<WindowSize, Self::Error> {
+        self.on(Backend::window_size)
+    }
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        self.drawn.send_modify(|times| *times += 1);
+        self.on(Backend::flush)
+    }
+}
+
+/// A person at a terminal.
+struct Seat {
+    glass: Glass,
+    keys: mpsc::UnboundedSender<Event>,
+    running: JoinHandle<Result<(), chat::ChatError>>,
+}
+
+impl Seat {
+    fn at(account: &Account) -> Self {
+        let screen = Arc::new(Mutex::new(TestBackend::new(80, 24)));
+        let glass = Glass { screen, drawn: watch::Sender::new(0) };
+        let (keys, inputs) = mpsc::unbounded_channel();
+        let (backend, account) = (glass.clone(), account.clone());
+        let running = tokio::spawn(async move {
+            let mut terminal = Terminal::new(backend).unwrap();
+            let world = (Arc::new(SystemClock) as Arc<_>, chat::utc());
+            chat::run(&account, &mut terminal, inputs, world).await
+        });
+        Self { glass, keys, running }
+    }
+
+    fn press(&self, code: KeyCode) {
+        self.keys.send(Event::Key(KeyEvent::new(code, KeyModifiers::NONE))).unwrap();
+    }
+
+    fn types(&self, text: &str) {
+        text.chars().for_each(|c| self.press(KeyCode::Char(c)));
+    }
+
+    fn text(&self) -> String {
+        self.glass.on(|screen| {
+            let buffer = screen.buffer();
+            let rows = buffer.content().chunks(usize::from(buffer.area.width));
+            let row = |cells: &[Cell]| cells.iter().map(Cell::symbol).collect::<String>();
+            rows.map(row).collect::<Vec<_>>().join("\n")
+        })
+    }
+
+    async fn sees(&self, text: &str) {
+        let mut drawn = self.glass.drawn.subscribe();
+        let seen = async {
+            while !self.text().contains(text) {
+                drawn.changed().await.unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), seen).await;
+        assert!(in_time.is_ok(), "no “{text}” on:\n{}", self.text());
+    }
+
+    async fn leaves(self) {
+        self.keys.send(Event::Quit).unwrap();
+        self.running.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_types_at_a_terminal_the_other_sees_at_another() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.account.refresh_people().await.unwrap();
+    let (at_anna, at_ben) = (Seat::at(&anna.account), Seat::at(&ben.account));
+    at_anna.sees("online").await;
+    at_anna.press(KeyCode::F(2));
+    at_anna.sees("Write to").await;
+    at_anna.types("ben");
+    at_anna.press(KeyCode::Enter);
+    at_anna.sees("Esc list").await;
+    at_anna.types("Grüße aus dem Büro");
+    at_anna.press(KeyCode::Enter);
+
+    at_ben.sees("Grüße").await;
+    at_ben.sees("(1)").await;
+    at_ben.press(KeyCode::Enter);
+    at_ben.sees("Grüße aus dem Büro").await;
+    at_ben.types("angekommen");
+    at_ben.press(KeyCode::Enter);
+    at_anna.sees("angekommen").await;
+    at_anna.sees("✓✓").await;
+
+    at_ben.types("ein Entwurf");
+    at_ben.sees("› ein Entwurf").await;
+    at_ben.leaves().await;
+    let log = ben.only_log().await;
+    let row = ben.account.conversation(log).await.unwrap().unwrap();
+    assert_eq!((row.draft.as_deref(), row.unread), (Some("ein Entwurf"), 0));
+    at_anna.leaves().await;
+}
