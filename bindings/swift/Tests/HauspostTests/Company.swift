@@ -7,6 +7,9 @@ final class Company: Sendable {
     private var keys: String { folder.appending(path: "keys").path }
 
     init() throws {
+        // Rust asks Apple's systems for no SIGPIPE, and Android ignores it; on Linux a process does so itself, or dies
+        // when a server goes away.
+        signal(SIGPIPE, SIG_IGN)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let data = folder.appending(path: "server")
         server = try spawn(

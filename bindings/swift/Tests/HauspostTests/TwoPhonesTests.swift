@@ -52,6 +52,15 @@ final class TwoPhonesTests {
         #expect(seen == texts)
     }
 
+    @Test func theSequenceOfChangesNamesTheConversationThatChanged() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        let changes = try ben.changes()
+        try await anna.write(room, "Hörst du?")
+        let heard = await changes.first { $0.contains(.conversation(id: room)) }
+        #expect(heard != nil)
+    }
+
     @Test func aPhoneAsleepAnswersNothingAndAfterWakingHasWhatItMissed() async throws {
         let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
         let room = try await anna.talk(to: ben)

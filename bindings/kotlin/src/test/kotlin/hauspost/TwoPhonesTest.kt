@@ -6,6 +6,10 @@ import kotlin.test.assertFailsWith
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.async
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
@@ -67,6 +71,38 @@ class TwoPhonesTest {
         }
         ben.write(group, "Ich bin dabei")
         cem.reads(group).first { "Ich bin dabei" in it.texts() }
+    }
+
+    @Test
+    fun `an observer that throws hears of the next change all the same`() = story {
+        val (anna, ben) = phone("anna7", "Anna") to phone("ben7", "Ben")
+        val room = anna.talkTo(ben)
+        val calls = Channel<List<Change>>(Channel.UNLIMITED)
+        val subscription = ben.observe(object : Observer {
+            override fun changed(changes: List<Change>) {
+                calls.trySend(changes)
+                error("a defect of the app")
+            }
+        })
+        for (text in listOf("eins", "zwei")) {
+            anna.write(room, text)
+            ben.reads(room).first { text in it.texts() }
+            while (Change.Conversation(room) !in calls.receive()) continue
+        }
+        subscription.use { it.stop() }
+    }
+
+    @Test
+    fun `the flow of changes names the conversation that changed`() = story {
+        val (anna, ben) = phone("anna8", "Anna") to phone("ben8", "Ben")
+        val room = anna.talkTo(ben)
+        coroutineScope {
+            val heard = async { ben.changes().first { Change.Conversation(room) in it } }
+            while (heard.isActive) {
+                anna.write(room, "Hörst du?")
+                delay(100)
+            }
+        }
     }
 
     @Test
