@@ -235,11 +235,11 @@ fn open(
     state.focus = Focus::Dialog;
     state.rooms.selected = Some(log);
     let row = state.rooms.rows.iter().find(|row| row.log == log).cloned();
-    let many = row.as_ref().is_some_and(|row| row.unread > UNREAD);
-    let unread = row.as_ref().and_then(|row| row.read_seq).filter(|_| many);
+    let many = row.as_ref().filter(|row| row.unread > UNREAD);
+    let unread = many.map(|row| row.read_seq.map_or(Seq(0), Seq::next));
     let mut dialog = Dialog::new(log, row);
     dialog.hit = hit.map(|(id, _)| id);
-    let around = hit.and_then(|(_, seq)| seq).or(unread.map(Seq::next));
+    let around = hit.and_then(|(_, seq)| seq).or(unread);
     let span = around.map_or(Span::Newest(PAGE), Span::Around);
     state.dialog = Some(dialog);
     effects.push(Effect::LoadRoom(log));

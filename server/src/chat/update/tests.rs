@@ -193,6 +193,25 @@ fn what_failed_is_sent_again_or_taken_back() {
 }
 
 #[test]
+fn a_dialog_with_many_unread_messages_is_read_from_the_first_of_them() {
+    let table = [
+        (60, Some(Seq(7)), Span::Newest(100)),
+        (61, Some(Seq(7)), Span::Around(Seq(8))),
+        (61, None, Span::Around(Seq(0))),
+    ];
+    for (unread, read_seq, span) in table {
+        let mut group = super::super::fixture::room(9, "Tour Nord");
+        (group.unread, group.read_seq) = (unread, read_seq);
+        let mut client = Client::new(vec![group]);
+        client.press(KeyCode::Enter);
+        assert!(
+            client.wanted().contains(&Effect::LoadTimeline(LOG, span)),
+            "{unread} {read_seq:?}"
+        );
+    }
+}
+
+#[test]
 fn a_dialog_of_two_cannot_be_left() {
     let mut client = opened();
     client.ctrl('p');
