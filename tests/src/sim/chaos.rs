@@ -18,18 +18,19 @@ const YEAR_MS: i64 = 365 * 86_400_000;
 /// One thing happens.
 pub async fn step(world: &mut World) {
     let phone = world.dice.random_range(0..world.phones.len());
+    make_room(world).await;
     match world.dice.random_range(0..100) {
         0..28 => say(world, phone).await,
-        28..42 => push(world, phone).await,
-        42..56 => pull(world, phone).await,
-        56..60 => begin_dm(world, phone).await,
-        60..64 => begin_group(world, phone).await,
-        64..68 => add(world, phone).await,
-        68..71 => remove(world, phone).await,
-        71..72 => leave(world, phone).await,
-        72..75 => renew(world, phone).await,
-        75..78 => clash(world, phone).await,
-        78..82 => weather(world),
+        28..40 => push(world, phone).await,
+        40..54 => pull(world, phone).await,
+        54..56 => begin_dm(world, phone).await,
+        56..58 => begin_group(world, phone).await,
+        58..64 => add(world, phone).await,
+        64..68 => remove(world, phone).await,
+        68..69 => leave(world, phone).await,
+        69..72 => renew(world, phone).await,
+        72..77 => clash(world, phone).await,
+        77..82 => weather(world),
         82..85 => world.checkpoint().await,
         85..88 => pass(world),
         88..92 if world.may(Harm::Kills) => arm(world, phone),
@@ -37,7 +38,7 @@ pub async fn step(world: &mut World) {
         94..95 if world.may(Harm::All) => world.restart_server().await,
         95..96 if world.may(Harm::All) => revoke(world, phone).await,
         96..97 if world.may(Harm::All) => wrong_clock(world, phone),
-        97..99 if world.may(Harm::All) => fill(world, phone).await,
+        97..99 if world.may(Harm::All) => fill(world, phone, true).await,
         _ => world.wire.deliver_late().await,
     }
 }
@@ -135,10 +136,10 @@ fn weather(world: &mut World) {
     if !world.may(Harm::Network) {
         return;
     }
-    let weather = match world.dice.random_range(0..5) {
+    let weather = match world.dice.random_range(0..8) {
         0 => Weather::Fair,
         1 => Weather::Down,
-        2 => Weather::Rough(70),
+        2 | 3 => Weather::Rough(70),
         _ => Weather::Rough(30),
     };
     world.trace(format!("  weather {weather:?}"));
@@ -190,13 +191,21 @@ fn wrong_clock(world: &mut World, phone: usize) {
 }
 
 /// The phone's disk is full, or has room again.
-async fn fill(world: &mut World, phone: usize) {
-    let full = !world.phones[phone].full;
-    let done = world
-        .act(phone, "fills its disk", |account| async move { set_room(&account, full).await })
-        .await;
+async fn fill(world: &mut World, phone: usize, full: bool) {
+    let what = if full { "has a full disk" } else { "has room again" };
+    let done =
+        world.act(phone, what, |account| async move { set_room(&account, full).await }).await;
     if let Some(Ok(())) = done {
         world.phones[phone].full = full;
+    }
+}
+
+/// Whoever has a full disk does something about it after a while.
+async fn make_room(world: &mut World) {
+    for phone in 0..world.phones.len() {
+        if world.phones[phone].full && world.dice.random_range(0..10) == 0 {
+            fill(world, phone, false).await;
+        }
     }
 }
 

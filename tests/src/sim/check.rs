@@ -343,6 +343,11 @@ async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut V
             Ok::<_, PhoneError>(shown)
         });
         let shown = read.await.expect("a healed phone can be read");
+        for (log, row) in &shown {
+            if row.state == MessageState::Failed {
+                world.trace(format!("phone {number} failed in {log} by {:?}", row.reason));
+            }
+        }
         for sent in promised {
             let tell = |what: String| format!("phone {number}: {:?} {what}", sent.text);
             let text = Some(&sent.text);

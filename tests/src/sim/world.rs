@@ -79,7 +79,7 @@ pub struct World {
     pub sent: Vec<Sent>,
     /// The server's data folder.
     pub data: PathBuf,
-    /// How far from its own time a phone's call may end; counted for unique texts.
+    /// How many texts were written, so that each is another one.
     pub texts: u64,
     seed: u64,
     server: Option<App>,
@@ -139,6 +139,9 @@ impl World {
         let token = token.expect("an empty server has a founding token");
         let request = encode(&founding(&hello));
         let _: Vec<u64> = world.ask(Method::Post, path::FOUND, Some(token), request).await;
+        if world.may(Harm::Network) {
+            world.wire.set_weather(Weather::Rough(30), world.may(Harm::Kills));
+        }
         for phone in 0..plan.phones {
             world.start_phone(phone).await;
         }
