@@ -48,9 +48,9 @@ isolation: setup
 	$(CARGO) build --quiet --bin hauspost
 	tools/isolation
 
-## The performance tables.
+## The performance tables, or some of them: make bench TABLES="messages wire".
 bench: setup
-	$(CARGO) bench --workspace
+	$(CARGO) bench --quiet --package hauspost-tests --bench tables -- $(TABLES)
 
 book:
 	mdbook build docs
