@@ -62,7 +62,12 @@ fn config(data: &Path) -> ServeConfig {
 impl World {
     /// With the server in this process.
     pub async fn found() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::found_in(&std::env::temp_dir()).await
+    }
+
+    /// The same, with its files below this folder.
+    pub async fn found_in(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).unwrap();
         let data = folder.path().join("server");
         let server = run(config(&data)).await.unwrap();
         let url = server.url().to_owned();

@@ -37,6 +37,7 @@ impl Phone {
     fn package(&self) -> KeyPackage {
         let suite = Suite::Hybrid.ciphersuite();
         KeyPackage::builder()
+            .leaf_node_capabilities(capabilities())
             .build(suite, &self.provider, &self.key, self.credential.clone())
             .unwrap()
             .key_package()
@@ -91,6 +92,7 @@ pub fn measure(size: usize, rounds: usize) -> Alone {
         .max_past_epochs(0)
         .use_ratchet_tree_extension(false)
         .ciphersuite(Suite::Hybrid.ciphersuite())
+        .capabilities(capabilities())
         .build();
     let mut group =
         MlsGroup::new(&anna.provider, &anna.key, &config, anna.credential.clone()).unwrap();
@@ -119,6 +121,10 @@ pub fn measure(size: usize, rounds: usize) -> Alone {
     let process = process.collect();
     let [commit, join, process] = [commit, join, process].map(Times::of);
     Alone { commit, join, process }
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities::builder().ciphersuites(vec![Suite::Hybrid.ciphersuite()]).build()
 }
 
 fn timed<T>(job: impl FnOnce() -> T) -> (Duration, T) {
