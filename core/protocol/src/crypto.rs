@@ -13,7 +13,7 @@ use openmls_traits::crypto::OpenMlsCrypto as _;
 use openmls_traits::types::SignatureScheme;
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::encoding::{Bytes, FormError, Item, Reader, Writer, encode};
 use crate::ids::{Digest, KeyId};
@@ -211,29 +211,34 @@ impl Item for PublicKey {
     }
 }
 
-/// An Ed25519 signing key, kept as its 32-byte seed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SigningKey(Secret);
+/// An Ed25519 signing key: its 32-byte seed, and what follows from it, so that a signature costs one
+/// multiplication and not two.
+#[derive(Clone)]
+pub struct SigningKey {
+    seed: Secret,
+    expanded: Zeroizing<zebra::SigningKey>,
+}
 
 impl SigningKey {
     /// The key of this seed.
     pub fn from_seed(seed: Secret) -> Self {
-        Self(seed)
+        let expanded = Zeroizing::new(zebra::SigningKey::from_bytes(seed.expose()));
+        Self { seed, expanded }
     }
 
     /// A fresh random key.
     pub fn random(rng: &mut impl CryptoRng) -> Self {
-        Self(Secret::random(rng))
+        Self::from_seed(Secret::random(rng))
     }
 
     /// The seed, for a store or a file.
     pub fn seed(&self) -> &Secret {
-        &self.0
+        &self.seed
     }
 
     /// The public half.
     pub fn public(&self) -> PublicKey {
-        PublicKey(zebra::VerificationKey::from(&self.expanded()).into())
+        PublicKey(zebra::VerificationKey::from(&*self.expanded).into())
     }
 
     /// `Sig(self, label, bytes)`.
@@ -244,13 +249,17 @@ impl SigningKey {
     /// A plain Ed25519 signature without a label of ours, for what another standard signs: MLS,
     /// X.509 and checkpoint notes.
     pub fn sign_raw(&self, bytes: &[u8]) -> Signature {
-        Signature(self.expanded().sign(bytes).into())
-    }
-
-    fn expanded(&self) -> zebra::SigningKey {
-        zebra::SigningKey::from_bytes(self.0.expose())
+        Signature(self.expanded.sign(bytes).into())
     }
 }
+
+impl PartialEq for SigningKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.seed == other.seed
+    }
+}
+
+impl Eq for SigningKey {}
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
