@@ -25,7 +25,7 @@ use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
 use crate::store::rows::account::{self, Account, AccountState};
-use crate::sync::{Connection, Server, Session};
+use crate::sync::{Connection, Server, Session, SyncError};
 
 /// Enrols by an invitation, or goes on with what was begun.
 pub(super) async fn enrol(store: Store, invitation: &str, env: Env) -> Result<Core, AccountError> {
@@ -35,6 +35,15 @@ pub(super) async fn enrol(store: Store, invitation: &str, env: Env) -> Result<Co
     let begun = match stored {
         Some(account) if account.pin != invitation.pin || account.user != invitation.user => {
             return Err(AccountError::OtherAccount);
+        }
+        // What was begun with an invitation that came to nothing begins anew with the next one.
+        Some(account) if account.state == AccountState::Enrolling => {
+            let request = account.enrolment.as_deref().map(decode::<EnrolRequest>);
+            let same = request.transpose().ok().flatten();
+            match same.is_some_and(|request| request.voucher == invitation.voucher) {
+                true => account,
+                false => begin(&store, &invitation, &env).await?,
+            }
         }
         Some(account) => account,
         None => begin(&store, &invitation, &env).await?,
@@ -52,10 +61,8 @@ pub(super) async fn reopen(store: Store, env: Env) -> Result<Core, AccountError>
 
 /// Draws the phone's keys and stores them with the request.
 async fn begin(store: &Store, invitation: &Invitation, env: &Env) -> Result<Account, AccountError> {
-    let connection = env
-        .network
-        .connect(&invitation.server, &invitation.trust)
-        .map_err(crate::sync::SyncError::from)?;
+    let connection =
+        env.network.connect(&invitation.server, &invitation.trust).map_err(SyncError::from)?;
     let hello = Server::unknown(connection).hello().await?;
     let genesis = hello.genesis.ok_or(AccountError::WrongCompany)?;
     let mut company = Company::new(invitation.pin);
@@ -106,9 +113,8 @@ async fn begin(store: &Store, invitation: &Invitation, env: &Env) -> Result<Acco
 
 /// Sends the request until it is answered, and puts the account together.
 async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, AccountError> {
-    let trust: Trust = decode(&account.trust).map_err(crate::sync::SyncError::from)?;
-    let connection =
-        env.network.connect(&account.server, &trust).map_err(crate::sync::SyncError::from)?;
+    let trust: Trust = decode(&account.trust).map_err(SyncError::from)?;
+    let connection = env.network.connect(&account.server, &trust).map_err(SyncError::from)?;
     if account.certificate.is_none() {
         account = answer(&store, account, &connection).await?;
     }
@@ -146,8 +152,11 @@ async fn answer(
     connection: &Arc<dyn Connection>,
 ) -> Result<Account, AccountError> {
     let request = account.enrolment.as_deref().ok_or(AccountError::NotEnrolled)?;
-    let request: EnrolRequest = decode(request).map_err(crate::sync::SyncError::from)?;
-    let answer = Server::unknown(connection.clone()).enrol(&request).await?;
+    let request: EnrolRequest = decode(request).map_err(SyncError::from)?;
+    let answer = match Server::unknown(connection.clone()).enrol(&request).await {
+        Err(SyncError::Refused(409)) => return Err(AccountError::InvitationRefused),
+        answer => answer?,
+    };
     let certificate =
         DeviceCertificate::parse(&answer.certificate).map_err(|_| AccountError::Certificate)?;
     let facts = certificate.facts();

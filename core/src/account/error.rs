@@ -23,6 +23,9 @@ pub enum AccountError {
     /// The text is no invitation.
     #[error(transparent)]
     Invitation(#[from] InvitationError),
+    /// The server does not take the invitation.
+    #[error("the invitation was used before, or its time is over; ask for a new one")]
+    InvitationRefused,
     /// The account's folder cannot be used.
     #[error("the account's folder cannot be used")]
     Folder,
@@ -75,6 +78,7 @@ impl AccountError {
             Self::Sync(_) => "server-refused",
             Self::KeyStore(_) => "key-store",
             Self::Invitation(_) => "invitation",
+            Self::InvitationRefused => "invitation-refused",
             Self::Folder => "folder",
             Self::NotEnrolled => "not-enrolled",
             Self::OtherAccount => "other-account",

@@ -34,6 +34,7 @@ impl Core {
             answer => answer?,
         };
         let mut engine = self.engine.lock().await;
+        self.note_accepted(&mut engine).await?;
         let mut moved = !answer.company.is_empty();
         if moved {
             self.to_name.notify_one();
@@ -65,6 +66,19 @@ impl Core {
         self.store
             .write(move |tx| Ok::<_, AccountError>(alarm::raise(tx, &alarm).map(|_| ())?))
             .await
+    }
+
+    /// The server answers this device again. That it refused it once was then no revocation: those
+    /// stand in the company log (C11).
+    async fn note_accepted(&self, engine: &mut Engine) -> Result<(), AccountError> {
+        let stored = self.store.read(|conn| Ok::<_, AccountError>(account::find(conn)?)).await?;
+        let noted = stored.filter(|stored| stored.state == AccountState::Revoked);
+        let Some(mut stored) = noted else { return Ok(()) };
+        if self.company(engine).await?.now().is_revoked(self.me.device) {
+            return Ok(());
+        }
+        stored.state = AccountState::Enrolled;
+        self.store.write(move |tx| Ok::<_, AccountError>(account::put(tx, &stored)?)).await
     }
 
     async fn note_revoked(&self) -> Result<(), AccountError> {

@@ -3,17 +3,19 @@
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::{LogId, Seq};
 use hauspost_protocol::tree::checkpoint::{Checkpoint, TreeHead};
-use hauspost_protocol::tree::heads::{HeadsLeaf, OuterLeaf};
+use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
 use hauspost_protocol::tree::merkle::{verify_consistency, verify_inclusion};
 use hauspost_protocol::wire::{CheckpointNews, HeadsProofRequest, PackagesPut};
 
 use super::AccountError;
 use super::engine::Core;
 use crate::group::{self, GroupError, packages};
-use crate::inbound::Snapshot;
+use crate::inbound::{Code, Snapshot};
 use crate::ledger::Ledger;
 use crate::outbox::change::ChangeError;
 use crate::outbox::intent::Add;
+use crate::outbox::outcome;
+use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::checkpoint::{self, CheckpointRow};
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::mls::MlsTable;
@@ -216,30 +218,71 @@ impl Core {
             Err(SyncError::Refused(404)) => return Ok(()),
             proofs => proofs?,
         };
-        self.store
+        for proof in proofs {
+            let Ok(leaf) = decode::<HeadsLeaf>(&proof.leaf) else { continue };
+            let proven = leaf.log_no == proof.position
+                && verify_inclusion(
+                    leaf.leaf_hash(),
+                    proof.position.0,
+                    outer.logs,
+                    &proof.path,
+                    outer.heads_root,
+                )
+                .is_ok();
+            if let Some(covered) = leaf.log.filter(|_| proven) {
+                self.compare(covered).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A log as a verified checkpoint has it, against the log as this phone has it.
+    async fn compare(&self, covered: LogHead) -> Result<(), AccountError> {
+        let mut engine = self.engine.lock().await;
+        let Some(mut ledger) = self.take_ledger(&mut engine, covered.log).await? else {
+            return Ok(());
+        };
+        let t_ms = self.env.clock.now_ms();
+        let (ledger, taken_back) = self
+            .store
             .write(move |tx| {
-                for proof in &proofs {
-                    let Ok(leaf) = decode::<HeadsLeaf>(&proof.leaf) else { continue };
-                    let proven = leaf.log_no == proof.position
-                        && verify_inclusion(
-                            leaf.leaf_hash(),
-                            proof.position.0,
-                            outer.logs,
-                            &proof.path,
-                            outer.heads_root,
-                        )
-                        .is_ok();
-                    let Some(covered) = leaf.log.filter(|_| proven) else { continue };
-                    let Some(local) = log::local(tx, covered.log)? else { continue };
-                    let last = Seq(covered.size - 1);
-                    // What this phone does not have yet is compared when it has it.
-                    if entry::hash_at(tx, local, last)? == Some(covered.hash) {
-                        outbox::secure(tx, covered.log, last.next())?;
-                        message::secure(tx, local, last.next())?;
+                let local = ledger.row.local;
+                let end = Seq(covered.size);
+                let last = end.0.checked_sub(1).map(Seq);
+                // What this phone does not have yet is compared when it has it.
+                let known = last.map(|last| entry::hash_at(tx, local, last)).transpose()?;
+                match known.flatten() {
+                    Some(hash) if hash == covered.hash => {
+                        outbox::secure(tx, covered.log, end)?;
+                        message::secure(tx, local, end)?;
+                    }
+                    Some(_) if ledger.row.state == LogState::Stopped => {}
+                    Some(_) => {
+                        let code = Code::Fork as u64;
+                        ledger.row.state = LogState::Stopped;
+                        ledger.row.stop_code = Some(code);
+                        ledger.row.stop_seq = last;
+                        let log = Some(covered.log);
+                        let fork = Alarm { log, code, seq: last, evidence: None, t_ms };
+                        alarm::raise(tx, &fork)?;
+                    }
+                    None => {}
+                }
+                let mut taken_back = false;
+                for (intent, seq) in outbox::accepted(tx, covered.log)? {
+                    if seq >= end && entry::hash_at(tx, local, seq)?.is_none() {
+                        outcome::take_back(tx, &mut ledger, intent)?;
+                        taken_back = true;
                     }
                 }
-                Ok::<_, AccountError>(())
+                log::update(tx, &ledger.row)?;
+                Ok::<_, AccountError>((ledger, taken_back))
             })
-            .await
+            .await?;
+        Self::put_ledger(&mut engine, ledger);
+        if taken_back {
+            self.to_send.notify_one();
+        }
+        Ok(())
     }
 }

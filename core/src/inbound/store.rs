@@ -2,10 +2,11 @@
 
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 
-use super::{Me, adopt};
+use super::{Code, Me, adopt};
 use crate::group::MlsChanges;
 use crate::ledger::{Ledger, Touched};
 use crate::observe::Change;
+use crate::outbox::outcome;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::entry::{self, EntryRow};
 use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
@@ -94,6 +95,7 @@ impl Changes {
             let held = held.as_ref().map(|(head, payload)| (head.as_slice(), payload.as_slice()));
             entry::append(tx, local, row, held)?;
         }
+        self.take_back(tx, ledger)?;
         self.mls.apply(&MlsTable(tx))?;
         for own in &self.own {
             if !matches!(own.state, IntentState::Accepted | IntentState::Secured) {
@@ -143,6 +145,26 @@ impl Changes {
         }
         log::update(tx, &ledger.row)?;
         tx.touch(Change::Log(id));
+        Ok(())
+    }
+
+    /// Records for which the server had named a place that it has given to another entry.
+    fn take_back(&self, tx: &Tx<'_>, ledger: &mut Ledger) -> Result<(), StoreError> {
+        let log = ledger.row.local.id;
+        let Some((first, _)) = self.entries.first() else { return Ok(()) };
+        for (intent, seq) in outbox::accepted(tx, log)? {
+            let Some(place) = seq.0.checked_sub(first.seq.0) else { continue };
+            let Some((row, _)) = self.entries.get(place as usize) else { continue };
+            let sealed = outbox::find(tx, intent)?.and_then(|intent| intent.sealed);
+            if sealed.is_none_or(|sealed| sealed.core == row.core) {
+                continue;
+            }
+            tracing::warn!(%log, seq = seq.0, "the place of an accepted entry was given away");
+            outcome::take_back(tx, ledger, intent)?;
+            let (code, t_ms) = (Code::Missing as u64, row.t_ms);
+            let alarm = Alarm { log: Some(log), code, seq: Some(seq), evidence: None, t_ms };
+            alarm::raise(tx, &alarm)?;
+        }
         Ok(())
     }
 }

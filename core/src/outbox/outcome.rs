@@ -3,7 +3,9 @@
 use hauspost_protocol::ids::{CoreHash, RecordIndex, Seq, TimeMs};
 use hauspost_protocol::wire::Outcome;
 
+use crate::inbound::Code;
 use crate::ledger::{Ledger, Touched};
+use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::message::{self, MessageState, Place};
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
@@ -68,9 +70,17 @@ pub fn sealed(
                 }
             }
             (Outcome::Conflict, _) => {
-                ledger.row.state = LogState::Broken;
-                ledger.row.stop_code = Some(crate::inbound::Code::Rollback as u64);
+                rolled_back(tx, ledger, now_ms)?;
                 next = Next::Later;
+            }
+            // Under this leaf stands more than this phone wrote (C12).
+            (Outcome::Gap(expected), _)
+                if *expected > ledger.row.own_index.0
+                    && (sealed.r#gen, sealed.epoch) == (ledger.row.r#gen, ledger.row.epoch) =>
+            {
+                rolled_back(tx, ledger, now_ms)?;
+                next = Next::Later;
+                break;
             }
             (_, Next::Refused(reason)) => {
                 if next == Next::Done {
@@ -97,6 +107,44 @@ pub fn sealed(
     ledger.store(tx, &touched)?;
     log::update(tx, &ledger.row)?;
     Ok(next)
+}
+
+/// Somebody else uses this phone's leaf: a copy of it, or what it was before it was restored. Nothing is
+/// sent before the group is entered anew, and somebody has to hear of it (C12).
+fn rolled_back(tx: &Tx<'_>, ledger: &mut Ledger, now_ms: TimeMs) -> Result<(), StoreError> {
+    let code = Code::Rollback as u64;
+    ledger.row.state = LogState::Broken;
+    ledger.row.stop_code = Some(code);
+    let log = Some(ledger.row.local.id);
+    alarm::raise(tx, &Alarm { log, code, seq: None, evidence: None, t_ms: now_ms })?;
+    Ok(())
+}
+
+/// The server does not have what it said that it had accepted: the same bytes are sent again, or,
+/// when their epoch is over, the record is sealed anew (`docs/attacks.md` 7).
+///
+/// Sending again is harmless: if the server has the entry after all, it answers with its place (S2).
+pub fn take_back(tx: &Tx<'_>, ledger: &mut Ledger, id: i64) -> Result<(), StoreError> {
+    let Some(intent) = outbox::find(tx, id)? else { return Ok(()) };
+    let Some(sealed) = intent.sealed.filter(|_| intent.state == IntentState::Accepted) else {
+        return Ok(());
+    };
+    if intent.kind == IntentKind::Record {
+        ledger.row.own_dctr = ledger.row.own_dctr.saturating_sub(1);
+    }
+    if (sealed.r#gen, sealed.epoch) == (ledger.row.r#gen, ledger.row.epoch) {
+        outbox::reopen(tx, id)?;
+    } else {
+        outbox::unseal(tx, id)?;
+    }
+    match intent.message_id {
+        Some(message_id) => {
+            let (local, made_ms) = (ledger.row.local, intent.made_ms);
+            let place = Place::Pending(id);
+            message::place(tx, local, message_id, place, made_ms, MessageState::Queued)
+        }
+        None => Ok(()),
+    }
 }
 
 fn accept(

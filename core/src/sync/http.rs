@@ -113,12 +113,7 @@ fn name(error: &reqwest::Error) -> NetworkError {
     if error.is_connect() {
         let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
-            if inner.downcast_ref::<rustls::Error>().is_some()
-                || inner
-                    .downcast_ref::<std::io::Error>()
-                    .and_then(std::io::Error::get_ref)
-                    .is_some_and(|inner| inner.is::<rustls::Error>())
-            {
+            if is_of_tls(inner) {
                 return NetworkError::Untrusted;
             }
             source = inner.source();
@@ -126,6 +121,13 @@ fn name(error: &reqwest::Error) -> NetworkError {
         return NetworkError::Unreachable;
     }
     NetworkError::Broken
+}
+
+/// Whether TLS refused. Its error lies in I/O errors around each other, and those do not name what
+/// they hold as their source.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || held.is_some_and(|held| is_of_tls(held))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
+use hauspost_protocol::encoding::{Bytes, FormError, Item, decode, encode};
 use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo};
 use hauspost_protocol::wire::{
     AppendRequest, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
@@ -41,7 +41,11 @@ impl Server {
 
     /// Appends a batch to one log; one outcome for each entry.
     pub async fn append(&self, request: &AppendRequest) -> Result<Vec<Outcome>, SyncError> {
-        self.call(post(path::APPEND, request)).await
+        let outcomes: Vec<Outcome> = self.call(post(path::APPEND, request)).await?;
+        if outcomes.len() != request.entries.len() {
+            return Err(FormError::Malformed.into());
+        }
+        Ok(outcomes)
     }
 
     /// Everything that is new since these cursors.

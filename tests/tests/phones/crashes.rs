@@ -2,7 +2,7 @@
 
 use hauspost_core::store::FaultPoint;
 
-use crate::world::World;
+use hauspost_tests::real::World;
 
 /// More writes than any of the rounds needs, so that the last rounds run without a kill.
 const WRITES: u64 = 12;

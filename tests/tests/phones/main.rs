@@ -1,12 +1,10 @@
 //! Phones that talk over real TLS to the real server.
 
 mod crashes;
-mod hostile;
 mod terminal;
-mod world;
 
 use hauspost_core::store::rows::message::MessageState;
-use world::World;
+use hauspost_tests::real::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_phones_talk_and_one_catches_up_after_it_was_off() {

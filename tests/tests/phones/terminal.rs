@@ -16,7 +16,7 @@ use ratatui::layout::{Position, Size};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::world::World;
+use hauspost_tests::real::World;
 
 /// A screen that a test looks at while it is drawn on.
 #[derive(Clone)]

@@ -261,6 +261,11 @@ pub fn accept(tx: &Tx<'_>, id: i64, seq: Seq) -> Result<(), StoreError> {
     )
 }
 
+/// Accepted → Sealed: the server did not keep what it had accepted, so the same bytes are sent again.
+pub fn reopen(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    change(tx, "UPDATE outbox SET state = 1, seq = NULL WHERE id = ?1 AND state = 2", [id])
+}
+
 /// Accepted → Secured for entries below `below`: the sealed bytes are let go. The messages follow by
 /// [`message::secure`](super::message::secure).
 pub fn secure(tx: &Tx<'_>, log: LogId, below: Seq) -> Result<(), StoreError> {

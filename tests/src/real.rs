@@ -1,36 +1,36 @@
-//! A company for a test: the real server, a real founding, and phones with their own databases.
+//! A company for a test: the real server over real TLS, a real founding, and phones with their own
+//! databases. A phone's network can be another than the honest one; see [`hostile`](crate::hostile).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-use futures_util::future::BoxFuture;
 
 use hauspost::company::client::Client;
 use hauspost::company::founding::{Founding, found};
 use hauspost::company::holder::Holder;
 use hauspost::company::people;
 use hauspost::serve::{CheckpointTimes, ServeConfig, Server, run};
-use hauspost_core::account::Account;
+use hauspost_core::account::{Account, AccountError};
+use hauspost_core::env::Env;
 use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
-use hauspost_core::env::{Env, KeyStore};
 use hauspost_core::read::Window;
-use hauspost_core::store::FaultPoint;
-use hauspost_core::store::rows::alarm;
 use hauspost_core::store::rows::message::{MessageKind, MessageState};
-use hauspost_core::sync::{Connection, Hints, Https, Network, NetworkError, Request, Response};
+use hauspost_core::store::rows::{alarm, log};
+use hauspost_core::store::{FaultPoint, StoreError};
+use hauspost_core::sync::{Https, Network};
 use hauspost_protocol::company::body::RevokeReason;
-use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::entry::Entry;
+use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::invitation::Trust;
-use hauspost_protocol::wire::{SyncAnswer, path};
+use hauspost_protocol::wire::path;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tempfile::TempDir;
+
+use crate::hostile::Hostile;
 
 /// A founded company with its running server.
 pub struct World {
@@ -41,9 +41,10 @@ pub struct World {
 
 /// A phone that can be switched off and on again.
 pub struct Phone {
+    /// The account.
     pub account: Account,
     folder: PathBuf,
-    key_store: Arc<dyn KeyStore>,
+    env: Env,
 }
 
 fn now_ms() -> u64 {
@@ -52,7 +53,13 @@ fn now_ms() -> u64 {
 }
 
 impl World {
+    /// A founded company without phones.
     pub async fn found() -> Self {
+        Self::found_as(7).await
+    }
+
+    /// A founded company, whose id and keys are drawn from this seed.
+    pub async fn found_as(seed: u8) -> Self {
         if std::env::var("RUST_LOG").is_ok() {
             let _ = tracing_subscriber::fmt()
                 .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
@@ -71,21 +78,42 @@ impl World {
         let trust = Trust::CompanyCa(Bytes(ca.to_vec()));
         let token = std::fs::read_to_string(data.join("founding-token")).unwrap();
         let client = Client::new(server.url(), &trust).unwrap();
-        let mut rng = StdRng::from_seed([7; 32]);
+        let mut rng = StdRng::from_seed([seed; 32]);
         let keys = folder.path().join("keys");
         let founding = Founding { name: "Muster GmbH", trust, token: &token, keys: &keys };
         found(&client, founding, now_ms(), &mut rng).await.unwrap();
         Self { folder, server, rng }
     }
 
+    /// The server's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("server")
+    }
+
+    /// The folder of a person's phone.
+    pub fn phone_folder(&self, handle: &str) -> PathBuf {
+        self.folder.path().join(handle)
+    }
+
     fn admin(&self) -> Holder {
         Holder::open(&self.folder.path().join("keys").join("admin")).unwrap()
     }
 
+    /// What phones of this company trust.
+    pub fn trust(&self) -> Trust {
+        let ca = CertificateDer::from_pem_file(self.data().join("ca.pem")).unwrap();
+        Trust::CompanyCa(Bytes(ca.to_vec()))
+    }
+
     /// Invites a person, who gets the name of the handle.
     pub async fn invited(&mut self, handle: &str) -> (UserId, String) {
+        self.invited_for(handle, Duration::from_secs(86_400)).await
+    }
+
+    /// Invites a person for so long.
+    pub async fn invited_for(&mut self, handle: &str, lifetime: Duration) -> (UserId, String) {
         let client = self.admin().client(Some(self.server.url())).await.unwrap();
-        let times = (now_ms(), Duration::from_secs(86_400));
+        let times = (now_ms(), lifetime);
         let invitation =
             people::invite(&self.admin(), &client, handle, Some(handle), times, &mut self.rng)
                 .await
@@ -95,30 +123,48 @@ impl World {
 
     /// Enrols a phone by an invitation.
     pub async fn enrol(&self, handle: &str, invitation: &str) -> Phone {
-        let folder = self.folder.path().join(handle);
-        let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
-        let account = Account::enrol(&folder, invitation, env(&key_store)).await.unwrap();
-        Phone { account, folder, key_store }
+        self.try_to_enrol(handle, invitation, env(Arc::new(Https))).await.unwrap()
+    }
+
+    /// Enrols a phone that lives in this world, if it can.
+    pub async fn try_to_enrol(
+        &self,
+        handle: &str,
+        invitation: &str,
+        env: Env,
+    ) -> Result<Phone, AccountError> {
+        let folder = self.phone_folder(handle);
+        let account = Account::enrol(&folder, invitation, env.clone()).await?;
+        Ok(Phone { account, folder, env })
     }
 
     /// Enrols a phone that is switched off while the server's answer is on its way.
     pub async fn enrol_in_two_tries(&self, handle: &str, invitation: &str) -> Phone {
-        let folder = self.folder.path().join(handle);
-        let key_store: Arc<dyn KeyStore> = Arc::new(MemoryKeyStore::new(&SystemRandomness));
-        let deaf = Env { network: Arc::new(Deaf), ..env(&key_store) };
-        let broken = Account::enrol(&folder, invitation, deaf).await.err().unwrap();
+        let network = Hostile::default();
+        let env = env(network.network());
+        network.loses_answers(path::ENROL);
+        let broken = self.try_to_enrol(handle, invitation, env.clone()).await.err().unwrap();
         assert!(broken.is_retryable(), "{broken}");
-        let account = Account::open(&folder, env(&key_store)).await.unwrap();
+        network.is_honest_again();
+        let folder = self.phone_folder(handle);
+        let account = Account::open(&folder, env.clone()).await.unwrap();
         account.sync_all().await.unwrap();
         account.stock_packages().await.unwrap();
-        Phone { account, folder, key_store }
+        Phone { account, folder, env }
     }
 
+    /// A new person with a phone.
     pub async fn phone(&mut self, handle: &str) -> Phone {
-        let (_, invitation) = self.invited(handle).await;
-        self.enrol(handle, &invitation).await
+        self.phone_over(handle, Arc::new(Https)).await
     }
 
+    /// A new person with a phone that reaches the server over this network.
+    pub async fn phone_over(&mut self, handle: &str, network: Arc<dyn Network>) -> Phone {
+        let (_, invitation) = self.invited(handle).await;
+        self.try_to_enrol(handle, &invitation, env(network)).await.unwrap()
+    }
+
+    /// HR takes a person out.
     pub async fn revoke(&mut self, handle: &str) {
         let holder = Holder::open(&self.folder.path().join("keys").join("hr")).unwrap();
         let client = holder.client(Some(self.server.url())).await.unwrap();
@@ -126,31 +172,23 @@ impl World {
     }
 }
 
-fn env(key_store: &Arc<dyn KeyStore>) -> Env {
+/// The real world of a new phone, but for the network.
+pub fn env(network: Arc<dyn Network>) -> Env {
     Env {
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
-        key_store: key_store.clone(),
-        network: Arc::new(Https),
+        key_store: Arc::new(MemoryKeyStore::new(&SystemRandomness)),
+        network,
     }
 }
 
 impl Phone {
     /// Switches the phone off and on: everything in memory is gone.
     pub async fn restart(self) -> Self {
-        let Self { account, folder, key_store } = self;
+        let Self { account, folder, env } = self;
         drop(account);
-        let account = Account::open(&folder, env(&key_store)).await.unwrap();
-        Self { account, folder, key_store }
-    }
-
-    /// Switches the phone off and on; from now on somebody changes the news that it gets.
-    pub async fn lied_to(self, lie: Lie) -> Self {
-        let Self { account, folder, key_store } = self;
-        drop(account);
-        let env = Env { network: Arc::new(Liar(lie)), ..env(&key_store) };
-        let account = Account::open(&folder, env).await.unwrap();
-        Self { account, folder, key_store }
+        let account = Account::open(&folder, env.clone()).await.unwrap();
+        Self { account, folder, env }
     }
 
     /// Copies the phone's files, as a backup would.
@@ -167,13 +205,23 @@ impl Phone {
 
     /// Puts the copied files back.
     pub async fn restored(self) -> Self {
-        let Self { account, folder, key_store } = self;
+        let Self { account, folder, env } = self;
         account.suspend().await;
         drop(account);
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::rename(folder.with_extension("backup"), &folder).unwrap();
-        let account = Account::open(&folder, env(&key_store)).await.unwrap();
-        Self { account, folder, key_store }
+        let account = Account::open(&folder, env.clone()).await.unwrap();
+        Self { account, folder, env }
+    }
+
+    /// The folder of its database.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The world that it lives in.
+    pub fn env(&self) -> &Env {
+        &self.env
     }
 
     /// Kills the phone's process at the `nth` write from now.
@@ -211,10 +259,41 @@ impl Phone {
         let _ = self.account.sync_all().await;
     }
 
-    /// Whether anything was alarming.
+    /// Lets the phone's disk have no more room than is used, or a little more.
+    pub async fn fills_its_disk(&self) {
+        self.limits_its_disk(0).await;
+    }
+
+    /// Makes room again.
+    pub async fn empties_its_disk(&self) {
+        self.limits_its_disk(1 << 30).await;
+    }
+
+    async fn limits_its_disk(&self, more_pages: i64) {
+        let limited = self.account.store().write(move |tx| {
+            let used: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            let limit = format!("PRAGMA max_page_count = {}", used + more_pages);
+            tx.query_row(&limit, [], |_| Ok(()))?;
+            Ok::<_, StoreError>(())
+        });
+        limited.await.unwrap();
+    }
+
+    /// How many alarms there are.
     pub async fn alarms(&self) -> usize {
+        self.alarm_codes().await.len()
+    }
+
+    /// The codes of all alarms, oldest first.
+    pub async fn alarm_codes(&self) -> Vec<u64> {
         let alarms = self.account.store().read(alarm::unreported);
-        alarms.await.unwrap().len()
+        alarms.await.unwrap().into_iter().map(|(_, alarm)| alarm.code).collect()
+    }
+
+    /// The code for which a conversation was stopped, if it was.
+    pub async fn stopped(&self, log: LogId) -> Option<u64> {
+        let row = self.account.store().read(move |conn| log::find(conn, log)).await.unwrap();
+        row.and_then(|row| row.stop_code)
     }
 
     /// Sends everything and pulls everything.
@@ -254,67 +333,5 @@ impl Phone {
         let rows = self.account.conversations(None, 10).await.unwrap();
         assert_eq!(rows.len(), 1, "one conversation");
         rows[0].log
-    }
-}
-
-/// A network that loses the answer to an enrolment, after the server acted on it.
-struct Deaf;
-
-struct DeafConnection(Arc<dyn Connection>);
-
-impl Network for Deaf {
-    fn connect(&self, server: &str, trust: &Trust) -> Result<Arc<dyn Connection>, NetworkError> {
-        Ok(Arc::new(DeafConnection(Https.connect(server, trust)?)))
-    }
-}
-
-impl Connection for DeafConnection {
-    fn request(&self, request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
-        let lost = request.path == path::ENROL;
-        let answer = self.0.request(request);
-        Box::pin(async move {
-            match answer.await {
-                Ok(_) if lost => Err(NetworkError::Broken),
-                answer => answer,
-            }
-        })
-    }
-
-    fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
-        self.0.stream(request)
-    }
-}
-
-/// What is done to a log's news.
-pub type Lie = fn(&mut Vec<Entry>);
-
-/// A network that changes what the server says.
-struct Liar(Lie);
-
-struct LiarConnection(Arc<dyn Connection>, Lie);
-
-impl Network for Liar {
-    fn connect(&self, server: &str, trust: &Trust) -> Result<Arc<dyn Connection>, NetworkError> {
-        Ok(Arc::new(LiarConnection(Https.connect(server, trust)?, self.0)))
-    }
-}
-
-impl Connection for LiarConnection {
-    fn request(&self, request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
-        let news = request.path == path::SYNC;
-        let (answer, lie) = (self.0.request(request), self.1);
-        Box::pin(async move {
-            let mut answer = answer.await?;
-            if news && answer.status == 200 {
-                let mut told: SyncAnswer = decode(&answer.body).unwrap();
-                told.logs.iter_mut().for_each(|log| lie(&mut log.entries));
-                answer.body = encode(&told);
-            }
-            Ok(answer)
-        })
-    }
-
-    fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
-        self.0.stream(request)
     }
 }

@@ -1,0 +1,141 @@
+//! A hostile server: the real one, with somebody in between who reads, changes and makes up answers.
+//!
+//! It speaks the wire's own types, so that a lie is as well formed as the truth. Whoever holds the
+//! server can do all of this; what he cannot do is sign for a phone.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use hauspost_core::sync::{Connection, Hints, Https, Network, NetworkError, Request, Response};
+use hauspost_protocol::encoding::{Item, decode, encode};
+use hauspost_protocol::invitation::Trust;
+use hauspost_protocol::wire::{SyncAnswer, path};
+
+type Instead = Box<dyn FnMut(&Request) -> Option<Result<Response, NetworkError>> + Send>;
+type Twist = Box<dyn FnMut(&Request, &mut Response) + Send>;
+
+/// The network of a phone whose server lies. Honest until it is told what to do.
+#[derive(Clone, Default)]
+pub struct Hostile(Arc<Mutex<Lies>>);
+
+#[derive(Default)]
+struct Lies {
+    instead: Option<Instead>,
+    twist: Option<Twist>,
+    lost: Option<&'static str>,
+    silent: bool,
+    answers: Vec<(String, Vec<u8>)>,
+}
+
+impl Hostile {
+    /// As the network of a phone.
+    pub fn network(&self) -> Arc<dyn Network> {
+        Arc::new(self.clone())
+    }
+
+    /// Answers requests itself, wherever `answer` gives something; the server never hears of them.
+    pub fn answers(
+        &self,
+        answer: impl FnMut(&Request) -> Option<Result<Response, NetworkError>> + Send + 'static,
+    ) {
+        self.0.lock().unwrap().instead = Some(Box::new(answer));
+    }
+
+    /// Answers requests of this path with these bytes.
+    pub fn answers_with(&self, at: &'static str, body: impl Fn() -> Vec<u8> + Send + 'static) {
+        self.answers(move |request| {
+            request.path.starts_with(at).then(|| Ok(Response { status: 200, body: body() }))
+        });
+    }
+
+    /// Lets the server act on requests of this path, and loses its answers.
+    pub fn loses_answers(&self, at: &'static str) {
+        self.0.lock().unwrap().lost = Some(at);
+    }
+
+    /// Changes the server's answers of this path.
+    pub fn twists<T: Item>(
+        &self,
+        at: &'static str,
+        mut twist: impl FnMut(&mut T) + Send + 'static,
+    ) {
+        let twist: Twist = Box::new(move |request, response| {
+            if request.path.starts_with(at) && response.status == 200 {
+                let mut answer = decode(&response.body).unwrap();
+                twist(&mut answer);
+                response.body = encode(&answer);
+            }
+        });
+        self.0.lock().unwrap().twist = Some(twist);
+    }
+
+    /// Changes what the server says is new.
+    pub fn twists_news(&self, twist: impl FnMut(&mut SyncAnswer) + Send + 'static) {
+        self.twists(path::SYNC, twist);
+    }
+
+    /// Keeps the live stream open and says nothing on it.
+    pub fn keeps_silent(&self) {
+        self.0.lock().unwrap().silent = true;
+    }
+
+    /// Ends all lies.
+    pub fn is_honest_again(&self) {
+        let mut lies = self.0.lock().unwrap();
+        lies.instead = None;
+        lies.twist = None;
+        lies.lost = None;
+        lies.silent = false;
+    }
+
+    /// Every answer that the server gave, with the path that was asked.
+    pub fn answers_seen(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.lock().unwrap().answers.clone()
+    }
+}
+
+impl Network for Hostile {
+    fn connect(&self, server: &str, trust: &Trust) -> Result<Arc<dyn Connection>, NetworkError> {
+        let honest = Https.connect(server, trust)?;
+        Ok(Arc::new(Between { honest, lies: self.0.clone() }))
+    }
+}
+
+struct Between {
+    honest: Arc<dyn Connection>,
+    lies: Arc<Mutex<Lies>>,
+}
+
+impl Connection for Between {
+    fn request(&self, request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
+        Box::pin(async move {
+            let made_up = {
+                let mut lies = self.lies.lock().unwrap();
+                lies.instead.as_mut().and_then(|answer| answer(&request))
+            };
+            if let Some(made_up) = made_up {
+                return made_up;
+            }
+            let mut response = self.honest.request(request.clone()).await?;
+            let mut lies = self.lies.lock().unwrap();
+            lies.answers.push((request.path.clone(), response.body.clone()));
+            if lies.lost.is_some_and(|at| request.path.starts_with(at)) {
+                return Err(NetworkError::Broken);
+            }
+            if let Some(twist) = &mut lies.twist {
+                twist(&request, &mut response);
+            }
+            Ok(response)
+        })
+    }
+
+    fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
+        Box::pin(async move {
+            if self.lies.lock().unwrap().silent {
+                return Ok(futures_util::stream::pending().boxed());
+            }
+            self.honest.stream(request).await
+        })
+    }
+}
