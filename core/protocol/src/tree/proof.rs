@@ -16,10 +16,10 @@ use crate::wire::{CheckpointNews, HeadsProof};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
     /// The note is not a checkpoint.
-    #[error("checkpoint: {0}")]
+    #[error(transparent)]
     Note(#[from] NoteError),
     /// The checkpoint is not believed.
-    #[error("checkpoint: {0}")]
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The company's log names no log key yet.
     #[error("the company's log names no key for checkpoints")]
