@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::{DeviceId, LogNo};
+use hauspost_protocol::ids::{DeviceId, LogNo, TimeMs};
+use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::mls::certificate::DeviceCertificate;
+use hauspost_protocol::mls::extension::Age;
 use hauspost_protocol::mls::member::parse_key_package;
 use hauspost_protocol::wire::{PackageTaken, PackagesPut, Principal};
 
@@ -13,6 +15,7 @@ use super::answer::{Answer, Cbor, Empty, Refusal};
 use super::limits::{OPEN_RESERVATIONS, PACKAGE_BYTES, PACKAGES, TAKEN_AT_ONCE};
 use super::node::Node;
 use super::session::Claim;
+use crate::store::{StoreError, Tx};
 
 /// POST: reserves a log number for the session's user.
 pub async fn reserve(
@@ -48,6 +51,10 @@ pub async fn put(
     }
     node.write_as(&claim, move |tx, session| {
         let device = session.device()?.device;
+        // A new last resort comes with a whole new stock: what lies there grows old with it.
+        if request.last_resort.is_some() {
+            tx.drop_packages(device)?;
+        }
         if tx.packages(device)? + request.packages.len() as u64 > PACKAGES {
             return Err(Refusal::TooLarge);
         }
@@ -81,15 +88,40 @@ pub async fn take(
     if devices.len() > TAKEN_AT_ONCE {
         return Err(Refusal::TooLarge);
     }
+    let now_ms = node.now_ms();
     node.write_as(&claim, move |tx, session| {
         session.device()?;
         let view = session.company.now();
         let mut taken = Vec::with_capacity(devices.len());
         for device in &devices {
-            let package = if view.is_active(*device) { tx.take_package(*device)? } else { None };
+            let package = match view.is_active(*device) {
+                true => take_fit(tx, *device, now_ms)?,
+                false => None,
+            };
             taken.push(PackageTaken { device: *device, package: package.map(Bytes) });
         }
         Ok(Answer(taken))
     })
     .await
+}
+
+/// The oldest package by which a commit may add now, and for a day from now: one that is not fit goes,
+/// since whoever took it would have his whole commit refused.
+fn take_fit(
+    tx: &mut dyn Tx,
+    device: DeviceId,
+    now_ms: TimeMs,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    loop {
+        let one_time = tx.packages(device)? > 0;
+        let Some(package) = tx.take_package(device)? else { return Ok(None) };
+        let age = parse_key_package(&package).ok().and_then(|package| Age::of(&package).ok());
+        if age.is_some_and(|age| age.is_fit_at(now_ms) && age.is_fit_at(now_ms + DAY_MS)) {
+            return Ok(Some(package));
+        }
+        if !one_time {
+            // That was the last resort, which stays until its owner replaces it.
+            return Ok(None);
+        }
+    }
 }

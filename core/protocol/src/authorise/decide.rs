@@ -7,6 +7,7 @@ use crate::body::{CommitBody, Genesis, InviteBody, InviteOp, LogType, SignedPayl
 use crate::entry::At;
 use crate::ids::{DeviceId, Digest, LogId, Seq, TimeMs, UserId};
 use crate::limits;
+use crate::mls::extension::Age;
 use crate::mls::member::Suite;
 use crate::mls::public::{CommitFacts, NewLeaf};
 
@@ -236,9 +237,7 @@ fn one_leaf_per_device(conversation: &Conversation, facts: &CommitFacts) -> Resu
 }
 
 fn key_package_age(made_t_ms: TimeMs, t_ms: TimeMs) -> Result<(), Rule> {
-    let too_new = made_t_ms > t_ms.saturating_add(limits::CLOCK_SKEW_MS);
-    let too_old = t_ms > made_t_ms.saturating_add(limits::KEY_PACKAGE_AGE_MS);
-    if too_new || too_old { Err(Rule::KeyPackageAge) } else { Ok(()) }
+    if (Age { made_t_ms }).is_fit_at(t_ms) { Ok(()) } else { Err(Rule::KeyPackageAge) }
 }
 
 /// An external commit brings in a device of somebody who may enter, or the same device again (C9 c),

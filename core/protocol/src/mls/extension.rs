@@ -16,6 +16,7 @@ use crate::array_item;
 use crate::crypto::sha256;
 use crate::encoding::{decode, encode};
 use crate::ids::{Digest, Gen, KeyId, LogId, LogNo, TimeMs};
+use crate::limits;
 use crate::mls::{MlsError, MlsObject};
 
 /// The extension type of [`GroupBinding`] (RFC 9420 §17.3, private use).
@@ -103,6 +104,14 @@ impl Age {
     /// The age of this key package.
     pub fn of(package: &KeyPackage) -> Result<Self, MlsError> {
         find(package.extensions(), AGE, MlsObject::Age)
+    }
+
+    /// Whether a commit of this time may add by it: made at most 84 days before, and at most an hour
+    /// after it by the phone's clock (docs/protocol.md §1, "Periods").
+    pub fn is_fit_at(self, t_ms: TimeMs) -> bool {
+        let too_new = self.made_t_ms > t_ms.saturating_add(limits::CLOCK_SKEW_MS);
+        let too_old = t_ms > self.made_t_ms.saturating_add(limits::KEY_PACKAGE_AGE_MS);
+        !too_new && !too_old
     }
 
     /// The extensions of a key package of this age.

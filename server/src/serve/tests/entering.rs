@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use hauspost_protocol::encoding::{Bytes, decode};
 use hauspost_protocol::ids::{DeviceId, UserId};
-use hauspost_protocol::wire::{EnrolAnswer, Hello, Outcome, Principal, path};
+use hauspost_protocol::limits::DAY_MS;
+use hauspost_protocol::wire::{EnrolAnswer, Hello, Outcome, PackageTaken, Principal, path};
 
 use super::world::{ADMIN, COMPANY, World, config, enrol, key};
 use crate::serve::App;
@@ -161,6 +162,29 @@ async fn phones_that_enrol_at_once_while_others_read_all_enter() {
     });
     futures_util::future::join_all(enrolments).await;
     assert_eq!(world.company(&reader.token).await.now().devices().count(), 15);
+}
+
+#[tokio::test]
+async fn a_package_that_is_too_old_or_from_the_future_is_given_to_nobody() {
+    let world = World::founded().await;
+    let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
+    world.advance(100 * DAY_MS);
+    let ben = world.session(&ben.sign_in(&world).await).await.unwrap();
+    let anna_device = anna.device();
+    let take = async || {
+        let taken: Vec<PackageTaken> =
+            world.ask(path::PACKAGES_TAKE, &ben, &vec![anna_device]).await;
+        taken[0].package.is_some()
+    };
+    assert!(!take().await, "three of a hundred days ago, and the last resort as old");
+    anna.token = world.session(&anna.sign_in(&world).await).await.unwrap();
+    for (made_t_ms, fit) in [(world.now_ms() + DAY_MS, false), (world.now_ms(), true)] {
+        let packages = anna.run(|provider, member| {
+            hauspost_core::group::packages::make(provider, member, 1, false, made_t_ms).unwrap()
+        });
+        let _: u64 = world.ask(path::PACKAGES_PUT, &anna.token, &packages).await;
+        assert_eq!(take().await, fit);
+    }
 }
 
 #[tokio::test]
