@@ -71,7 +71,7 @@ impl Account {
             let env = environment(key_store, &folder);
             Ok(Arc::new(Self(Core::enrol(&folder, &invitation, env).await?)))
         });
-        until_cancelled(cancel, enrol).await
+        until_cancelled(cancel, Box::pin(enrol)).await
     }
 
     /// Opens the account in this folder. Needs no network. Fails with `not-enrolled` if there is none.

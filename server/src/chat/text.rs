@@ -2,7 +2,7 @@
 //!
 //! A message, a name or a title may hold anything. A terminal obeys control characters, and
 //! invisible ones reorder or hide what a person reads; so nothing of others reaches the screen but
-//! through [`harmless`] or [`line`]. What is kept and sent stays as it was written.
+//! through [`harmless`] or [`line()`]. What is kept and sent stays as it was written.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
