@@ -169,6 +169,7 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
         .http2()
         .max_concurrent_streams(limits::CONNECTION_STREAMS)
         .max_header_list_size(limits::HEADER_BYTES)
+        .auto_date_header(false)
         .keep_alive_interval(routes::PING_TIME);
     let router = routes::router(&node);
     let url = format!("https://{address}");
