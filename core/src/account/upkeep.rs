@@ -1,10 +1,10 @@
 //! What a phone does besides: key packages, names, checkpoints.
 
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::ids::{LogId, Seq};
-use hauspost_protocol::tree::checkpoint::{Checkpoint, TreeHead};
+use hauspost_protocol::ids::{LogId, LogNo, Seq};
+use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
-use hauspost_protocol::tree::merkle::{verify_consistency, verify_inclusion};
+use hauspost_protocol::tree::proof::{Believed, believe, heads_leaf};
 use hauspost_protocol::wire::{CheckpointNews, HeadsProofRequest, PackagesPut};
 
 use super::AccountError;
@@ -163,20 +163,9 @@ impl Core {
         let mut engine = self.engine.lock().await;
         let company = self.company(&mut engine).await?;
         drop(engine);
-        let bad = AccountError::Checkpoint;
-        let read = Checkpoint::parse(&news.note).map_err(|_| AccountError::Checkpoint)?;
-        let key = company.now().log_key().ok_or(AccountError::Checkpoint)?;
-        let head = read.verify(self.me.company, key).map_err(|_| AccountError::Checkpoint)?;
-        let outer = OuterLeaf::parse(&news.leaf).map_err(|_| AccountError::Checkpoint)?;
-        let place = head.size.checked_sub(1).ok_or(bad)?;
-        verify_inclusion(outer.leaf_hash(), place, head.size, &news.inclusion, head.root)
-            .map_err(|_| AccountError::Checkpoint)?;
-        if let Some(known) = self.gossip().await?
-            && known.era == head.era
-        {
-            verify_consistency((known.size, known.root), (head.size, head.root), &news.consistency)
-                .map_err(|_| AccountError::Checkpoint)?;
-        }
+        let known = self.gossip().await?;
+        let believed = believe(&news, &company.now(), known);
+        let Believed { tree: head, outer } = believed.map_err(|_| AccountError::Checkpoint)?;
         let row = CheckpointRow {
             era: head.era,
             size: head.size,
@@ -221,29 +210,27 @@ impl Core {
             proofs => proofs?,
         };
         for proof in proofs {
-            let Ok(leaf) = decode::<HeadsLeaf>(&proof.leaf) else { continue };
-            let proven = leaf.log_no == proof.position
-                && verify_inclusion(
-                    leaf.leaf_hash(),
-                    proof.position.0,
-                    outer.logs,
-                    &proof.path,
-                    outer.heads_root,
-                )
-                .is_ok();
-            if let Some(covered) = leaf.log.filter(|_| proven) {
-                self.compare(covered).await?;
+            if let Ok(HeadsLeaf { log_no, log: Some(covered) }) = heads_leaf(&outer, &proof) {
+                self.compare(log_no, covered).await?;
             }
         }
         Ok(())
     }
 
     /// A log as a verified checkpoint has it, against the log as this phone has it.
-    async fn compare(&self, covered: LogHead) -> Result<(), AccountError> {
+    ///
+    /// Only the place of the log's own number counts: under a second one a server could show another
+    /// history of the same log in the same tree (docs/attacks.md 8).
+    async fn compare(&self, log_no: LogNo, covered: LogHead) -> Result<(), AccountError> {
         let mut engine = self.engine.lock().await;
         let Some(mut ledger) = self.take_ledger(&mut engine, covered.log).await? else {
             return Ok(());
         };
+        let own_place = ledger.conversation.as_ref().map(|known| known.genesis.log_no);
+        if own_place != Some(log_no) {
+            Self::put_ledger(&mut engine, ledger);
+            return Ok(());
+        }
         let t_ms = self.env.clock.now_ms();
         let (ledger, taken_back) = self
             .store

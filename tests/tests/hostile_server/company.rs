@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hauspost_core::inbound::Code;
 use hauspost_core::store::rows::person;
 use hauspost_core::sync::Response;
@@ -13,18 +15,22 @@ use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::entry::{Entry, Payload, Seen};
 use hauspost_protocol::ids::{DeviceId, Digest, EntryHash, Seq};
+use hauspost_protocol::tree::checkpoint::{LogSigner, TreeHead};
 use hauspost_protocol::wire::{PackageTaken, SyncAnswer, path};
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::World;
 
 use crate::Scene;
 
-/// The server's own issuing key, as whoever holds the server has it.
-fn issuing_key(world: &World) -> SigningKey {
-    let folder = world.data().join("keys");
-    let text = std::fs::read_to_string(folder.join("issuing")).unwrap();
+/// A key of the server's own, as whoever holds the server has it.
+fn seed(world: &World, name: &str) -> Secret {
+    let text = std::fs::read_to_string(world.data().join("keys").join(name)).unwrap();
     let seed: [u8; 32] = hex::decode(text.trim()).unwrap().try_into().unwrap();
-    SigningKey::from_seed(Secret::new(seed))
+    Secret::new(seed)
+}
+
+fn issuing_key(world: &World) -> SigningKey {
+    SigningKey::from_seed(seed(world, "issuing"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +187,10 @@ async fn attacks_15_a_sender_from_whom_a_leaver_is_hidden_says_nothing_into_the_
 
 /// Waits until a checkpoint came that these changes were made to.
 async fn doubted(twist: impl FnMut(&mut SyncAnswer) + Send + 'static) {
-    let scene = Scene::open().await;
+    doubted_in(Scene::open().await, twist).await;
+}
+
+async fn doubted_in(scene: Scene, twist: impl FnMut(&mut SyncAnswer) + Send + 'static) {
     scene.lies.twists_news(twist);
     for _ in 0..100 {
         scene.anna.account.send_text(scene.log, "weiter").await.unwrap();
@@ -214,6 +223,30 @@ async fn attacks_8_a_checkpoint_that_is_not_the_last_one_grown_raises_an_alarm()
     doubted(|answer| {
         if let Some(news) = &mut answer.checkpoint {
             news.consistency = vec![Digest([1; 32]); news.consistency.len().max(1)];
+        }
+    })
+    .await;
+}
+
+/// Whoever holds the server signs what he likes; a new era would excuse him from consistency.
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_8_a_new_era_that_no_restore_entry_begins_raises_an_alarm() {
+    let scene = Scene::open().await;
+    let (ed25519, ml_dsa) = ("log-ed25519", "log-ml-dsa-44");
+    let signer = LogSigner::from_seeds(seed(&scene.world, ed25519), seed(&scene.world, ml_dsa));
+    let company = scene.ben.account.company();
+    let mut once = false;
+    doubted_in(scene, move |answer| {
+        // Once: a second one would have to continue the first, and be doubted for that.
+        if let Some(news) =
+            answer.checkpoint.as_mut().filter(|_| !std::mem::replace(&mut once, true))
+        {
+            let mut lines = news.note.lines().skip(1);
+            let size = lines.next().unwrap().parse().unwrap();
+            let root = STANDARD.decode(lines.next().unwrap()).unwrap().try_into().unwrap();
+            let head = TreeHead { era: 1, size, root: Digest(root) };
+            news.note = signer.sign(company, &head, 0);
+            news.consistency.clear();
         }
     })
     .await;
