@@ -159,13 +159,6 @@ impl Ledger {
         Some(right.seq).filter(|seq| *seq < self.row.next_seq)
     }
 
-    /// Whether this entry holds the capsule that this phone expects.
-    pub fn is_right_capsule(&self, seq: Seq) -> bool {
-        let expected = self.epoch.as_ref().map(|epoch| epoch.capsule_hash);
-        let known = self.conversation.as_ref().and_then(|known| known.capsule(seq));
-        known.is_some_and(|capsule| Some(capsule.digest) == expected)
-    }
-
     /// The own chain moved past what the server accepted.
     pub fn own_accepted(&mut self, index: RecordIndex, touched: &mut Touched) {
         let Some((leaf, epoch)) = self.row.own_leaf.zip(self.epoch.as_mut()) else { return };

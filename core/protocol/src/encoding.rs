@@ -68,17 +68,6 @@ pub fn decode<T: Item>(bytes: &[u8]) -> Result<T, FormError> {
     Ok(item)
 }
 
-/// The value at the start of these bytes, and how many bytes it takes; for what is padded.
-pub fn decode_prefix<T: Item>(bytes: &[u8]) -> Result<(T, usize), FormError> {
-    let mut reader = Reader::new(bytes);
-    let item = T::read(&mut reader)?;
-    let used = reader.position();
-    if write_sized(used, |to| item.write(to)) != bytes[..used] {
-        return Err(FormError::NotCanonical);
-    }
-    Ok((item, used))
-}
-
 /// What `write` writes, in a buffer of about `len` bytes: for what is written often and large.
 pub(crate) fn write_sized(len: usize, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut writer = Writer(Encoder::new(Vec::with_capacity(len)));

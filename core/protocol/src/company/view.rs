@@ -61,14 +61,6 @@ impl<'a> CompanyAt<'a> {
         switched.is_some_and(|active| active.at(self.size) == Some(&true))
     }
 
-    /// Every key that was an issuing key at any time in this view, active or not: a certificate
-    /// stays as good as its device entry when the key that signed it is retired.
-    pub fn issuing_keys(&self) -> impl Iterator<Item = (PublicKey, bool)> + use<'a> {
-        let size = self.size;
-        let keys = self.company.facts.issuing.iter();
-        keys.filter_map(move |(key, active)| active.at(size).map(|active| (*key, *active)))
-    }
-
     /// The active enrolment authorities.
     pub fn authorities(&self) -> impl Iterator<Item = PublicKey> + use<'a> {
         let size = self.size;
@@ -193,11 +185,6 @@ impl<'a> CompanyAt<'a> {
         let size = self.size;
         let roles = self.company.facts.roles.values();
         roles.filter_map(move |holding| holding.at(size)).filter(|holding| holding.active)
-    }
-
-    /// The roles that a user's keys hold.
-    pub fn roles_of_user(&self, user: UserId) -> impl Iterator<Item = &'a RoleKey> + use<'a> {
-        self.role_keys().filter(move |holding| holding.user == Some(user))
     }
 
     /// Whether any key holds this role.

@@ -345,23 +345,6 @@ pub fn find(
     Ok(select.query_row(params![log.number, C(message_id)], read).optional()?)
 }
 
-/// The Ks of a log's messages in a range of numbers, both inclusive, for a grant.
-pub fn record_keys(
-    conn: &Connection,
-    log: LocalLog,
-    from: Seq,
-    to: Seq,
-) -> Result<Vec<(Seq, RecordKey)>, StoreError> {
-    let mut select = conn.prepare_cached(
-        "SELECT key, record_key FROM message
-         WHERE key BETWEEN ?1 AND ?2 AND record_key IS NOT NULL ORDER BY key",
-    )?;
-    let rows = select.query_map([seq_key(log, from), seq_key(log, to)], |row| {
-        Ok((key_seq(row.get(0)?).unwrap_or_default(), cell(row, 1)?))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// What happened to a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

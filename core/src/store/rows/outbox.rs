@@ -291,11 +291,6 @@ pub fn retry(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     change(tx, &format!("{UNSEAL}, reason = NULL, next_ms = 0 WHERE id = ?1 AND state = 4"), [id])
 }
 
-/// Not before this time.
-pub fn defer(tx: &Tx<'_>, id: i64, next_ms: TimeMs) -> Result<(), StoreError> {
-    change(tx, "UPDATE outbox SET next_ms = ?2 WHERE id = ?1", params![id, C(next_ms)])
-}
-
 /// Moves a record to another log, under another message id; it is as it was when it was made.
 pub fn redirect(
     tx: &Tx<'_>,
