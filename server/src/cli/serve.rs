@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::terminal::{self, Terminal};
 use crate::serve::{ServeConfig, ServeError, Tls};
 
 /// Targets of our own only: no crate of others writes to the log, whatever it would like to say.
-const LOG_FILTER: &str = "off,hauspost=info";
+const LOG_TARGETS: &str = "off,hauspost";
 
 #[derive(Args)]
 #[command(
@@ -72,8 +73,9 @@ impl Serve {
 }
 
 fn start_log(json: bool) {
-    let filter =
-        EnvFilter::try_from_env("HAUSPOST_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let level = std::env::var("HAUSPOST_LOG").ok().and_then(|level| level.parse().ok());
+    let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
+    let filter = EnvFilter::new(format!("{LOG_TARGETS}={level}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
