@@ -21,7 +21,8 @@
 //!    export offline.
 //! 5. [`chat`] is a client for the terminal, over the same core as the phones.
 //! 6. [`demo`] plays the main job as a story, with all of these and with phones.
-//! 7. [`cli`] is the command line over all of it.
+//! 7. [`cli`] is the command line over all of it. Whatever others wrote passes [`harmless`] on its
+//!    way to a terminal.
 //!
 //! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
 //! that it checks against the store inside the transaction that uses it.
@@ -31,5 +32,6 @@ pub mod chat;
 pub mod cli;
 pub mod company;
 pub mod demo;
+pub mod harmless;
 pub mod serve;
 pub mod store;

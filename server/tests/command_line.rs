@@ -131,8 +131,12 @@ impl Company {
         self.must("officer-1", &["archive", "request"], &[&arguments[..], more].concat());
         let early = self.run("officer-1", &["archive", "submit", request], NONE);
         assert_eq!(early.status.code(), Some(4), "one officer alone must not do");
-        self.must("officer-2", &["archive", "sign", request], NONE);
-        self.must("council-1", &["archive", "sign", request], NONE);
+        let before = fs::read(request).unwrap();
+        let unread = self.run("officer-2", &["archive", "sign", request], NONE);
+        assert_eq!(unread.status.code(), Some(2), "nobody was there to read it");
+        assert_eq!(fs::read(request).unwrap(), before);
+        self.must("officer-2", &["archive", "sign", request, "--yes"], NONE);
+        self.must("council-1", &["archive", "sign", request, "--yes"], NONE);
         let submitted = self.must("officer-1", &["archive", "submit", request], NONE);
         submitted.strip_prefix("opening ").unwrap().to_owned()
     }

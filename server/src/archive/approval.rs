@@ -14,10 +14,12 @@ use hauspost_protocol::company::entry::{CompanyPayload, company_head};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::SigningKey;
 use hauspost_protocol::encoding::{Bytes, encode};
-use hauspost_protocol::entry::Head;
+use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::{CompanyId, KeyId, TimeMs};
 use hauspost_protocol::wire::NewEntry;
 use serde::{Deserialize, Serialize};
+
+use crate::harmless::line;
 
 const FORMAT: &str = "hauspost-request-1";
 
@@ -40,6 +42,9 @@ pub enum ApprovalError {
         /// What is wrong.
         reason: String,
     },
+    /// Nobody can read in words what would be signed.
+    #[error("the request is an entry {0:?}, which this version cannot show; it was not signed")]
+    Unshown(Kind),
     /// The entry would not count.
     #[error("the company log would not take it: {0}")]
     NotYet(#[from] hauspost_protocol::company::finding::Finding),
@@ -137,37 +142,29 @@ impl Approval {
         Ok(Self { company, head, payload, body })
     }
 
-    /// What a signer has to know, line by line.
-    pub fn describe(&self) -> Vec<String> {
+    /// What a signer has to know, line by line. A kind that this version cannot put into words is
+    /// nothing to sign.
+    pub fn describe(&self) -> Result<Vec<String>, ApprovalError> {
         match &self.body {
             CompanyBody::Opening(opening) => {
-                let mut lines = vec![format!("Opening of the archive, for: {}", opening.purpose)];
+                let mut lines =
+                    vec![format!("Opening of the archive, for: {}", line(&opening.purpose))];
                 lines.extend(describe_scope(&opening.scope));
-                match (&opening.notice, &opening.block_reason) {
-                    (Some(notice), _) => {
-                        lines.push(format!("Notice to the person affected: {notice}"))
-                    }
+                lines.push(match (&opening.notice, &opening.block_reason) {
+                    (Some(notice), _) => format!("Notice to the person affected: {}", line(notice)),
                     (None, reason) => {
-                        lines.push(format!(
-                            "No notice yet, because: {}",
-                            reason.as_deref().unwrap_or("-")
-                        ));
+                        let reason = line(reason.as_deref().unwrap_or("-"));
+                        format!("No notice yet, because: {reason}")
                     }
-                }
-                lines
+                });
+                Ok(lines)
             }
             CompanyBody::Opened(opened) => {
-                let mut lines =
-                    vec![format!("The archive was opened under entry {}:", opened.opening)];
-                lines.extend(
-                    opened
-                        .counts
-                        .iter()
-                        .map(|(log, count)| format!("  log {log}: {count} record keys")),
-                );
-                lines
+                let first = format!("The archive was opened under entry {}:", opened.opening);
+                let count = |(log, count): &(_, _)| format!("  log {log}: {count} record keys");
+                Ok([first].into_iter().chain(opened.counts.iter().map(count)).collect())
             }
-            other => vec![format!("An entry of the company log of the kind {:?}", other.kind())],
+            other => Err(ApprovalError::Unshown(other.kind())),
         }
     }
 }
@@ -197,7 +194,7 @@ fn describe_scope(scope: &Scope) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hauspost_protocol::company::body::OpeningEntry;
+    use hauspost_protocol::company::body::{OpeningEntry, ReleaseEntry};
     use hauspost_protocol::crypto::Secret;
     use hauspost_protocol::ids::{LogId, Seq};
 
@@ -227,7 +224,32 @@ mod tests {
         let approval = Approval::read(&path).unwrap();
         assert_eq!(approval.signers().count(), 2);
         assert_eq!(approval.body(), opening().body());
-        assert!(approval.describe()[0].contains("Claim 4711"));
+        assert!(approval.describe().unwrap()[0].contains("Claim 4711"));
+    }
+
+    #[test]
+    fn attacks_44_a_purpose_cannot_hide_or_imitate_the_lines_of_the_scope() {
+        let purpose = "Claim\n  log 1, entries 0 to 9\u{1b}[8m";
+        let body = OpeningEntry {
+            seen: None,
+            purpose: purpose.into(),
+            scope: Scope::default(),
+            notice: None,
+            block_reason: Some("\n\u{202e}".into()),
+        };
+        let lines = Approval::new(CompanyId([1; 16]), body).describe().unwrap();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[1], "  ALL conversations");
+        assert!(
+            lines.iter().flat_map(|line| line.chars()).all(|c| !c.is_control() && c != '\u{202e}')
+        );
+    }
+
+    #[test]
+    fn attacks_44_an_entry_that_no_words_describe_is_nothing_to_sign() {
+        let body = ReleaseEntry { seen: None, hold: Seq(4) };
+        let approval = Approval::new(CompanyId([1; 16]), body);
+        assert!(matches!(approval.describe(), Err(ApprovalError::Unshown(Kind::Release))));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::replay::PlacedRecord;
 use super::time;
 use super::verify::{Examined, ExaminedLog, Finding, Place};
+use crate::harmless::{harmless, line};
 
 /// One message, readable.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -56,10 +57,11 @@ impl fmt::Debug for Readable {
 }
 
 impl Readable {
-    /// One line for people.
+    /// One line for people; what follows a line break in the text is indented, so that no text
+    /// looks like another message. The exact text is in the value itself.
     pub fn line(&self) -> String {
-        let name = self.name.as_deref().unwrap_or(&self.user);
-        let text = self.text.as_deref().unwrap_or_default().replace('\n', "\n    ");
+        let name = line(self.name.as_deref().unwrap_or(&self.user));
+        let text = harmless(self.text.as_deref().unwrap_or_default()).replace('\n', "\n    ");
         let what = match self.kind {
             "text" => text,
             "reaction" => format!("[reacts {text}]"),
@@ -67,7 +69,8 @@ impl Readable {
             other => format!("[{other}]"),
         };
         let mark = if self.replaces.is_some() && self.kind == "text" { " [edited]" } else { "" };
-        let files: String = self.files.iter().map(|file| format!(" [file: {file}]")).collect();
+        let files: String =
+            self.files.iter().map(|file| format!(" [file: {}]", line(file))).collect();
         format!("{:>5}  {}  {name}: {what}{mark}{files}", self.seq, time::show(self.t_ms))
     }
 }

@@ -1,12 +1,15 @@
-//! Where a command's words go: results to standard output, everything else to standard error.
+//! Where a command's words go: results to standard output, everything else to standard error, both
+//! made harmless, since names, purposes and messages of others are among them.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::harmless::harmless;
 
 /// How often a spinner moves.
 const TICK: Duration = Duration::from_millis(120);
@@ -19,7 +22,7 @@ pub struct Terminal {
 impl Terminal {
     /// Progress is shown when somebody looks, and not with `quiet`.
     pub fn new(quiet: bool) -> Self {
-        Self { shows_progress: !quiet && std::io::stderr().is_terminal() }
+        Self { shows_progress: !quiet && io::stderr().is_terminal() }
     }
 
     /// A bar over `steps` steps.
@@ -45,15 +48,44 @@ impl Terminal {
 
 /// A line of the result.
 pub fn result(line: impl Display) {
-    println!("{line}");
+    println!("{}", shown(line));
 }
 
 /// A line for whoever follows.
 pub fn say(line: impl Display) {
-    eprintln!("{line}");
+    eprintln!("{}", shown(line));
 }
 
 /// An error.
 pub fn say_error(line: impl Display) {
-    eprintln!("error: {line}");
+    eprintln!("error: {}", shown(line));
+}
+
+/// Asks the person at the terminal; `None` if there is nobody.
+pub fn confirm(question: impl Display) -> io::Result<Option<bool>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    eprint!("{} [yes/no] ", shown(question));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(Some(matches!(answer.trim(), "yes" | "ja")))
+}
+
+/// Tabs stay: they part the columns of a table that is piped on.
+fn shown(line: impl Display) -> String {
+    line.to_string().split('\t').map(harmless).collect::<Vec<_>>().join("\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_others_are_shown_and_not_obeyed_and_columns_stay() {
+        assert_eq!(
+            shown("anna\tAnna\u{1b}[2J\u{202e}greB\tactive"),
+            "anna\tAnna␛[2J\u{fffd}greB\tactive"
+        );
+    }
 }

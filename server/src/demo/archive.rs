@@ -69,7 +69,7 @@ async fn request(stage: &Stage, room: Room) -> Result<String, DemoError> {
     ];
     archive(stage, &request, &["--keys", "keys/officer-1"]).await?;
     for holder in ["keys/officer-2", "keys/council-1"] {
-        archive(stage, &["sign", "request.json"], &["--keys", holder]).await?;
+        archive(stage, &["sign", "request.json", "--yes"], &["--keys", holder]).await?;
     }
     let printed =
         archive(stage, &["submit", "request.json"], &["--keys", "keys/officer-1"]).await?;

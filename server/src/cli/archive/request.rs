@@ -55,7 +55,7 @@ pub struct Request {
 
 #[derive(Args)]
 #[command(
-    after_help = "Shows what the request says, read from the very bytes that are signed, and adds the signature.\n\n\
+    after_help = "Shows what the request says, read from the very bytes that are signed, asks, and adds the signature.\n\n\
     Example:\n  hauspost archive sign request.json --keys keys/council-1"
 )]
 pub struct Sign {
@@ -64,6 +64,9 @@ pub struct Sign {
     /// The folder of the holder who signs, such as KEYS/council-1.
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
+    /// Sign without being asked, where nobody sits at the terminal.
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Args)]
@@ -108,7 +111,7 @@ impl Request {
         let mut approval = Approval::new(holder.card.company, CompanyBody::from(body));
         approval.sign(&key);
         approval.write(&self.out)?;
-        say(&approval);
+        say(&approval)?;
         terminal::say(
             "Next: a second officer and the council sign it: hauspost archive sign FILE --keys …",
         );
@@ -141,9 +144,21 @@ impl Sign {
             return Err(Failure::refused("the request is for another company"));
         }
         let (purpose, key) = holder.role_key()?;
+        say(&approval)?;
+        if !self.yes {
+            let question = format_args!("Sign this as {purpose}?");
+            let asked = terminal::confirm(question).map_err(Failure::files)?;
+            match asked {
+                Some(true) => {}
+                Some(false) => return Err(Failure::refused("not signed")),
+                None => {
+                    return Err(Failure::usage("nobody is there to be asked")
+                        .next("Read what it says above, and sign with --yes."));
+                }
+            }
+        }
         approval.sign(&key);
         approval.write(&self.request)?;
-        say(&approval);
         terminal::say(format_args!("Signed as {purpose}."));
         Ok(())
     }
@@ -166,12 +181,13 @@ impl Submit {
     }
 }
 
-fn say(approval: &Approval) {
-    for line in approval.describe() {
+fn say(approval: &Approval) -> Result<(), ApprovalError> {
+    for line in approval.describe()? {
         terminal::say(line);
     }
     let signers: Vec<_> = approval.signers().map(|signer| signer.to_string()).collect();
     terminal::say(format_args!("Signed by {} key(s): {}", signers.len(), signers.join(", ")));
+    Ok(())
 }
 
 impl From<ApprovalError> for Failure {
@@ -179,6 +195,8 @@ impl From<ApprovalError> for Failure {
         let message = error.to_string();
         match error {
             ApprovalError::Io { .. } | ApprovalError::Form { .. } => Self::files(message),
+            ApprovalError::Unshown(_) => Self::refused(message)
+                .next("Sign only what you can read. A newer version may be able to show it."),
             ApprovalError::NotYet(_) => Self::refused(message)
                 .next("An opening takes the signatures of two officers and of the council: hauspost archive sign FILE --keys …"),
         }
