@@ -449,8 +449,36 @@ def checkpoint(vector, size, root):
     equal("ML-DSA-44 of another text", p.ml_dsa_verify(ml_dsa, message + b"x", signature), False)
 
 
+def files():
+    """STREAM over XChaCha20-Poly1305 in chunks of 64 KiB, and the tree over the chunks."""
+    vectors = load("files.json")
+    key = derive(unhex(vectors["file_key"]), "file", unhex(vectors["log"]))
+    equal("chunk key", key, unhex(vectors["chunk_key"]))
+    for document in vectors["documents"]:
+        plain = bytes(at % 251 for at in range(document["plain_size"]))
+        parts = [plain[at : at + 65_536] for at in range(0, len(plain), 65_536)] or [b""]
+        equal("number of chunks", len(document["chunks"]), len(parts))
+        leaves = []
+        for number, (part, chunk) in enumerate(zip(parts, document["chunks"])):
+            last = bytes([number == len(parts) - 1])
+            nonce = bytes(19) + number.to_bytes(4, "big") + last
+            sealed = p.xchacha_seal(key, nonce, b"hauspost/1 file", part)
+            equal("length of a chunk", len(sealed), chunk["length"])
+            equal("chunk", sha256(sealed), unhex(chunk["sha256"]))
+            if chunk["bytes"] is not None:
+                equal("bytes of a chunk", sealed, unhex(chunk["bytes"]))
+            leaves.append(leaf_hash(sealed))
+        size = sum(chunk["length"] for chunk in document["chunks"])
+        equal("blob_size", size, document["blob_size"])
+        equal("blob_root", tree_root(leaves), unhex(document["blob_root"]))
+    for size in vectors["sizes_of_no_document"]:
+        full, rest = divmod(size, 65_552)
+        possible = rest > 16 or (rest == 0 and full > 0) or size == 16
+        equal(f"a document of {size} bytes", possible and size <= 1 << 32, False)
+
+
 CHECKS = (
-    encoding, hashes, entries, keys, xwing, capsules, records, content, shares, hpke,
+    encoding, hashes, entries, keys, xwing, capsules, records, content, files, shares, hpke,
     company, tree,
 )
 

@@ -10,7 +10,8 @@
 //!    things; [`crypto`] is the labelled hash, derivation and signature; [`limits`] bounds it all.
 //! 2. [`entry`] is a log's entry and its hashes; [`body`] what stands in an entry's payload.
 //! 3. [`epoch`] makes the keys of an epoch, [`capsule`] seals the epoch to the archive, [`record`]
-//!    seals one message with its [`statement`], whose [`content`] people read.
+//!    seals one message with its [`statement`], whose [`content`] people read; [`file`] seals the
+//!    documents that it names.
 //! 4. [`mls`] wraps what we need of MLS: storage, certificates, the public group that server and
 //!    verifier follow.
 //! 5. [`company`] is the company log: devices, roles, keys, openings, and who had to sign.
@@ -31,6 +32,7 @@ pub mod crypto;
 pub mod encoding;
 pub mod entry;
 pub mod epoch;
+pub mod file;
 pub mod hpke;
 pub mod ids;
 pub mod invitation;

@@ -11,6 +11,7 @@ use crate::code_item;
 use crate::crypto::Secret;
 use crate::encoding::{Bytes, FormError, Item, Reader, Writer, decode, encode};
 use crate::entry::{BlobRef, Seen};
+use crate::file::Layout;
 use crate::ids::{DeviceId, Digest, TimeMs};
 use crate::limits;
 use crate::tree::checkpoint::TreeHead;
@@ -159,7 +160,9 @@ impl File {
         {
             return Err(FormError::TooLarge);
         }
-        if self.of.is_some_and(|of| of >= files as u64) {
+        let layout = Layout::of_blob(self.blob_size);
+        let fits = layout.is_some_and(|layout| layout.plain_size() == self.plain_size);
+        if !fits || self.of.is_some_and(|of| of >= files as u64) {
             Err(FormError::Malformed)
         } else {
             Ok(())
@@ -272,6 +275,15 @@ pub(crate) mod tests {
         assert_eq!(statement.to_bytes(), Err(FormError::Malformed));
         statement.files.push(file("b"));
         assert!(statement.to_bytes().is_ok());
+    }
+
+    #[test]
+    fn a_file_whose_two_sizes_do_not_fit_each_other_is_refused() {
+        for (blob_size, plain_size) in [(116, 101), (116, 0), (15, 0), (65_568, 65_536)] {
+            let lying = File { blob_size, plain_size, ..file("a") };
+            let statement = Statement { files: vec![lying], ..statement(b"") };
+            assert_eq!(statement.to_bytes(), Err(FormError::Malformed));
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ use sha2::Sha256;
 
 #[path = "company.rs"]
 mod company;
+#[path = "files.rs"]
+mod files;
 #[path = "tree.rs"]
 mod tree;
 
@@ -45,6 +47,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("records.json", records()),
         ("capsules.json", capsules()),
         ("content.json", content()),
+        ("files.json", files::documents()),
         ("shares.json", shares()),
         ("hpke.json", sealed()),
         ("company.json", company::company()),

@@ -5,6 +5,7 @@ use super::*;
 use crate::crypto::Secret;
 use crate::encoding::{Bytes, encode};
 use crate::epoch::{Chain, EpochContext, EpochSecret};
+use crate::file::Layout;
 use crate::ids::{Digest, Epoch, Gen, LeafIndex, LogId};
 use crate::statement::tests::{file, statement};
 
@@ -227,7 +228,9 @@ fn a_statement_at_all_its_limits_fits_into_a_payload() {
     largest.files = vec![file(&name); limits::FILES];
     for file in &mut largest.files {
         file.media_type.clone_from(&name);
-        (file.blob_size, file.plain_size, file.of) = (limits::BLOB_BYTES, u64::MAX >> 1, Some(0));
+        file.blob_size = limits::BLOB_BYTES;
+        file.plain_size = Layout::of_blob(file.blob_size).unwrap().plain_size();
+        file.of = Some(0);
     }
     (largest.t_ms, largest.dctr) = (u64::MAX >> 1, u64::MAX >> 1);
     let payload = seal(&chain().key(), HEAD, &largest.to_bytes().unwrap(), &author());
