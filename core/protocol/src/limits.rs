@@ -39,3 +39,5 @@ pub const CLOCK_SKEW_MS: TimeMs = 3_600_000;
 pub const ARCHIVE_KEY_GRACE_MS: TimeMs = 30 * DAY_MS;
 /// The oldest a newest checkpoint may be while a phone is online.
 pub const CHECKPOINT_AGE_MS: TimeMs = 10 * 60_000;
+/// How far an entry's time may lie outside of its checkpoint interval.
+pub const CHECKPOINT_SKEW_MS: TimeMs = 5_000;

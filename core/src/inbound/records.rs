@@ -82,7 +82,7 @@ impl Walk<'_> {
         let chain = epoch.chains.get(&slot.leaf);
         let facts = SlotFacts {
             expected: chain.map(Chain::index).unwrap_or_default(),
-            capsule: epoch.capsule_hash,
+            capsule: Some(epoch.capsule_hash),
             revoked: &self.revoked.1,
         };
         let fault = client::record_slot(head, entry.t_ms, conversation, &company, &facts).err();
@@ -258,9 +258,8 @@ impl Walk<'_> {
         let statement = record.into_statement();
         let device = slot.member.device;
         let Some(conversation) = &ledger.conversation else { return Err(Code::Mismatch) };
-        let company = reader.company.at(slot.co);
-        let content =
-            client::record_content(&slot.head, &statement, &slot.member, conversation, &company);
+        let may_write = conversation.may_write(slot.member.user, &reader.company.at(slot.co));
+        let content = client::record_content(&slot.head, &statement, device, may_write);
         if let Err(fault) = content {
             if fault == ContentFault::Class {
                 self.alarm(reader, ledger, Code::Class, slot.seq, None);

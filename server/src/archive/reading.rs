@@ -6,9 +6,11 @@ use std::fmt;
 
 use hauspost_protocol::content::{Content, Control, Message, Shown};
 use hauspost_protocol::entry::Head;
-use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, TimeMs, UserId};
+use hauspost_protocol::epoch::RecordKey;
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, TimeMs, UserId};
 use hauspost_protocol::key_list::KeyList;
 use hauspost_protocol::record;
+use hauspost_protocol::rules::client::{self, AuthorPlace};
 use hauspost_protocol::statement::Statement;
 use serde::Serialize;
 
@@ -95,77 +97,57 @@ pub fn read(
 ) -> Reading {
     let mut reading = Reading::default();
     let Some(conversation) = examined.logs.get(&log) else { return reading };
-    let mut counters = HashMap::new();
+    let mut authors = HashMap::new();
     for placed in &conversation.replay.records {
         let Some(key) = keys.key(placed.seq) else {
             reading.without_key += 1;
             continue;
         };
-        let opened = open(conversation, placed, key).and_then(|statement| {
-            check(conversation, placed, &mut counters, &statement).map(|()| statement)
-        });
-        match opened {
+        match open(conversation, placed, key, &mut authors) {
             Ok(statement) => {
                 let readable = readable(examined.id, people, log, placed, &statement);
                 reading.messages.push(readable);
             }
-            Err(what) => reading.findings.push(Finding {
-                place: Place::Log(log),
-                seq: Some(placed.seq),
-                what,
-            }),
+            Err(what) => {
+                // It used up its slot, so it counts one for its author (C8).
+                if let Some(place) = authors.get_mut(&placed.author.device) {
+                    *place = place.after_quarantine();
+                }
+                let seq = Some(placed.seq);
+                reading.findings.push(Finding { place: Place::Log(log), seq, what });
+            }
         }
     }
     reading
 }
 
+/// C3 and C4, by the rules that phones run.
 fn open(
     conversation: &ExaminedLog,
     placed: &PlacedRecord,
-    key: &hauspost_protocol::epoch::RecordKey,
+    key: &RecordKey,
+    authors: &mut HashMap<DeviceId, AuthorPlace>,
 ) -> Result<Statement, String> {
     let (entry, _) = conversation.entry(placed.seq).ok_or("the entry is not in the export")?;
     let payload = entry.payload.bytes().ok_or("its payload is not in the export")?;
-    let record = record::open(key, &entry.head, payload).map_err(|error| error.to_string())?;
-    if record.claimed_device() != placed.author.device {
-        return Err("it says that it is from another device than the one at its leaf".into());
-    }
-    let record = record.verify(&placed.author.signature_key).map_err(|error| error.to_string())?;
-    Ok(record.into_statement())
+    let head = Head::parse(&entry.head).map_err(told)?;
+    let record = record::open(key, &entry.head, payload).map_err(told)?;
+    let record = record.verify(&placed.author.signature_key).map_err(told)?;
+    let statement = record.into_statement();
+    let device = placed.author.device;
+    client::record_content(&head, &statement, device, placed.may_write).map_err(told)?;
+    let began = conversation.replay.epochs[placed.epoch].began;
+    let held = conversation.entry(statement.seen.seq).map(|(_, hash)| *hash);
+    // Records outside of the scope are not opened, so a counter may jump; it never goes back.
+    let earliest = began.max(placed.slot.cap);
+    let order = client::order(&statement, placed.seq, authors.get(&device), earliest, held)
+        .map_err(told)?;
+    authors.insert(device, order.place);
+    Ok(statement)
 }
 
-/// What a statement says of the log has to be so.
-fn check(
-    conversation: &ExaminedLog,
-    placed: &PlacedRecord,
-    counters: &mut HashMap<DeviceId, (u64, Seq)>,
-    statement: &Statement,
-) -> Result<(), String> {
-    let seen = statement.seen;
-    match conversation.entry(seen.seq) {
-        _ if seen.seq >= placed.seq => {
-            return Err("its author had seen an entry that came after it".into());
-        }
-        Some((_, hash)) if *hash == seen.hash => {}
-        _ => return Err(format!("its author saw another entry {} than the one here", seen.seq)),
-    }
-    // Records outside of the scope are not opened, so a counter may jump; it never goes back.
-    if let Some((before, seen_before)) =
-        counters.insert(placed.author.device, (statement.dctr, seen.seq))
-    {
-        if statement.dctr <= before {
-            return Err("its author's counter goes back".into());
-        }
-        if seen.seq < seen_before {
-            return Err("its author had seen less than before".into());
-        }
-    }
-    let (entry, _) = conversation.entry(placed.seq).ok_or("the entry is not in the export")?;
-    let head = Head::parse(&entry.head).map_err(|error| error.to_string())?;
-    if statement.blobs().ne(head.blobs.iter().copied()) {
-        return Err("its files are not those that its head names".into());
-    }
-    Ok(())
+fn told(error: impl fmt::Display) -> String {
+    error.to_string()
 }
 
 fn readable(

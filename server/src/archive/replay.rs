@@ -2,7 +2,8 @@
 //! epoch has, and in whose slot each record stands. The officers' and the council's tool and the
 //! verifier all stand on it, each with nothing but the log and the company log.
 //!
-//! What does not fit is a [`Fault`] at an entry. A commit that cannot be followed ends the replay of
+//! The chain itself was [walked](hauspost_protocol::tree::chain) before, and the rules are those that phones
+//! run. What does not fit is a [`Fault`] at an entry. A commit that cannot be followed ends the replay of
 //! rosters: what comes after it is said to be unknown, never guessed.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,17 +11,17 @@ use std::fmt;
 
 use hauspost_protocol::authorise::{Conversation, Judgement, Rule};
 use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, SignedPayload};
-use hauspost_protocol::company::body::ArchiveSide;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::entry::{Entry, Head, Kind, Seen, Slot};
 use hauspost_protocol::ids::{
-    DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, Seq, TimeMs,
+    DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
 };
 use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::mls::public::{Follower, Member, Roster};
 use hauspost_protocol::rules::change::{self, ChangeFault};
+use hauspost_protocol::rules::client::{SlotFacts, SlotFault, record_slot};
 use hauspost_protocol::rules::form::{Parsed, ParsedPayload, parse};
 
 /// What is wrong with an entry of a conversation.
@@ -37,10 +38,6 @@ pub struct Fault {
 pub enum FaultKind {
     /// The head or the payload is not of the form that its kind demands.
     Form(String),
-    /// The entry belongs to another log.
-    OtherLog,
-    /// The payload is missing although no erasure took it, and only records' payloads may be elsewhere.
-    PayloadMissing,
     /// The author's device is not in the company log, or not active where the entry stands.
     Author(DeviceId),
     /// The author's signature does not verify.
@@ -51,25 +48,10 @@ pub enum FaultKind {
     SeenElsewhere(Seq),
     /// The commit cannot be followed.
     Commit(String),
-    /// The capsule relied on is sealed to an archive key that was replaced too long ago.
-    OldArchiveKey,
     /// A commit without its capsule.
     NoCapsuleAfter,
-    /// The epoch of a record is not in force where it stands.
-    Epoch,
-    /// Nobody sits at the leaf of a record.
-    Leaf(LeafIndex),
-    /// A record's index is not the next in its leaf's chain: a record of the leaf is missing or doubled.
-    Index {
-        /// The next one.
-        expected: u32,
-        /// The one that the record has.
-        found: u32,
-    },
-    /// The capsule that a record relies on is none of its epoch.
-    NoCapsule(Seq),
-    /// The epoch of a record holds a revoked device.
-    Revoked(DeviceId),
+    /// A record's place is not right.
+    Slot(SlotFault),
     /// The company log was not as large as the entry says.
     CompanySize(u64),
 }
@@ -78,8 +60,6 @@ impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(reason) => write!(f, "not of the form that its kind demands: {reason}"),
-            Self::OtherLog => f.write_str("belongs to another log"),
-            Self::PayloadMissing => f.write_str("its payload is missing, and no erasure took it"),
             Self::Author(device) => write!(f, "its author {device} is not an active device there"),
             Self::Signature(device) => {
                 write!(f, "the signature of {device} does not verify: it was changed or forged")
@@ -94,9 +74,6 @@ impl fmt::Display for FaultKind {
             Self::NoCapsuleAfter => {
                 f.write_str("the capsule that belongs behind this commit is missing")
             }
-            Self::OldArchiveKey => f.write_str(
-                "its capsule is sealed to an archive key that was replaced too long ago",
-            ),
             Self::SeenElsewhere(seq) => {
                 write!(
                     f,
@@ -104,18 +81,10 @@ impl fmt::Display for FaultKind {
                 )
             }
             Self::Commit(reason) => write!(f, "the commit cannot be followed: {reason}"),
-            Self::Epoch => f.write_str("its epoch is not in force there"),
-            Self::Leaf(leaf) => write!(f, "nobody sits at its leaf {leaf}"),
-            Self::Index { expected, found } => {
-                write!(
-                    f,
-                    "it has index {found} where {expected} comes next: a record of its author is missing or doubled"
-                )
+            Self::Slot(fault @ SlotFault::Index(_)) => {
+                write!(f, "{fault}: a record of its author is missing or doubled")
             }
-            Self::NoCapsule(seq) => {
-                write!(f, "entry {seq}, on which it relies, is no capsule of its epoch")
-            }
-            Self::Revoked(device) => write!(f, "its epoch holds the revoked device {device}"),
+            Self::Slot(fault) => fault.fmt(f),
             Self::CompanySize(co) => {
                 write!(f, "it names a company log of {co} entries, which is more than there are")
             }
@@ -153,6 +122,8 @@ pub struct PlacedRecord {
     pub epoch: usize,
     /// Who sits at its leaf.
     pub author: Member,
+    /// Whether the author may write here more than answers ([`Conversation::may_write`]).
+    pub may_write: bool,
 }
 
 /// A conversation, made anew.
@@ -211,7 +182,7 @@ struct Replaying<'a> {
     follower: Option<Follower>,
     /// The commit whose capsule has to come next.
     awaited: Option<Seq>,
-    next_index: HashMap<LeafIndex, u32>,
+    next_index: HashMap<LeafIndex, RecordIndex>,
 }
 
 impl Replaying<'_> {
@@ -233,8 +204,8 @@ impl Replaying<'_> {
         }
         let head = match Head::parse(&entry.head) {
             Ok(head) if head.log == self.log => head,
-            Ok(_) => return self.fault(seq, FaultKind::OtherLog),
-            Err(error) => return self.fault(seq, FaultKind::Form(error.to_string())),
+            // The walk along the chain has named it.
+            _ => return,
         };
         if let Some(commit) = self.awaited.take()
             && (head.kind != Kind::Capsule || seq != commit.next())
@@ -245,11 +216,14 @@ impl Replaying<'_> {
             return self.record(entry, &head);
         }
         let Some(payload) = entry.payload.bytes() else {
-            return self.fault(seq, FaultKind::PayloadMissing);
+            return self.unreadable(seq, &head);
         };
         let parsed = match parse(&entry.head, payload) {
             Ok(parsed) => parsed,
-            Err(error) => return self.unreadable(entry, &head, &error.to_string()),
+            Err(error) => {
+                self.fault(seq, FaultKind::Form(error.to_string()));
+                return self.unreadable(seq, &head);
+            }
         };
         self.seen(seq, &parsed);
         match &parsed.payload {
@@ -277,10 +251,10 @@ impl Replaying<'_> {
         }
     }
 
-    fn unreadable(&mut self, entry: &Entry, head: &Head, reason: &str) {
-        self.fault(entry.seq, FaultKind::Form(reason.to_owned()));
+    /// Without what stands in the entry, rosters may be unknown.
+    fn unreadable(&mut self, seq: Seq, head: &Head) {
         if matches!(head.kind, Kind::Genesis | Kind::Commit | Kind::Reset | Kind::Restore) {
-            self.lost(entry.seq);
+            self.lost(seq);
         }
     }
 
@@ -412,47 +386,36 @@ impl Replaying<'_> {
         }
     }
 
+    /// C2. Who was not in the epoch takes any of its capsules, until both archive keys open it.
     fn record(&mut self, entry: &Entry, head: &Head) {
         let seq = entry.seq;
         let (Some(slot), Some(conversation)) = (head.slot, &self.conversation) else {
             if self.found.unknown_from.is_none() {
-                self.fault(seq, FaultKind::Epoch);
+                self.fault(seq, FaultKind::Slot(SlotFault::Epoch));
             }
             return;
         };
-        let epoch = self
-            .found
-            .epochs
-            .last()
-            .filter(|_| conversation.in_force() == Some((head.r#gen, head.epoch)));
-        let Some(epoch) = epoch else { return self.fault(seq, FaultKind::Epoch) };
-        let Some(author) = epoch.roster.member(slot.leaf).copied() else {
-            return self.fault(seq, FaultKind::Leaf(slot.leaf));
-        };
-        let view = self.company.at(entry.co);
-        let revoked = epoch
-            .roster
-            .iter()
-            .map(|(_, member)| member.device)
-            .find(|device| view.is_revoked(*device));
-        let good = epoch.capsules.get(&slot.cap).map(|body| {
-            view.archive_key_is_good(ArchiveSide::A, body.id_a, entry.t_ms)
-                && view.archive_key_is_good(ArchiveSide::B, body.id_b, entry.t_ms)
-        });
-        if let Some(device) = revoked {
-            self.fault(seq, FaultKind::Revoked(device));
+        let company = self.company.at(entry.co);
+        let revoked = conversation.revoked(&company);
+        let expected = self.next_index.get(&slot.leaf).copied().unwrap_or_default();
+        let facts = SlotFacts { expected, capsule: None, revoked: &revoked };
+        let verdict = record_slot(head, entry.t_ms, conversation, &company, &facts);
+        let fault = verdict.err();
+        // A phone stays where it is after a wrong index; here the next records are judged all the same.
+        let goes_on = |fault: SlotFault| fault.uses_slot() || matches!(fault, SlotFault::Index(_));
+        if fault.is_none_or(goes_on) {
+            self.next_index.insert(slot.leaf, RecordIndex(slot.index.0.saturating_add(1)));
         }
-        match good {
-            None => self.fault(seq, FaultKind::NoCapsule(slot.cap)),
-            Some(false) => self.fault(seq, FaultKind::OldArchiveKey),
-            Some(true) => {}
+        if let (Some(author), Some(epoch)) =
+            (conversation.roster.member(slot.leaf).copied(), self.found.epochs.len().checked_sub(1))
+            && fault.is_none_or(goes_on)
+        {
+            let may_write = conversation.may_write(author.user, &company);
+            let placed = PlacedRecord { seq, t_ms: entry.t_ms, slot, epoch, author, may_write };
+            self.found.records.push(placed);
         }
-        let expected =
-            self.next_index.insert(slot.leaf, slot.index.0.saturating_add(1)).unwrap_or(0);
-        if slot.index.0 != expected {
-            self.fault(seq, FaultKind::Index { expected, found: slot.index.0 });
+        if let Some(fault) = fault {
+            self.fault(seq, FaultKind::Slot(fault));
         }
-        let epoch = self.found.epochs.len() - 1;
-        self.found.records.push(PlacedRecord { seq, t_ms: entry.t_ms, slot, epoch, author });
     }
 }

@@ -372,13 +372,25 @@ impl World {
 
     /// A text by the phone at this leaf.
     pub fn say(&mut self, room: &mut Room, author: &mut Phone, leaf: u32, text: &str) -> Seq {
+        self.claim(room, author, leaf, text, |_| {})
+    }
+
+    /// A text whose statement says something else than an honest phone's.
+    pub fn claim(
+        &mut self,
+        room: &mut Room,
+        author: &mut Phone,
+        leaf: u32,
+        text: &str,
+        change: impl FnOnce(&mut Statement),
+    ) -> Seq {
         let index = *room.next.entry(leaf).and_modify(|next| *next += 1).or_insert(0);
         let slot = Slot { leaf: LeafIndex(leaf), index: RecordIndex(index), cap: room.cap };
         let head =
             Head { slot: Some(slot), ..Head::plain(Kind::Record, room.log, Gen(0), room.epoch) };
         let head = encode(&head);
         let dctr = author.dctr.entry(room.log).or_default();
-        let statement = Statement {
+        let mut statement = Statement {
             device: DeviceId([author.number; 16]),
             t_ms: self.t_ms,
             dctr: *dctr,
@@ -389,6 +401,7 @@ impl World {
             files: Vec::new(),
         };
         *dctr += 1;
+        change(&mut statement);
         let key = room.chains.as_mut().unwrap().take(slot.leaf, slot.index).unwrap();
         let payload = record::seal(&key, &head, &statement.to_bytes().unwrap(), &author.key);
         self.append(room.log, (Bytes(head), Bytes(payload)))

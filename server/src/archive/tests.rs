@@ -6,13 +6,14 @@ use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::entry::{ArchivedEntry, Payload};
 use hauspost_protocol::ids::{EntryHash, LeafIndex, LogId, Seq, UserId};
 use hauspost_protocol::key_list::{HalfOpening, OpeningRef, open_halves, seal_halves};
+use hauspost_protocol::statement::PayloadType;
 use hauspost_protocol::xwing::XWingKey;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::export::Export;
 use super::opening::{HALVES, Message, Opening, OpeningError};
-use super::reading::read;
+use super::reading::{Reading, read};
 use super::testing::{World, without_records};
 use super::verify::{Examined, Pin, Place, examine};
 
@@ -213,16 +214,19 @@ struct Sides {
 }
 
 fn sides(scope: impl FnOnce(&Talk) -> Scope) -> Sides {
-    let mut talk = talk();
-    let scope = scope(&talk);
-    let opening = talk.world.open(scope);
-    let export = talk.world.export(Some(opening));
-    let officers = look(&export, &talk.world);
-    let council = look(&without_records(export.clone()), &talk.world);
-    Sides { talk, opening, officers, council, export }
+    Sides::of(talk(), scope)
 }
 
 impl Sides {
+    fn of(mut talk: Talk, scope: impl FnOnce(&Talk) -> Scope) -> Self {
+        let scope = scope(&talk);
+        let opening = talk.world.open(scope);
+        let export = talk.world.export(Some(opening));
+        let officers = look(&export, &talk.world);
+        let council = look(&without_records(export.clone()), &talk.world);
+        Self { talk, opening, officers, council, export }
+    }
+
     fn halves(&self, officers: &[&str]) -> Result<Message, OpeningError> {
         let shares: Vec<_> =
             officers.iter().map(|name| self.talk.world.holder(name).share().unwrap()).collect();
@@ -244,17 +248,22 @@ impl Sides {
 
     /// The texts that officers read in the end, by log.
     fn texts(&self) -> Vec<(LogId, Vec<String>)> {
+        let text = |reading: Reading| {
+            assert_eq!(reading.findings, []);
+            reading.messages.into_iter().filter_map(|message| message.text).collect()
+        };
+        self.read().into_iter().map(|(log, reading)| (log, text(reading))).collect()
+    }
+
+    /// What officers read in the end, by log.
+    fn read(&self) -> Vec<(LogId, Reading)> {
         let answer = self.answer(&self.halves(&["officer-1", "officer-3"]).unwrap()).unwrap();
         assert_eq!(answer.unanswered, []);
         let history = self.talk.world.holder("officer-2").history_key().unwrap();
         let opening = Opening::new(&self.officers, self.opening).unwrap();
         let keys = opening.keys(&answer.message, &history).unwrap();
-        let text = |log: &LogId| {
-            let reading = read(&self.officers, &self.export.people, *log, &keys[log]);
-            assert_eq!(reading.findings, []);
-            reading.messages.into_iter().filter_map(|message| message.text).collect()
-        };
-        keys.keys().map(|log| (*log, text(log))).collect()
+        let reading = |log: &LogId| read(&self.officers, &self.export.people, *log, &keys[log]);
+        keys.keys().map(|log| (*log, reading(log))).collect()
     }
 }
 
@@ -263,6 +272,37 @@ fn officers_and_council_together_read_the_conversation_of_the_scope_and_no_other
     let sides = sides(|talk| whole(talk.room));
     let said = ["Guten Morgen", "Moin, der Lieferschein ist da", "Danke", "Cem ist weg", "Schade"];
     assert_eq!(sides.texts(), [(sides.talk.room, said.map(str::to_owned).to_vec())]);
+}
+
+#[test]
+fn officers_believe_a_record_by_the_rules_that_phones_believe_it_by() {
+    let mut world = World::founded();
+    let (mut anna, mut ben) = (world.phone(1), world.phone(2));
+    let mut room = world.room(&mut anna, &mut [&mut ben]);
+    world.say(&mut room, &mut anna, 0, "Guten Morgen");
+    world.claim(&mut room, &mut anna, 0, "als Ben", |claim| claim.device = ben.device());
+    world.claim(&mut room, &mut anna, 0, "Quittung", |claim| claim.ptype = PayloadType::Receipt);
+    world.claim(&mut room, &mut anna, 0, "vor dem Raum", |claim| claim.seen.seq = Seq(0));
+    world.claim(&mut room, &mut anna, 0, "anders", |claim| claim.seen.hash = EntryHash([9; 32]));
+    world.claim(&mut room, &mut anna, 0, "noch einmal", |claim| claim.dctr = 0);
+    world.say(&mut room, &mut anna, 0, "Danke");
+    let (log, other) = (room.log, room.log);
+    let sides = Sides::of(Talk { world, room: log, other }, |talk| whole(talk.room));
+    let (readings, mut places) = (sides.read(), Vec::new());
+    let [(_, reading)] = &readings[..] else { panic!("one conversation") };
+    for finding in &reading.findings {
+        places.push((finding.seq.unwrap().0, finding.what.as_str()));
+    }
+    let expected = [
+        (4, "the statement names another device than the leaf's"),
+        (5, "the record's class does not fit what it is"),
+        (6, "the author claims to have seen what he cannot have"),
+        (7, "the author saw another history"),
+        (8, "the author's counter goes back"),
+    ];
+    assert_eq!(places, expected);
+    let texts: Vec<_> = reading.messages.iter().filter_map(|line| line.text.as_deref()).collect();
+    assert_eq!(texts, ["Guten Morgen", "Danke"]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use hauspost_protocol::entry::{ArchivedEntry, Entry, Head};
 use hauspost_protocol::epoch::Chains;
 use hauspost_protocol::ids::{DeviceId, EntryHash, LogId, LogNo, MessageId, Seq};
 use hauspost_protocol::record;
-use hauspost_protocol::tree::examine::examine_log;
+use hauspost_protocol::tree::chain::walk;
 use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -125,8 +125,8 @@ fn chain(row: &LogRow, rows: &[EntryRow], head: Option<&LogHead>, broken: &mut V
         .collect();
     match head {
         Some(head) if head.size == row.size => {
-            let found = examine_log(row.log, &entries, std::slice::from_ref(head));
-            broken.extend(found.iter().map(ToString::to_string));
+            let walked = walk(row.log, entries, Some(*head));
+            broken.extend(walked.breaks.iter().map(|found| format!("log {}: {found}", row.log)));
         }
         Some(head) => broken.push(format!(
             "log {}: the newest checkpoint covers {} of {}",

@@ -174,6 +174,11 @@ impl Conversation {
         if anyone { self.person(user).owner } else { self.is_member(user) }
     }
 
+    /// Whether the user writes here more than answers (C3): in announcements only owners do.
+    pub fn may_write(&self, user: UserId, company: &impl CompanyView) -> bool {
+        self.genesis.r#type != LogType::Announce || self.is_owner(user, company)
+    }
+
     /// The leaves of devices that are revoked (S7). While there are any, no record is valid.
     pub fn revoked(&self, company: &impl CompanyView) -> Vec<LeafIndex> {
         let members = self.roster.iter();

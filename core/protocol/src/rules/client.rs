@@ -7,7 +7,6 @@
 //! Source: docs/protocol.md §6, §7.
 
 use crate::authorise::{CompanyView, Conversation};
-use crate::body::LogType;
 use crate::content::{Content, Control};
 use crate::entry::{Entry, Head, Kind};
 use crate::ids::{
@@ -150,8 +149,9 @@ impl SlotFault {
 pub struct SlotFacts<'a> {
     /// The index due at the head's leaf.
     pub expected: RecordIndex,
-    /// SHA-256 of the capsule's body that the reader computed itself.
-    pub capsule: Digest,
+    /// SHA-256 of the capsule's body that the reader computed itself; `None` for who was not in the
+    /// epoch, and takes any of its capsule entries until the archive opens them.
+    pub capsule: Option<Digest>,
     /// The leaves of devices revoked in company[0..link.co): [`Conversation::revoked`].
     pub revoked: &'a [LeafIndex],
 }
@@ -176,7 +176,8 @@ pub fn record_slot<'a>(
         return Err(SlotFault::Revoked);
     }
     let capsule = conversation.capsule(slot.cap);
-    if capsule.is_none_or(|capsule| capsule.digest != facts.capsule) {
+    let is_right = |digest| facts.capsule.is_none_or(|computed| computed == digest);
+    if !capsule.is_some_and(|capsule| is_right(capsule.digest)) {
         return Err(SlotFault::Capsule);
     }
     let (id_a, id_b) = conversation.archive_keys;
@@ -204,15 +205,15 @@ pub enum ContentFault {
     Announcement,
 }
 
-/// C3, after opening and signature: whether head, statement and author fit together.
+/// C3, after opening and signature: whether head, statement and author fit together. `may_write` says
+/// whether the author writes here more than answers ([`Conversation::may_write`]).
 pub fn record_content(
     head: &Head,
     statement: &Statement,
-    author: &Member,
-    conversation: &Conversation,
-    company: &impl CompanyView,
+    author: DeviceId,
+    may_write: bool,
 ) -> Result<(), ContentFault> {
-    if statement.device != author.device {
+    if statement.device != author {
         return Err(ContentFault::Device);
     }
     if head.transient != (statement.ptype == PayloadType::Receipt) {
@@ -221,16 +222,12 @@ pub fn record_content(
     if !statement.blobs().eq(head.blobs.iter().copied()) {
         return Err(ContentFault::Files);
     }
-    let announces = || {
+    let answers = || {
         let content = Content::read(statement.ptype, &statement.content);
-        let answers = matches!(content, Content::Control(Control::Acknowledge(_)))
-            || statement.ptype == PayloadType::Receipt;
-        !answers && !conversation.is_owner(author.user, company)
+        matches!(content, Content::Control(Control::Acknowledge(_)))
+            || statement.ptype == PayloadType::Receipt
     };
-    if conversation.genesis.r#type == LogType::Announce && announces() {
-        return Err(ContentFault::Announcement);
-    }
-    Ok(())
+    if may_write || answers() { Ok(()) } else { Err(ContentFault::Announcement) }
 }
 
 /// What a reader remembers of a device's records in a log.

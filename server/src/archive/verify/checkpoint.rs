@@ -8,11 +8,7 @@ use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
 use hauspost_protocol::tree::proof::{TreeError, believe, heads_leaf};
 use hauspost_protocol::wire::{CheckpointNews, HeadsProof};
 
-use super::chain::Covered;
 use crate::archive::export::{HeadPlace, Proofs};
-
-/// How far an entry's time may lie outside of its checkpoint's interval (`docs/protocol.md` §1).
-pub const SLACK_MS: TimeMs = 5_000;
 
 /// Why a place under a checkpoint is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +57,7 @@ impl<'a> Believed<'a> {
     }
 
     /// How much of a log the checkpoint covers.
-    pub fn covered(&self, log: LogId) -> Result<Covered, PlaceFault> {
+    pub fn covered(&self, log: LogId) -> Result<LogHead, PlaceFault> {
         let place = place_of(self.proofs, log).ok_or(PlaceFault::NoPlace)?;
         let proof = HeadsProof {
             leaf: place.leaf.clone(),
@@ -69,8 +65,7 @@ impl<'a> Believed<'a> {
             path: place.path.clone(),
         };
         let proven = heads_leaf(&self.outer, &proof)?;
-        let head = head_of(&proven, log).ok_or(PlaceFault::NoPlace)?;
-        Ok(Covered { size: head.size, head: head.hash })
+        head_of(&proven, log).ok_or(PlaceFault::NoPlace)
     }
 }
 

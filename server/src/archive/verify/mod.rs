@@ -6,7 +6,6 @@
 //! [`examine`] walks this way once; whatever does not fit is a [`Finding`] that names log and entry,
 //! and whatever could not be asked is said as plainly ([`Report::unchecked`]).
 
-pub mod chain;
 mod checkpoint;
 
 use std::collections::BTreeMap;
@@ -14,15 +13,18 @@ use std::fmt;
 
 use hauspost_protocol::company::finding::Finding as Ignored;
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::entry::{Entry, Kind, Payload};
+use hauspost_protocol::entry::{ArchivedEntry, Entry, Kind, Payload};
 use hauspost_protocol::ids::{CompanyId, Digest, EntryHash, LogId, Seq, TimeMs};
+use hauspost_protocol::limits::CHECKPOINT_SKEW_MS;
 use hauspost_protocol::rules::change::ChangeFault;
+use hauspost_protocol::rules::client::SlotFault;
+use hauspost_protocol::tree::chain::{Break, Walked, walk};
 use hauspost_protocol::tree::checkpoint::TreeHead;
+use hauspost_protocol::tree::heads::LogHead;
 use rand::CryptoRng;
 
 use super::export::Export;
 use super::replay::{FaultKind, Replay, replay};
-use chain::{Break, Covered, Walked, walk};
 use checkpoint::Believed;
 
 /// Something that does not fit.
@@ -165,7 +167,7 @@ pub fn examine(
         }
     }
     let company_covered = covered(&mut report, id.log(), Place::Company);
-    let walked = report.walk(Place::Company, export.company, company_covered);
+    let walked = report.walk(Place::Company, id.log(), export.company, company_covered);
     report.ignored(&company, &walked);
     let whole = walked.breaks.is_empty() && company.size() == walked.entries.len() as u64;
     if !whole {
@@ -179,7 +181,7 @@ pub fn examine(
     let mut sealed = 0;
     for (log, archived) in export.logs {
         let covered = covered(&mut report, log, Place::Log(log));
-        let walked = report.walk(Place::Log(log), archived, covered);
+        let walked = report.walk(Place::Log(log), log, archived, covered);
         hashes.insert(log, hashes_of(&walked.entries));
         let replay = replay(log, &walked.entries, &company);
         report.replayed(log, &walked, &replay, whole);
@@ -245,11 +247,12 @@ impl Report {
     fn walk(
         &mut self,
         place: Place,
-        archived: Vec<hauspost_protocol::entry::ArchivedEntry>,
-        covered: Option<Covered>,
+        log: LogId,
+        archived: Vec<ArchivedEntry>,
+        covered: Option<LogHead>,
     ) -> Walked {
         self.logs += 1;
-        let walked = walk(archived, covered);
+        let walked = walk(log, archived, covered);
         self.entries += walked.entries.len() as u64;
         for broken in &walked.breaks {
             self.find(place.clone(), Some(broken.seq()), &broken.to_string());
@@ -286,20 +289,18 @@ impl Report {
             walked.breaks.iter().any(|broken| matches!(broken, Break::Changed(_) | Break::Link(_)));
         for fault in &replay.faults {
             let echo = match fault.what {
-                FaultKind::Index { .. } => echoes,
+                FaultKind::Slot(SlotFault::Index(_)) => echoes,
                 FaultKind::Change(ChangeFault::Rule(_))
                 | FaultKind::Author(_)
                 | FaultKind::CompanySize(_)
-                | FaultKind::Revoked(_)
-                | FaultKind::OldArchiveKey
+                | FaultKind::Slot(SlotFault::Revoked | SlotFault::ArchiveKeys)
                     if !company_is_whole =>
                 {
                     true
                 }
                 FaultKind::SeenElsewhere(_) => echoes || rebuilt,
                 FaultKind::Commit(_)
-                | FaultKind::Epoch
-                | FaultKind::NoCapsule(_)
+                | FaultKind::Slot(SlotFault::Epoch | SlotFault::Capsule)
                 | FaultKind::NoCapsuleAfter
                 | FaultKind::Change(ChangeFault::Epoch | ChangeFault::Capsule) => {
                     echoes && !walked.breaks.iter().any(|broken| broken.seq() == fault.seq)
@@ -337,7 +338,7 @@ impl Report {
             .saturating_sub(usize::try_from(walked.uncovered).unwrap_or(usize::MAX));
         let late = walked.entries[..covered]
             .iter()
-            .find(|(entry, _)| entry.t_ms > checkpoint_t_ms + checkpoint::SLACK_MS);
+            .find(|(entry, _)| entry.t_ms > checkpoint_t_ms + CHECKPOINT_SKEW_MS);
         if let Some((entry, _)) = late {
             self.find(
                 Place::Log(log),
@@ -376,12 +377,12 @@ impl Report {
         for place in &earlier.proofs.heads {
             let log_place =
                 if place.log == id.log() { Place::Company } else { Place::Log(place.log) };
-            let Ok(Covered { size, head }) = believed.covered(place.log) else { continue };
-            let last = Seq(size - 1);
+            let Ok(head) = believed.covered(place.log) else { continue };
+            let last = Seq(head.size - 1);
             match now.get(&place.log) {
                 None => self.unchecked.push(format!("{} is in the earlier export and not in this one", place_name(&log_place))),
                 Some(hashes) => match hashes.get(&last) {
-                    Some(hash) if *hash == head => {}
+                    Some(hash) if *hash == head.hash => {}
                     Some(_) => self.find(
                         log_place,
                         Some(last),

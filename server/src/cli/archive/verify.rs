@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hauspost_protocol::ids::Digest;
+use hauspost_protocol::entry::Head;
+use hauspost_protocol::ids::{Digest, LogId};
+use hauspost_protocol::tree::chain::walk;
 
 use crate::archive::export::{Export, parse_digest, read_log};
 use crate::archive::time;
-use crate::archive::verify::chain::walk;
 use crate::archive::verify::{Pin, Report, examine};
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::{Failure, rng};
@@ -84,7 +85,9 @@ fn show(report: &Report) -> Result<(), Failure> {
 fn log_file(path: &Path) -> Result<(), Failure> {
     let (entries, damage) = read_log(path)?;
     let count = entries.len();
-    let walked = walk(entries, None);
+    // Which log it is, the file itself says; what is of another one does not belong in it.
+    let log = entries.iter().find_map(|entry| Some(Head::parse(&entry.entry.head).ok()?.log));
+    let walked = walk(log.unwrap_or(LogId([0; 16])), entries, None);
     let name = path.display();
     if let Some(reason) = &damage {
         terminal::result(format_args!("FINDING file {name}: {reason}"));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::authorise::testing::{DAY, LOG, Room, START, TestCompany};
+use crate::body::LogType;
 use crate::encoding::{Bytes, encode};
 use crate::entry::{Payload, Seen, Slot};
 use crate::ids::{Epoch, Gen, MessageId};
@@ -78,9 +79,9 @@ fn record_head() -> Head {
 #[test]
 fn a_slot_is_right_and_each_rule_refuses_the_one_that_breaks_it() {
     let room = room(LogType::Group);
-    let capsule = room.conversation.capsules[0].digest;
+    let capsule = Some(room.conversation.capsules[0].digest);
     type Break = fn(&mut Head, &mut SlotFacts<'_>, &mut Conversation, &mut TestCompany);
-    let table: [(&str, Break, Option<SlotFault>, bool); 10] = [
+    let table: [(&str, Break, Option<SlotFault>, bool); 11] = [
         ("nothing", |_, _, _, _| {}, None, true),
         ("no slot", |h, _, _, _| h.slot = None, Some(SlotFault::Leaf), false),
         ("epoch", |h, _, _, _| h.epoch = Epoch(2), Some(SlotFault::Epoch), false),
@@ -98,7 +99,13 @@ fn a_slot_is_right_and_each_rule_refuses_the_one_that_breaks_it() {
             false,
         ),
         ("revoked", |_, f, _, _| f.revoked = &[LeafIndex(0)], Some(SlotFault::Revoked), true),
-        ("another's capsule", |_, f, _, _| f.capsule.0[0] ^= 1, Some(SlotFault::Capsule), true),
+        (
+            "another's capsule",
+            |_, f, _, _| f.capsule = Some(Digest([1; 32])),
+            Some(SlotFault::Capsule),
+            true,
+        ),
+        ("a capsule that only members can judge", |_, f, _, _| f.capsule = None, None, true),
         (
             "no capsule",
             |h, _, _, _| h.slot.as_mut().unwrap().cap = Seq(1),
@@ -121,7 +128,7 @@ fn a_slot_is_right_and_each_rule_refuses_the_one_that_breaks_it() {
 #[test]
 fn attacks_15_a_record_after_a_revocation_is_not_believed_whatever_the_server_says() {
     let room = room(LogType::Group);
-    let capsule = room.conversation.capsules[0].digest;
+    let capsule = Some(room.conversation.capsules[0].digest);
     let judge = |company: &TestCompany| {
         let revoked = room.conversation.revoked(company);
         let facts = SlotFacts { expected: RecordIndex(4), capsule, revoked: &revoked };
@@ -147,8 +154,6 @@ fn statement() -> Statement {
 
 #[test]
 fn attacks_39_content_fits_its_head_and_each_rule_refuses_the_one_that_breaks_it() {
-    let room = room(LogType::Group);
-    let ben = room.conversation.roster.member(LeafIndex(1)).unwrap();
     type Break = fn(&mut Head, &mut Statement);
     let table: [(&str, Break, Option<ContentFault>); 6] = [
         ("nothing", |_, _| {}, None),
@@ -172,7 +177,7 @@ fn attacks_39_content_fits_its_head_and_each_rule_refuses_the_one_that_breaks_it
     for (name, broken, expected) in table {
         let (mut head, mut statement) = (record_head(), statement());
         broken(&mut head, &mut statement);
-        let verdict = record_content(&head, &statement, ben, &room.conversation, &room.company);
+        let verdict = record_content(&head, &statement, DeviceId([2; 16]), true);
         assert_eq!(verdict.err(), expected, "{name}");
     }
 }
@@ -185,7 +190,8 @@ fn attacks_42_in_announcements_others_than_owners_only_acknowledge() {
         let device = author.device;
         let statement = Statement { device, ptype, content: Bytes(content), ..statement() };
         let head = Head { transient: ptype == PayloadType::Receipt, ..record_head() };
-        record_content(&head, &statement, author, &room.conversation, &room.company)
+        let may_write = room.conversation.may_write(author.user, &room.company);
+        record_content(&head, &statement, device, may_write)
     };
     let refused = Err(ContentFault::Announcement);
     let acknowledge = encode(&Control::Acknowledge(MessageId([1; 32])));
@@ -262,7 +268,7 @@ proptest! {
 #[test]
 fn the_grace_of_an_old_archive_key_is_thirty_days_for_readers_too() {
     let room = room(LogType::Group);
-    let capsule = room.conversation.capsules[0].digest;
+    let capsule = Some(room.conversation.capsules[0].digest);
     let company = room.company.rekeyed(START + 30 * DAY);
     let facts = SlotFacts { expected: RecordIndex(4), capsule, revoked: &[] };
     let judge = |t_ms| record_slot(&record_head(), t_ms, &room.conversation, &company, &facts);

@@ -1,13 +1,19 @@
-//! One log's chain: which entries are missing, changed, moved or cut off.
+//! The offline verifier's eyes: which entries of a log are missing, changed, moved or cut off.
 //!
-//! An export carries each entry with the hash of the one before it, so that a break can be laid at
+//! A phone takes entries one by one and stops at the first that does not fit
+//! ([`Chain::step`](crate::rules::client::Chain::step)). Whoever holds a whole log wants to know more:
+//! which entry is at fault. An export carries each entry with the hash of the one before it, so that a break can be laid at
 //! the door of the entry that caused it and not only at the first place that no longer fits. Whoever
 //! rebuilds all later hashes as well ends at another head than the checkpoint's.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use hauspost_protocol::entry::{ArchivedEntry, Entry};
-use hauspost_protocol::ids::{EntryHash, Seq};
+use crate::body::{EraseBody, parse_unsigned};
+use crate::encoding::decode;
+use crate::entry::{ArchivedEntry, Entry, Head, Kind, Payload};
+use crate::ids::{EntryHash, LogId, Seq};
+use crate::tree::heads::LogHead;
 
 /// How far a moved or renumbered entry is looked for.
 const REACH: u64 = 64;
@@ -36,6 +42,10 @@ pub enum Break {
     Time(Seq),
     /// The entry saw a smaller company log than the entry before it.
     CompanySize(Seq),
+    /// The entry is of another log, or its head cannot be read.
+    Foreign(Seq),
+    /// The entry's payload is missing, although it is no record's and no erasure names it.
+    PayloadMissing(Seq),
 }
 
 impl Break {
@@ -51,7 +61,9 @@ impl Break {
             | Self::Cut(seq, _)
             | Self::Head(seq)
             | Self::Time(seq)
-            | Self::CompanySize(seq) => *seq,
+            | Self::CompanySize(seq)
+            | Self::Foreign(seq)
+            | Self::PayloadMissing(seq) => *seq,
         }
     }
 }
@@ -96,17 +108,12 @@ impl fmt::Display for Break {
             Self::CompanySize(seq) => {
                 write!(f, "entry {seq} saw a smaller company log than the entry before it")
             }
+            Self::Foreign(seq) => write!(f, "entry {seq} is not of this log"),
+            Self::PayloadMissing(seq) => {
+                write!(f, "the payload of entry {seq} is missing, and no erasure took it")
+            }
         }
     }
-}
-
-/// What a checkpoint says of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Covered {
-    /// How many entries it covers.
-    pub size: u64,
-    /// The hash of the last of them.
-    pub head: EntryHash,
 }
 
 /// A chain that was walked.
@@ -120,12 +127,13 @@ pub struct Walked {
     pub uncovered: u64,
 }
 
-/// Walks a log's entries as they stand in the file.
-pub fn walk(archived: Vec<ArchivedEntry>, covered: Option<Covered>) -> Walked {
+/// Walks a log's entries as they stand in the file. `covered` is the head that a checkpoint signed.
+pub fn walk(log: LogId, archived: Vec<ArchivedEntry>, covered: Option<LogHead>) -> Walked {
     let (archived, mut breaks) = in_order(archived);
     let mut walk = Walk { entries: &archived, covered, breaks: Vec::new() };
     walk.links();
     walk.clocks();
+    walk.heads(log);
     breaks.append(&mut walk.breaks);
     let end = archived.last().map_or(0, |last| last.entry.seq.0 + 1);
     let size = covered.map_or(0, |covered| covered.size);
@@ -143,33 +151,48 @@ pub fn walk(archived: Vec<ArchivedEntry>, covered: Option<Covered>) -> Walked {
     Walked { entries, breaks, uncovered: end.saturating_sub(size) }
 }
 
-/// The entries sorted by number, each once, and what that shows.
+/// The entries sorted by number, each once, and what that shows: those outside of a longest ascending
+/// run are the ones that were moved.
 fn in_order(mut archived: Vec<ArchivedEntry>) -> (Vec<ArchivedEntry>, Vec<Break>) {
     let mut breaks = Vec::new();
-    let mut newest = None;
+    let mut copies: HashMap<Seq, usize> = HashMap::new();
     for entry in &archived {
+        *copies.entry(entry.entry.seq).or_default() += 1;
+    }
+    let kept = longest_run(&archived);
+    for (place, entry) in archived.iter().enumerate() {
         let seq = entry.entry.seq;
-        if newest.is_some_and(|newest| seq < newest) {
+        if !kept.contains(&place) && copies[&seq] == 1 {
             breaks.push(Break::Moved(seq));
         }
-        newest = newest.max(Some(seq));
     }
+    breaks.extend(copies.into_iter().filter(|(_, n)| *n > 1).map(|(seq, _)| Break::Twice(seq)));
     archived.sort_by_key(|archived| archived.entry.seq);
-    for pair in archived.windows(2) {
-        if pair[0].entry.seq == pair[1].entry.seq {
-            breaks.push(Break::Twice(pair[0].entry.seq));
+    archived.dedup_by_key(|archived| archived.entry.seq);
+    (archived, breaks)
+}
+
+/// The places of a longest strictly ascending run of numbers, found from its end.
+fn longest_run(archived: &[ArchivedEntry]) -> HashSet<usize> {
+    let seq = |place: usize| archived[place].entry.seq;
+    // The beginning, with the greatest number, of a run of each length; and what follows each place.
+    let mut begins: Vec<usize> = Vec::new();
+    let mut after = vec![None; archived.len()];
+    for place in (0..archived.len()).rev() {
+        let len = begins.partition_point(|begin| seq(*begin) > seq(place));
+        after[place] = len.checked_sub(1).map(|len| begins[len]);
+        if len == begins.len() {
+            begins.push(place);
+        } else {
+            begins[len] = place;
         }
     }
-    archived.dedup_by_key(|archived| archived.entry.seq);
-    let twice: Vec<_> =
-        breaks.iter().filter(|b| matches!(b, Break::Twice(_))).map(Break::seq).collect();
-    breaks.retain(|b| !matches!(b, Break::Moved(seq) if twice.contains(seq)));
-    (archived, breaks)
+    std::iter::successors(begins.last().copied(), |place| after[*place]).collect()
 }
 
 struct Walk<'a> {
     entries: &'a [ArchivedEntry],
-    covered: Option<Covered>,
+    covered: Option<LogHead>,
     breaks: Vec<Break>,
 }
 
@@ -218,7 +241,7 @@ impl Walk<'_> {
     fn check_head(&mut self, at: usize, hash: Option<EntryHash>) {
         let seq = self.entries[at].entry.seq;
         let (Some(covered), Some(hash)) = (self.covered, hash) else { return };
-        if seq.0 + 1 != covered.size || hash == covered.head {
+        if seq.0 + 1 != covered.size || hash == covered.hash {
             return;
         }
         // Without another break either this entry alone was changed, or all hashes were made anew; only a
@@ -242,7 +265,7 @@ impl Walk<'_> {
         match self.entries.get(at + 1) {
             Some(next) => Some(next.prev),
             None => {
-                self.covered.filter(|c| c.size == self.entries[at].entry.seq.0 + 1).map(|c| c.head)
+                self.covered.filter(|c| c.size == self.entries[at].entry.seq.0 + 1).map(|c| c.hash)
             }
         }
     }
@@ -281,7 +304,7 @@ impl Walk<'_> {
             hash = self.hash_as(belongs, hash, seq);
         }
         let at_end = end == self.entries.len() && moved.len() > 1;
-        let fits = self.covered.is_none_or(|covered| covered.head == hash);
+        let fits = self.covered.is_none_or(|covered| covered.hash == hash);
         if at_end && fits {
             self.breaks.extend(moved.into_iter().map(Break::Moved));
             return Some(end - 1);
@@ -300,129 +323,33 @@ impl Walk<'_> {
             }
         }
     }
+
+    /// Reads each head: whose entry it is, and whether its payload may be missing. Those of records may,
+    /// since an export leaves out what is not of its scope.
+    fn heads(&mut self, log: LogId) {
+        let mut absent = Vec::new();
+        let mut erased = Vec::new();
+        for ArchivedEntry { entry, .. } in self.entries {
+            let head = match Head::parse(&entry.head) {
+                Ok(head) if head.log == log => head,
+                _ => {
+                    self.breaks.push(Break::Foreign(entry.seq));
+                    continue;
+                }
+            };
+            match &entry.payload {
+                Payload::Absent { .. } if head.kind != Kind::Record => absent.push(entry.seq),
+                Payload::Kept(payload) if head.kind == Kind::Erase => {
+                    let body = parse_unsigned(payload).and_then(|body| decode::<EraseBody>(&body));
+                    erased.extend(body.into_iter().flat_map(|body| body.ranges));
+                }
+                _ => {}
+            }
+        }
+        let kept = |seq: &Seq| !erased.iter().any(|(from, to)| (from..=to).contains(&seq));
+        self.breaks.extend(absent.into_iter().filter(kept).map(Break::PayloadMissing));
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::archive::export::tests::chain;
-    use hauspost_protocol::encoding::Bytes;
-    use hauspost_protocol::entry::Payload;
-    use hauspost_protocol::ids::LogId;
-
-    const LOG: LogId = LogId([7; 16]);
-
-    fn covered(entries: &[ArchivedEntry]) -> Option<Covered> {
-        let last = entries.last()?;
-        Some(Covered { size: last.entry.seq.0 + 1, head: last.entry.hash(last.prev) })
-    }
-
-    /// The breaks that a change of an honest chain of ten entries leads to.
-    fn breaks(change: impl FnOnce(&mut Vec<ArchivedEntry>)) -> Vec<Break> {
-        let mut entries = chain(LOG, 10);
-        let covered = covered(&entries);
-        change(&mut entries);
-        walk(entries, covered).breaks
-    }
-
-    fn rebuild(entries: &mut [ArchivedEntry], from: usize) {
-        for at in from.max(1)..entries.len() {
-            entries[at].prev = entries[at - 1].entry.hash(entries[at - 1].prev);
-        }
-    }
-
-    #[test]
-    fn an_honest_chain_has_no_break() {
-        assert_eq!(breaks(|_| ()), []);
-        assert_eq!(walk(chain(LOG, 10), None).uncovered, 10);
-    }
-
-    #[test]
-    fn a_removed_entry_is_named_also_when_the_rest_is_renumbered() {
-        for at in [0, 4, 8] {
-            let seq = Seq(at as u64);
-            assert_eq!(breaks(|entries| drop(entries.remove(at))), [Break::Missing(seq, seq)]);
-        }
-        let renumber = |entries: &mut Vec<ArchivedEntry>| {
-            entries.remove(4);
-            entries.iter_mut().skip(4).for_each(|archived| archived.entry.seq.0 -= 1);
-        };
-        let found = breaks(renumber);
-        assert_eq!(found[0], Break::Renumbered(Seq(4), Seq(4)));
-        assert_eq!(found.last(), Some(&Break::Cut(Seq(9), Seq(9))));
-    }
-
-    #[test]
-    fn a_changed_entry_is_named_whatever_of_it_changed() {
-        for at in [0, 4, 8] {
-            let seq = Seq(at as u64);
-            let payload = breaks(|e| e[at].entry.payload = Payload::Kept(Bytes(vec![1; 8])));
-            assert_eq!(payload, [Break::Changed(seq)]);
-            let company = breaks(|e| e[at].entry.head = Bytes(vec![0x80]));
-            assert_eq!(company, [Break::Changed(seq)]);
-        }
-        assert_eq!(breaks(|e| e[4].entry.t_ms += 1), [Break::Changed(Seq(4))]);
-        let last = breaks(|e| e[9].entry.payload = Payload::Kept(Bytes(vec![1; 8])));
-        assert_eq!(last, [Break::Head(Seq(9))]);
-    }
-
-    #[test]
-    fn a_forged_link_is_named_and_its_neighbours_are_not() {
-        for at in [0, 1, 4, 9] {
-            let seq = Seq(at as u64);
-            assert_eq!(breaks(|e| e[at].prev = EntryHash([5; 32])), [Break::Link(seq)], "{at}");
-        }
-    }
-
-    #[test]
-    fn reordered_entries_are_named_with_and_without_new_numbers() {
-        assert_eq!(breaks(|e| e.swap(4, 5)), [Break::Moved(Seq(4))]);
-        let renumbered = breaks(|e| {
-            e.swap(4, 5);
-            (e[4].entry.seq, e[5].entry.seq) = (Seq(4), Seq(5));
-        });
-        assert!(
-            renumbered.contains(&Break::Moved(Seq(4)))
-                && renumbered.contains(&Break::Moved(Seq(5)))
-        );
-        assert!(
-            renumbered.iter().all(|b| matches!(b, Break::Moved(_) | Break::Time(_))),
-            "{renumbered:?}"
-        );
-        let at_the_end = breaks(|e| {
-            e.swap(8, 9);
-            (e[8].entry.seq, e[9].entry.seq) = (Seq(8), Seq(9));
-        });
-        assert!(
-            at_the_end.contains(&Break::Moved(Seq(8)))
-                && at_the_end.contains(&Break::Moved(Seq(9)))
-        );
-    }
-
-    #[test]
-    fn a_cut_tail_is_named() {
-        assert_eq!(breaks(|e| e.truncate(7)), [Break::Cut(Seq(7), Seq(9))]);
-        assert_eq!(breaks(Vec::clear), [Break::Cut(Seq(0), Seq(9))]);
-    }
-
-    #[test]
-    fn a_chain_made_anew_does_not_end_at_the_checkpoint() {
-        let found = breaks(|e| {
-            e[4].entry.payload = Payload::Kept(Bytes(vec![1; 8]));
-            rebuild(e, 5);
-        });
-        assert_eq!(found, [Break::Head(Seq(9))]);
-    }
-
-    #[test]
-    fn an_entry_that_is_there_twice_is_named() {
-        assert_eq!(breaks(|e| e.insert(5, e[4].clone())), [Break::Twice(Seq(4))]);
-    }
-
-    #[test]
-    fn what_a_checkpoint_does_not_cover_is_counted_and_not_blamed() {
-        let entries = chain(LOG, 10);
-        let walked = walk(entries.clone(), covered(&entries[..6]));
-        assert_eq!((walked.breaks.as_slice(), walked.uncovered), (&[][..], 4));
-    }
-}
+pub(super) mod tests;
