@@ -197,6 +197,19 @@ fn a_company_is_founded_once_and_a_second_founding_changes_nothing() {
 }
 
 #[test]
+fn a_server_that_is_told_to_stop_ends_in_order_from_its_first_word_on() {
+    let mut company = Company::served();
+    let address = company.path("server/address");
+    assert!(address.exists());
+    let told =
+        Command::new("kill").args(["-TERM", &company.server.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(company.server.wait().unwrap().code(), Some(0));
+    assert!(!address.exists());
+    assert!(!company.path("server/hauspost.db-wal").exists(), "the database is whole in one file");
+}
+
+#[test]
 fn a_founding_that_was_broken_off_is_completed_by_the_same_command() {
     let company = Company::founded();
     // As if the answer had been lost: the request is still pending, the server has it.

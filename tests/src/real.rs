@@ -32,6 +32,9 @@ use tempfile::TempDir;
 
 use crate::hostile::Hostile;
 
+/// How long a test waits for what must come: no promise of speed, but an end to a test that hangs.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A founded company with its running server.
 pub struct World {
     folder: TempDir,
@@ -164,6 +167,11 @@ impl World {
         self.try_to_enrol(handle, &invitation, env(network)).await.unwrap()
     }
 
+    /// Makes a checkpoint of everything that the server has.
+    pub async fn checkpoint(&self) {
+        self.server.app().make_checkpoint(Duration::from_secs(86_400)).await.unwrap();
+    }
+
     /// HR takes a person out.
     pub async fn revoke(&mut self, handle: &str) {
         let holder = Holder::open(&self.folder.path().join("keys").join("hr")).unwrap();
@@ -186,6 +194,8 @@ impl Phone {
     /// Switches the phone off and on: everything in memory is gone.
     pub async fn restart(self) -> Self {
         let Self { account, folder, env } = self;
+        // Its tasks may hold the database for a moment longer than the account.
+        account.suspend().await;
         drop(account);
         let account = Account::open(&folder, env.clone()).await.unwrap();
         Self { account, folder, env }
@@ -242,7 +252,7 @@ impl Phone {
                 observer.next().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("heard in time");
+        tokio::time::timeout(PATIENCE, heard).await.expect("heard at all");
     }
 
     async fn texts_if_there(&self, log: LogId) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -48,6 +49,8 @@ pub struct Serve {
 impl Serve {
     pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
         start_log(self.log_json);
+        // Heard from here on: whoever started the server may stop it at any time.
+        let stop_asked = stop_asked();
         let mut config = ServeConfig::new(&self.data, self.listen);
         config.checkpoints.after_append = Duration::from_secs(self.checkpoint_seconds);
         config.tls = match (self.tls_cert, self.tls_key) {
@@ -64,7 +67,7 @@ impl Serve {
                 data = self.data.display(),
             ));
         }
-        stop_asked().await;
+        stop_asked.await;
         let stopping = terminal.spinner("stopping …");
         server.shut_down().await?;
         stopping.finish_and_clear();
@@ -84,20 +87,23 @@ fn start_log(json: bool) {
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
 
-pub(super) async fn stop_asked() {
-    let interrupt = tokio::signal::ctrl_c();
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Ends when the person or the system asks the process to stop; heard from the call on.
+pub(super) fn stop_asked() -> impl Future<Output = ()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok());
+    async move {
+        tokio::select! {
+            () = heard(&mut interrupt) => {}
+            () = heard(&mut terminate) => {}
         }
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        () = terminate => {}
+    }
+}
+
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        // The system gives no such signal: then it ends the process itself.
+        None => std::future::pending().await,
     }
 }
 

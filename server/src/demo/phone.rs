@@ -18,7 +18,7 @@ use hauspost_protocol::ids::{LogId, UserId};
 use super::DemoError;
 
 /// How long a step may take before the demo gives up on it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of a page; the story's dialogs are shorter.
 const PAGE: u32 = 100;
 

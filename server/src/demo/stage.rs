@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::DemoError;
 
 /// How long a process of ours may take to come up.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// The folder in which everything happens; removed at the end unless it is to be kept.
 pub struct Stage {

@@ -42,7 +42,7 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataFolder {
@@ -58,10 +58,15 @@ impl DataFolder {
             .open(path.join("lock"))
             .map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
+    }
+
+    /// Lets the next server have the folder. Nothing is written here after this.
+    pub fn release(&self) -> Result<(), FolderError> {
+        self.lock.unlock().map_err(|source| FolderError::Io { path: self.file("lock"), source })
     }
 
     /// The folder itself.
@@ -125,6 +130,16 @@ impl DataFolder {
         let secret = Secret::random(rng);
         self.write(name, hex::encode(secret.expose()).as_bytes(), Access::Secret)?;
         Ok(secret)
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        // Unlocked and not only closed: a process forked meanwhile holds a copy of the handle until
+        // it becomes another program, and with it the lock.
+        if let Err(error) = self.release() {
+            tracing::warn!(%error, "the data folder's lock was not released");
+        }
     }
 }
 

@@ -174,7 +174,7 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     let router = routes::router(&node);
     let url = format!("https://{address}");
     node.folder.write(ADDRESS, url.as_bytes(), Access::Public)?;
-    let stopping = node.stopping.clone();
+    let (stopping, app) = (node.stopping.clone(), App(Arc::clone(&node)));
     let checkpoints = tokio::spawn(checkpoint::keep_making(Arc::clone(&node), config.checkpoints));
     tracing::info!(%address, "the server accepts connections");
     let task = tokio::spawn(async move {
@@ -182,10 +182,12 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
         node.stopping.cancel();
         let _ = checkpoints.await;
         node.folder.remove(ADDRESS)?;
+        // A connection's task may outlive the listener, and with it the node.
+        node.close().await?;
         tracing::info!("the server stopped");
         end.map_err(ServeError::Stopped)
     });
-    Ok(Server { address, url, handle, stopping, task })
+    Ok(Server { address, url, handle, stopping, app, task })
 }
 
 /// The file that holds the running server's URL.
@@ -197,6 +199,7 @@ pub struct Server {
     url: String,
     handle: Handle<SocketAddr>,
     stopping: CancellationToken,
+    app: App,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -209,6 +212,11 @@ impl Server {
     /// `https://` and the address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The server without its socket, to make a checkpoint before the next one is due.
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     /// Accepts nothing more, lets requests under way finish, ends live streams, and returns when

@@ -101,6 +101,12 @@ impl Node {
         }))
     }
 
+    /// Closes the store and lets go of the data folder, whoever else still holds the node.
+    pub async fn close(&self) -> Result<(), ServeError> {
+        self.database.close().await;
+        Ok(self.folder.release()?)
+    }
+
     /// The server's time.
     pub fn now_ms(&self) -> TimeMs {
         (self.clock)()
@@ -175,6 +181,11 @@ impl App {
     pub async fn open(config: &ServeConfig) -> Result<Self, ServeError> {
         let folder = DataFolder::open(&config.data)?;
         Node::open(folder, config).await.map(Self)
+    }
+
+    /// Ends the server: when this returns the data folder is free for the next one.
+    pub async fn close(self) -> Result<(), ServeError> {
+        self.0.close().await
     }
 
     /// All routes.

@@ -234,6 +234,9 @@ pub trait Store: Send + Sync {
     fn submit_write(&self, job: Box<dyn WriteJob>);
     /// Queues a read.
     fn submit_read(&self, job: Box<dyn ReadJob>);
+    /// Finishes what was queued, closes every file and returns; whoever asks later hears
+    /// [`StoreError::Closed`]. Blocks, and closing twice is the same as once.
+    fn close(&self);
     /// Bytes that the store takes on disk, shred keys included.
     fn size_bytes(&self) -> u64;
 }
@@ -277,6 +280,14 @@ impl Database {
         let (answer, answered) = oneshot::channel();
         self.0.submit_read(Box::new(Reading { job, answer }));
         answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Finishes what was queued and closes the store, whoever else still holds it. When this returns
+    /// no thread of it runs and no file is open.
+    pub async fn close(&self) {
+        let store = Arc::clone(&self.0);
+        // Only a panic or the runtime's end could fail this; then the threads end with the process.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 
     /// Bytes that the store takes on disk.

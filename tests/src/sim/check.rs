@@ -47,7 +47,7 @@ struct Truth {
 
 /// All checks. Also the number of records that the archive opened.
 pub async fn all(world: &mut World) -> (Vec<String>, usize) {
-    world.stop_server();
+    world.stop_server().await;
     let mut broken = Vec::new();
     let store = SqliteStore::open(&world.data, StdRng::seed_from_u64(1));
     let database = Database::new(store.expect("the server's store opens"));

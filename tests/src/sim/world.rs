@@ -185,14 +185,16 @@ impl World {
     }
 
     /// Ends the server.
-    pub fn stop_server(&mut self) {
+    pub async fn stop_server(&mut self) {
         self.wire.set_server(None);
-        self.server = None;
+        if let Some(server) = self.server.take() {
+            server.close().await.expect("the server lets go of its folder");
+        }
     }
 
     /// Ends the server and starts it on the same folder.
     pub async fn restart_server(&mut self) {
-        self.stop_server();
+        self.stop_server().await;
         self.pass(1);
         self.start_server().await;
     }

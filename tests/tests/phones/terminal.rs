@@ -2,7 +2,6 @@
 //! is a buffer.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use hauspost::chat;
 use hauspost::chat::event::Event;
@@ -16,7 +15,7 @@ use ratatui::layout::{Position, Size};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use hauspost_tests::real::World;
+use hauspost_tests::real::{PATIENCE, World};
 
 /// A screen that a test looks at while it is drawn on.
 #[derive(Clone)]
@@ -115,7 +114,7 @@ impl Seat {
                 drawn.changed().await.unwrap();
             }
         };
-        let in_time = tokio::time::timeout(Duration::from_secs(20), seen).await;
+        let in_time = tokio::time::timeout(PATIENCE, seen).await;
         assert!(in_time.is_ok(), "no “{text}” on:\n{}", self.text());
     }
 

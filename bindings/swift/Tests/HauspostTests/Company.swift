@@ -53,9 +53,9 @@ final class Company: Sendable {
         return text(of: output)
     }
 
-    /// The server's first line is `hauspost serves https://127.0.0.1:PORT`; it is here within ten seconds.
+    /// The server's first line is `hauspost serves https://127.0.0.1:PORT`; it is here within a minute.
     private static func line(of output: URL, log: URL) throws -> String {
-        for _ in 0..<500 {
+        for _ in 0..<3_000 {
             if let line = text(of: output).split(separator: "\n", omittingEmptySubsequences: false).dropLast().first,
                 let url = line.split(separator: " ").last
             {

@@ -3,7 +3,7 @@ import Hauspost
 import Testing
 
 /// Two phones of one company, against a real server.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 final class TwoPhonesTests {
     private let company: Company
 

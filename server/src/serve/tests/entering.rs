@@ -136,8 +136,8 @@ async fn a_token_ends_after_an_hour() {
 async fn tokens_company_and_keys_survive_a_restart() {
     let world = World::founded().await;
     let phone = world.phone(1).await;
-    let World { app, router, folder, clock } = world;
-    drop((app, router));
+    let World { app, router: _still_held, folder, clock } = world;
+    app.close().await.unwrap();
     let app = App::open(&config(&folder, &clock)).await.unwrap();
     let world = World { router: app.router(), app, folder, clock };
     let answer = phone.sync(&world, vec![]).await;

@@ -29,8 +29,8 @@ const READERS: usize = 3;
 
 /// The embedded store.
 pub struct SqliteStore {
-    writer: Writer,
     readers: Readers,
+    writer: Writer,
     folder: PathBuf,
 }
 
@@ -55,6 +55,12 @@ impl Store for SqliteStore {
 
     fn submit_read(&self, job: Box<dyn ReadJob>) {
         self.readers.submit(job);
+    }
+
+    fn close(&self) {
+        // The writer last: it moves the write-ahead logs into the databases when nobody reads.
+        self.readers.close();
+        self.writer.close();
     }
 
     fn size_bytes(&self) -> u64 {

@@ -1,3 +1,4 @@
+use futures_util::FutureExt as _;
 use hauspost_protocol::ids::{EntryHash, LogNo, Seq};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -27,6 +28,35 @@ async fn what_was_answered_is_there_after_a_restart() {
     let database = open(folder.path()).unwrap();
     let found = database.read::<_, StoreError>(|tx| tx.setting("a")).await.unwrap();
     assert_eq!(found, Some(b"1".to_vec()));
+}
+
+#[tokio::test]
+async fn a_closed_store_has_finished_what_was_queued_and_holds_no_file_whoever_still_has_it() {
+    let (database, folder) = empty();
+    let writes: Vec<_> = (0..20u8)
+        .map(|number| {
+            let job = move |tx: &mut dyn Tx| tx.put_setting(&format!("{number}"), b"1");
+            let mut write = Box::pin(database.write::<_, StoreError>(job));
+            assert!((&mut write).now_or_never().is_none_or(|done| done.is_ok()), "handed over");
+            write
+        })
+        .collect();
+    database.close().await;
+    database.close().await;
+    let late = database.write::<_, StoreError>(|tx| tx.put_setting("late", b"1")).await;
+    assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
+    let read = database.read::<_, StoreError>(|tx| tx.setting("0")).await;
+    assert!(matches!(read, Err(StoreError::Closed)), "{read:?}");
+    drop(writes);
+    for name in [MAIN_FILE, SHRED_FILE] {
+        let log = folder.path().join(format!("{name}-wal"));
+        assert!(!log.exists(), "the write-ahead log of {name} is moved and gone");
+    }
+    let again = open(folder.path()).unwrap();
+    for number in 0..20u8 {
+        let find = move |tx: &dyn crate::store::ReadTx| tx.setting(&format!("{number}"));
+        assert!(again.read::<_, StoreError>(find).await.unwrap().is_some(), "{number}");
+    }
 }
 
 #[test]

@@ -14,9 +14,37 @@ use crate::store::{ReadJob, StoreError, Undo, WriteJob};
 const GROUP: usize = 256;
 
 /// The thread that owns the write connections.
-pub struct Writer {
-    jobs: Option<Sender<Box<dyn WriteJob>>>,
-    thread: Option<JoinHandle<()>>,
+pub struct Writer(Mutex<Running<dyn WriteJob>>);
+
+/// Threads that work off one queue.
+struct Running<Job: ?Sized> {
+    jobs: Option<Sender<Box<Job>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<Job: ?Sized> Running<Job> {
+    fn new(jobs: Sender<Box<Job>>, threads: Vec<JoinHandle<()>>) -> Mutex<Self> {
+        Mutex::new(Self { jobs: Some(jobs), threads })
+    }
+
+    /// Queues a job, or gives it back when the threads were told to end.
+    fn submit(running: &Mutex<Self>, job: Box<Job>) -> Result<(), Box<Job>> {
+        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        match &running.jobs {
+            Some(jobs) => jobs.send(job).map_err(|refused| refused.0),
+            None => Err(job),
+        }
+    }
+
+    /// Lets the threads finish what they were given, and waits until they have closed.
+    fn close(running: &Mutex<Self>) {
+        let threads = {
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(running.jobs.take());
+            std::mem::take(&mut running.threads)
+        };
+        threads.into_iter().for_each(wait_for);
+    }
 }
 
 impl Writer {
@@ -27,22 +55,25 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || write_all(&connections, rng, &queue))
             .expect("the system starts a thread");
-        Self { jobs: Some(jobs), thread: Some(thread) }
+        Self(Running::new(jobs, vec![thread]))
     }
 
     /// Queues a job.
     pub fn submit(&self, job: Box<dyn WriteJob>) {
-        let jobs = self.jobs.as_ref().expect("the queue is open until the writer is dropped");
-        if let Err(refused) = jobs.send(job) {
-            refused.0.done(Err(StoreError::Closed));
+        if let Err(refused) = Running::submit(&self.0, job) {
+            refused.done(Err(StoreError::Closed));
         }
+    }
+
+    /// Ends the thread after what it was given, and closes its connections.
+    pub fn close(&self) {
+        Running::close(&self.0);
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        self.thread.take().into_iter().for_each(wait_for);
+        self.close();
     }
 }
 
@@ -113,10 +144,7 @@ fn commit(connections: &Connections) -> Result<(), StoreError> {
 }
 
 /// The threads that answer reads.
-pub struct Readers {
-    jobs: Option<Sender<Box<dyn ReadJob>>>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub struct Readers(Mutex<Running<dyn ReadJob>>);
 
 impl Readers {
     /// Starts a thread for each pair of connections.
@@ -130,23 +158,25 @@ impl Readers {
                 .spawn(move || read_all(&connections, &queue))
                 .expect("the system starts a thread")
         };
-        let threads = connections.into_iter().map(start).collect();
-        Self { jobs: Some(jobs), threads }
+        Self(Running::new(jobs, connections.into_iter().map(start).collect()))
     }
 
     /// Queues a job.
     pub fn submit(&self, job: Box<dyn ReadJob>) {
-        let jobs = self.jobs.as_ref().expect("the queue is open until the readers are dropped");
-        if let Err(refused) = jobs.send(job) {
-            refused.0.run(Err(StoreError::Closed));
+        if let Err(refused) = Running::submit(&self.0, job) {
+            refused.run(Err(StoreError::Closed));
         }
+    }
+
+    /// Ends the threads after what they were given, and closes their connections.
+    pub fn close(&self) {
+        Running::close(&self.0);
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        self.threads.drain(..).for_each(wait_for);
+        self.close();
     }
 }
 

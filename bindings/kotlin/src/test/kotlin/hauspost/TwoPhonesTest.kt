@@ -170,7 +170,7 @@ class TwoPhonesTest {
 
     private fun TimelinePage.texts() = rows.mapNotNull { (it.line as? Line.Text)?.text }
 
-    private fun story(tell: suspend () -> Unit) = runBlocking { withTimeout(60.seconds) { tell() } }
+    private fun story(tell: suspend () -> Unit) = runBlocking { withTimeout(300.seconds) { tell() } }
 
     private companion object {
         lateinit var company: Company
