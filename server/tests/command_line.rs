@@ -15,8 +15,11 @@ use hauspost_core::account::Account;
 use hauspost_core::env::Env;
 use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
+use hauspost_core::inbound::Code;
+use hauspost_core::store::rows::alarm::{self, Alarm};
 use hauspost_core::sync::Https;
 use hauspost_protocol::entry::ArchivedEntry;
+use hauspost_protocol::ids::Seq;
 use tempfile::TempDir;
 
 /// A company of this test's own: its folder, and its server as a process.
@@ -263,6 +266,33 @@ async fn an_invitation_enrols_one_phone_and_a_revoked_person_is_listed_so() {
     company.must("hr", &["admin", "revoke", "anna"], &["--reason", "left"]);
     let list = company.must("admin", &["admin", "list"], NONE);
     assert!(list.ends_with("\trevoked"), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_phone_reports_is_shown_to_the_admin() {
+    let company = Company::founded();
+    let anna = company.phone("anna", "Anna Berg").await;
+    let quiet = company.must("admin", &["admin", "status"], NONE);
+    assert!(quiet.ends_with("no reports in 30 days"), "{quiet}");
+    let alarm = Alarm {
+        log: None,
+        code: Code::Fork as u64,
+        seq: Some(Seq(3)),
+        evidence: Some(b"two heads".to_vec()),
+        t_ms: 0,
+    };
+    let raised = anna.store().write(move |tx| alarm::raise(tx, &alarm)).await;
+    raised.unwrap();
+    anna.report_alarms().await.unwrap();
+    let said = format!("device {} reports two histories: the company log, entry 3", anna.device());
+    for command in ["status", "log"] {
+        let shown = company.must("admin", &["admin", command], NONE);
+        assert!(shown.ends_with(&said), "{shown}");
+    }
+    let founding = company.must("admin", &["admin", "log"], NONE);
+    assert!(founding.starts_with("0\t") && founding.contains("\tgenesis\t"), "{founding}");
+    let reports = company.must("admin", &["admin", "log"], &["--reports", "--last", "5"]);
+    assert_eq!(reports.lines().count(), 1, "{reports}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

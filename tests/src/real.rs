@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hauspost::company::client::Client;
 use hauspost::company::founding::{Founding, found};
+use hauspost::company::history;
 use hauspost::company::holder::Holder;
 use hauspost::company::people;
 use hauspost::serve::{CheckpointTimes, ServeConfig, Server, run};
@@ -19,7 +20,7 @@ use hauspost_core::store::rows::message::{MessageKind, MessageState};
 use hauspost_core::store::rows::{alarm, log};
 use hauspost_core::store::{FaultPoint, StoreError};
 use hauspost_core::sync::{Https, Network};
-use hauspost_protocol::company::body::RevokeReason;
+use hauspost_protocol::company::body::{ReportEntry, RevokeReason};
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::invitation::Trust;
@@ -172,6 +173,15 @@ impl World {
         self.server.app().make_checkpoint(Duration::from_secs(86_400)).await.unwrap();
     }
 
+    /// What devices reported, as the admin reads it.
+    pub async fn reports(&self) -> Vec<ReportEntry> {
+        let admin = self.admin();
+        let client = admin.client(Some(self.server.url())).await.unwrap();
+        let log = admin.company_log(&client, &mut StdRng::seed_from_u64(1)).await;
+        let (company, entries) = log.unwrap();
+        history::reports(&company, &entries).into_iter().map(|report| report.body).collect()
+    }
+
     /// HR takes a person out.
     pub async fn revoke(&mut self, handle: &str) {
         let holder = Holder::open(&self.folder.path().join("keys").join("hr")).unwrap();
@@ -296,7 +306,7 @@ impl Phone {
 
     /// The codes of all alarms, oldest first.
     pub async fn alarm_codes(&self) -> Vec<u64> {
-        let alarms = self.account.store().read(alarm::unreported);
+        let alarms = self.account.store().read(alarm::all);
         alarms.await.unwrap().into_iter().map(|(_, alarm)| alarm.code).collect()
     }
 

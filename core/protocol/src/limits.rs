@@ -28,6 +28,8 @@ pub const HYBRID_LEAVES: usize = 100;
 pub const COMPANY_SIGNATURES: usize = 8;
 /// Lines of a checkpoint note, the empty one included.
 pub const NOTE_LINES: usize = 16;
+/// Hashes of a consistency proof that a witness is sent (C2SP tlog-witness).
+pub const CONSISTENCY_HASHES: usize = 63;
 
 /// A day of a log's clock.
 pub const DAY_MS: TimeMs = 86_400_000;

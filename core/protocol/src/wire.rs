@@ -4,6 +4,10 @@
 //! session token, which a device gets by signing a challenge with the key that its hardware
 //! keystore never gives out (S1), and a role's tool by signing it with the role key.
 
+mod proof;
+
+pub use proof::*;
+
 use crate::array_item;
 use crate::crypto::hash;
 use crate::encoding::{Bytes, FormError, Item, Reader, Writer, encode};
@@ -47,6 +51,14 @@ pub mod path {
     pub const PROOF_HEADS: &str = "/v1/proof/heads";
     /// POST [`ConsistencyRequest`](super::ConsistencyRequest) → array of 32-byte hashes.
     pub const PROOF_CONSISTENCY: &str = "/v1/proof/consistency";
+    /// POST [`WitnessedRequest`](super::WitnessedRequest) → array of [`Witnessed`](super::Witnessed):
+    /// of each active witness the newest checkpoint that it cosigned.
+    pub const WITNESSED: &str = "/v1/proof/witnessed";
+    /// GET `/v1/witness/checkpoint/<old size>` → text: the body of C2SP tlog-witness `add-checkpoint` for
+    /// a witness that cosigned this size last. No session.
+    pub const WITNESS_CHECKPOINT: &str = "/v1/witness/checkpoint";
+    /// POST `/v1/witness/cosignature/<era>/<size>`, text: the answer to `add-checkpoint`. No session.
+    pub const WITNESS_COSIGNATURE: &str = "/v1/witness/cosignature";
     /// POST version known (number) → [`Directory`](super::Directory).
     pub const DIRECTORY: &str = "/v1/directory";
     /// POST array of [`Person`](super::Person) → new version. Admin role.
@@ -369,6 +381,8 @@ array_item! {
         pub checkpoint: Option<CheckpointNews>,
         /// Whether there is more.
         pub more: bool,
+        /// The server's clock.
+        pub t_ms: TimeMs,
     }
 }
 
@@ -385,21 +399,6 @@ array_item! {
         pub welcomes: Vec<(Seq, Bytes)>,
         /// The log's size at the server, as far as this device may read it.
         pub size: u64,
-    }
-}
-
-array_item! {
-    /// A checkpoint with what it takes to believe it.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct CheckpointNews {
-        /// The signed note (C2SP tlog-checkpoint).
-        pub note: String,
-        /// The newest outer leaf.
-        pub leaf: Bytes,
-        /// Its inclusion proof; its position is size − 1.
-        pub inclusion: Vec<Digest>,
-        /// Consistency with the checkpoint named in the request; empty without one.
-        pub consistency: Vec<Digest>,
     }
 }
 
@@ -422,45 +421,6 @@ array_item! {
         pub device: DeviceId,
         /// Its package, as MLSMessage.
         pub package: Option<Bytes>,
-    }
-}
-
-array_item! {
-    /// Asks for the places of logs in the heads tree of the newest outer leaf of a checkpoint.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct HeadsProofRequest {
-        /// The era.
-        pub era: u64,
-        /// The checkpoint's outer size.
-        pub size: u64,
-        /// The logs.
-        pub logs: Vec<LogId>,
-    }
-}
-
-array_item! {
-    /// One log's place in the heads tree.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct HeadsProof {
-        /// The heads leaf.
-        pub leaf: Bytes,
-        /// The log's number, which is the leaf's position.
-        pub position: LogNo,
-        /// Inclusion proof under heads_root.
-        pub path: Vec<Digest>,
-    }
-}
-
-array_item! {
-    /// Asks that two outer trees of an era be shown to be one.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct ConsistencyRequest {
-        /// The era.
-        pub era: u64,
-        /// The older size.
-        pub old: u64,
-        /// The newer size.
-        pub new: u64,
     }
 }
 

@@ -7,12 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::entry::{Entry, Payload};
-use hauspost_protocol::ids::{Digest, LogId};
+use hauspost_protocol::ids::{Digest, LogId, TimeMs};
 use rusqlite::Connection;
 use tokio::sync::{Mutex, Notify};
 
@@ -41,6 +41,8 @@ pub struct Core {
     pub(super) pulled: AtomicBool,
     /// Whether a checkpoint was not to be believed, and somebody heard of it.
     pub(super) doubted: AtomicBool,
+    /// The server's clock, as its last answer told it; 0 before the first.
+    pub(super) server_ms: AtomicU64,
     /// Something waits to be sent.
     pub(super) to_send: Notify,
     /// Something may be there to pull.
@@ -98,6 +100,11 @@ impl Core {
     /// A log's state back in its place, after it was stored.
     pub(super) fn put_ledger(engine: &mut Engine, ledger: Ledger) {
         engine.ledgers.insert(ledger.row.local.id, ledger);
+    }
+
+    /// The server's clock, as its last answer told it; 0 before the first.
+    pub(super) fn server_ms(&self) -> TimeMs {
+        self.server_ms.load(Ordering::Acquire)
     }
 
     /// Forgets what is in memory; the database holds it.

@@ -4,7 +4,7 @@
 //! phone that dies in between is not a second device when it comes back.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::voucher::enrol_request;
@@ -139,6 +139,7 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         pushing: Mutex::new(()),
         pulled: AtomicBool::new(false),
         doubted: AtomicBool::new(false),
+        server_ms: AtomicU64::new(0),
         to_send: Notify::new(),
         to_pull: Notify::new(),
         to_name: Notify::new(),

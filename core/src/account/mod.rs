@@ -2,7 +2,8 @@
 //!
 //! [`enrol`] brings a phone into its company, [`Account::open`] opens it again. [`engine`] owns the
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
-//! new, [`push`] sends what is wanted, [`tasks`] does both by itself after [`Account::start`].
+//! new, [`push`] sends what is wanted, [`report`] tells the company what
+//! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`] is what people do, [`link`] what a status line shows, [`error`] how it fails.
 
 mod engine;
@@ -11,6 +12,7 @@ mod error;
 mod link;
 mod pull;
 mod push;
+mod report;
 mod talk;
 mod tasks;
 mod upkeep;
@@ -134,6 +136,11 @@ impl Account {
     /// Fetches the names of colleagues that changed.
     pub async fn refresh_people(&self) -> Result<(), AccountError> {
         self.core.refresh_people().await
+    }
+
+    /// Reports alarms to the company log, as far as they are not there yet.
+    pub async fn report_alarms(&self) -> Result<(), AccountError> {
+        self.core.report().await
     }
 
     /// Wants those devices added that came after their users were let in.

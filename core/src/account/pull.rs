@@ -33,6 +33,7 @@ impl Core {
             }
             answer => answer?,
         };
+        self.server_ms.store(answer.t_ms, Ordering::Release);
         let mut engine = self.engine.lock().await;
         self.note_accepted(&mut engine).await?;
         let mut moved = !answer.company.is_empty();

@@ -1,4 +1,4 @@
-//! What an account does by itself once it is started: pulls, sends, listens.
+//! What an account does by itself once it is started: pulls, sends, listens, reports.
 //!
 //! The stream is a hint and pulling is the truth: whatever happens to the stream, the phone also
 //! pulls after every reconnect and once a minute. Each task waits longer after every failure, and at
@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::engine::Core;
 use super::link::Link;
+use crate::observe::Change;
 use crate::sync::Backoff;
 
 /// A phone that hears nothing pulls all the same.
@@ -31,6 +32,7 @@ impl Tasks {
             tokio::spawn(push(core.clone())),
             tokio::spawn(listen(core.clone())),
             tokio::spawn(look_after(core.clone())),
+            tokio::spawn(report(core.clone())),
         ];
         core.to_pull.notify_one();
         core.to_send.notify_one();
@@ -117,6 +119,31 @@ async fn look_after(core: Arc<Core>) {
         tokio::select! {
             () = core.to_name.notified() => {}
             () = rest => {}
+        }
+    }
+}
+
+/// Tells the company what was alarming. What the server did not take is offered again every hour.
+async fn report(core: Arc<Core>) {
+    let changes = core.store.observe();
+    let mut backoff = Backoff::default();
+    loop {
+        if let Err(error) = core.report().await {
+            tracing::debug!(code = error.code(), "reporting failed");
+            wait(&core, &mut backoff).await;
+            continue;
+        }
+        backoff.reset();
+        let mut hour = core.env.clock.sleep(60 * PULL_EVERY_MS);
+        loop {
+            tokio::select! {
+                changed = changes.next() => match changed {
+                    Some(changed) if changed.contains(&Change::Alarms) => break,
+                    Some(_) => {}
+                    None => return,
+                },
+                () = &mut hour => break,
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Why something was not accepted; stored with the gap, the alarm or the stopped log.
 
+use hauspost_protocol::company::body::ReportCode;
+
 /// A reason. The numbers are stored and shown: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -39,6 +41,8 @@ pub enum Code {
     Welcome = 16,
     /// A checkpoint is not to be believed.
     Checkpoint = 17,
+    /// A reset was made: the conversation has a new group (R4).
+    Reset = 18,
     /// A record of an epoch that is over.
     Epoch = 32,
     /// A record of a leaf that nobody has.
@@ -65,4 +69,43 @@ pub enum Code {
     Announcement = 43,
     /// The epoch's archive keys are past their time.
     ArchiveKeys = 44,
+}
+
+/// As what an alarm of this code is reported to the company log; `None` for what says nothing against
+/// the server and is told in another way.
+///
+/// A commit that MLS refuses, and a Welcome that does not fit, are a member's doing: who heals the
+/// conversation reports that.
+pub fn report_code(code: u64) -> Option<ReportCode> {
+    const FORK: u64 = Code::Fork as u64;
+    const ROLLBACK: u64 = Code::Rollback as u64;
+    const CLASS: u64 = Code::Class as u64;
+    const RESET: u64 = Code::Reset as u64;
+    const MLS: u64 = Code::Mls as u64;
+    const NEWER: u64 = Code::Newer as u64;
+    const WELCOME: u64 = Code::Welcome as u64;
+    match code {
+        FORK => Some(ReportCode::Fork),
+        ROLLBACK => Some(ReportCode::Rollback),
+        CLASS => Some(ReportCode::Class),
+        RESET => Some(ReportCode::Reset),
+        MLS | NEWER | WELCOME => None,
+        _ => Some(ReportCode::ServerBrokeRule),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_accuses_the_server_only_of_what_the_server_did() {
+        let told = |code: Code| report_code(code as u64);
+        assert_eq!(told(Code::Fork), Some(ReportCode::Fork));
+        assert_eq!(told(Code::Rollback), Some(ReportCode::Rollback));
+        assert_eq!(told(Code::Class), Some(ReportCode::Class));
+        assert_eq!(told(Code::Reset), Some(ReportCode::Reset));
+        assert_eq!(told(Code::Authorise), Some(ReportCode::ServerBrokeRule));
+        assert_eq!(told(Code::Mls), None, "a member's doing");
+    }
 }

@@ -28,7 +28,7 @@ use hauspost_protocol::wire::LogNews;
 use rand::rngs::StdRng;
 use rusqlite::Connection;
 
-pub use codes::Code;
+pub use codes::{Code, report_code};
 pub use commits::{After, archive_keys};
 pub use store::Changes;
 

@@ -1,5 +1,7 @@
 //! `hauspost admin`.
 
+mod watch;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +33,10 @@ pub enum Admin {
     Revoke(Revoke),
     /// List people and their devices.
     List(List),
+    /// Show the company log in words.
+    Log(watch::Log),
+    /// Show whether all is well, and what devices report.
+    Status(watch::Status),
 }
 
 #[derive(Args)]
@@ -141,6 +147,8 @@ impl Admin {
             Self::Invite(invite) => invite.run(terminal).await,
             Self::Revoke(revoke) => revoke.run(terminal).await,
             Self::List(list) => list.run().await,
+            Self::Log(log) => log.run().await,
+            Self::Status(status) => status.run().await,
         }
     }
 }

@@ -9,6 +9,7 @@
 pub mod card;
 pub mod client;
 pub mod founding;
+pub mod history;
 pub mod holder;
 pub mod key_file;
 pub mod page;

@@ -174,6 +174,9 @@ fn write_company(
             Err(FormError::TooLarge) => Outcome::TooLarge,
             Err(_) => Outcome::Form,
             Ok(head) if !is_served(head.kind) => Outcome::Role,
+            Ok(head) if head.kind == Kind::Report && !reports_own_log(tx, &company, entry)? => {
+                Outcome::NoLog
+            }
             Ok(_) => {
                 let size = company.size();
                 match company::append(tx, &mut company, entry, now_ms)? {
@@ -190,6 +193,23 @@ fn write_company(
     }
     let wake = if accepted.is_empty() { Wake::Devices(Vec::new()) } else { Wake::Everyone };
     Ok(Appended { outcomes: known.accepted(accepted), wake })
+}
+
+/// Whether a report is about the company log, or about a log in which its device has or had a leaf: a
+/// device has so many reports a day, and cannot fill the company log with them.
+fn reports_own_log(
+    tx: &dyn ReadTx,
+    company: &Company,
+    (_, payload): &NewEntry,
+) -> Result<bool, StoreError> {
+    let payload = CompanyPayload::parse(Kind::Report, payload).ok();
+    let body = payload.and_then(|payload| CompanyBody::parse(Kind::Report, &payload.body).ok());
+    let Some(CompanyBody::Report(report)) = body else { return Ok(true) };
+    if company.id().is_some_and(|company| company.log() == report.log) {
+        return Ok(true);
+    }
+    let Some(log) = tx.log(report.log)? else { return Ok(false) };
+    Ok(tx.memberships(report.device)?.iter().any(|stay| stay.no == log.no))
 }
 
 /// Nobody shall add a revoked device: its key packages go.

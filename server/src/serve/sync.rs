@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::entry::Kind;
-use hauspost_protocol::ids::{LogId, LogNo, Seq};
+use hauspost_protocol::ids::{LogId, LogNo, Seq, TimeMs};
 use hauspost_protocol::wire::{LogNews, Principal, SyncAnswer, SyncRequest};
 
 use super::answer::{Answer, Cbor, Refusal};
@@ -30,10 +30,16 @@ pub async fn sync(
     if request.cursors.len() > CURSORS {
         return Err(Refusal::TooLarge);
     }
-    node.read_as(&claim, move |tx, session| news(tx, session, &request)).await.map(Answer)
+    let now_ms = node.now_ms();
+    node.read_as(&claim, move |tx, session| news(tx, session, &request, now_ms)).await.map(Answer)
 }
 
-fn news(tx: &dyn ReadTx, session: &Session, request: &SyncRequest) -> Result<SyncAnswer, Refusal> {
+fn news(
+    tx: &dyn ReadTx,
+    session: &Session,
+    request: &SyncRequest,
+    now_ms: TimeMs,
+) -> Result<SyncAnswer, Refusal> {
     let company_size = session.company.size();
     let mut page = Page { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
     let company = page.take(tx, COMPANY_LOG, request.company_next, &|_| true)?;
@@ -56,6 +62,7 @@ fn news(tx: &dyn ReadTx, session: &Session, request: &SyncRequest) -> Result<Syn
         logs,
         checkpoint: checkpoint::newest_after(tx, session.company.now().era(), request.checkpoint)?,
         more: !complete,
+        t_ms: now_ms,
     })
 }
 

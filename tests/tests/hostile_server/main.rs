@@ -7,6 +7,7 @@
 mod answers;
 mod chain;
 mod company;
+mod reports;
 mod sending;
 
 use hauspost_core::inbound::Code;

@@ -241,7 +241,7 @@ fn parse_origin(line: &str) -> Option<(CompanyId, u64)> {
 }
 
 /// A decimal number in its one form.
-fn parse_number(text: &str) -> Option<u64> {
+pub(crate) fn parse_number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text && number < crate::encoding::UINT_LIMIT).then_some(number)
 }

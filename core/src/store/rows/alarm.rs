@@ -38,11 +38,21 @@ pub fn raise(tx: &Tx<'_>, alarm: &Alarm) -> Result<i64, StoreError> {
     Ok(tx.last_insert_rowid())
 }
 
+/// All alarms with their numbers, oldest first.
+pub fn all(conn: &Connection) -> Result<Vec<(i64, Alarm)>, StoreError> {
+    select(conn, "SELECT id, log, code, seq, evidence, t_ms FROM alarm ORDER BY id")
+}
+
 /// The alarms that no company entry reported yet, with their numbers, oldest first.
 pub fn unreported(conn: &Connection) -> Result<Vec<(i64, Alarm)>, StoreError> {
-    let mut select = conn.prepare_cached(
+    select(
+        conn,
         "SELECT id, log, code, seq, evidence, t_ms FROM alarm WHERE reported = 0 ORDER BY id",
-    )?;
+    )
+}
+
+fn select(conn: &Connection, query: &str) -> Result<Vec<(i64, Alarm)>, StoreError> {
+    let mut select = conn.prepare_cached(query)?;
     let rows = select.query_map([], |row| {
         let alarm = Alarm {
             log: cell(row, 1)?,

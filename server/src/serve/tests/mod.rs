@@ -1,5 +1,6 @@
 mod bytes;
 mod conversation;
 mod entering;
+mod reports;
 mod running;
 mod world;

@@ -273,6 +273,12 @@ impl World {
         assert_eq!(stock, 3);
         phone
     }
+
+    /// A phone whose session ended signs in anew.
+    pub async fn sign_in_again(&self, mut phone: Phone) -> Phone {
+        phone.token = self.session(&phone.sign_in(self).await).await.unwrap();
+        phone
+    }
 }
 
 pub fn config(folder: &TempDir, clock: &Arc<AtomicU64>) -> ServeConfig {

@@ -1,0 +1,47 @@
+//! What phones report of a server that lied to them (`docs/protocol.md` §12, kind 53).
+
+use hauspost_core::inbound::Code;
+use hauspost_core::store::rows::alarm;
+use hauspost_protocol::company::body::ReportCode;
+use hauspost_protocol::encoding::encode;
+use hauspost_protocol::wire::{Outcome, path};
+
+use crate::Scene;
+
+/// Ben's alarms that the company log does not have.
+async fn unreported(scene: &Scene) -> usize {
+    scene.ben.account.store().read(alarm::unreported).await.unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_is_reported_once_and_everybody_sees_it_in_the_company_log() {
+    let scene = Scene::open().await;
+    scene.ben_pulls(|news| news.entries[0].t_ms = 1).await;
+    let codes = scene.ben.alarm_codes().await;
+    assert_eq!(codes, [Code::WentBack as u64]);
+    scene.ben.account.report_alarms().await.unwrap();
+    scene.ben.account.report_alarms().await.unwrap();
+    assert_eq!(unreported(&scene).await, 0);
+    assert_eq!(scene.ben.alarm_codes().await, codes, "the person sees it all the same");
+    scene.anna.account.sync_all().await.unwrap();
+    let reports = scene.world.reports().await;
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((report.device, report.log), (scene.ben.account.device(), scene.log));
+    assert_eq!(report.code, ReportCode::ServerBrokeRule);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_the_accused_server_refuses_is_offered_again() {
+    let scene = Scene::open().await;
+    scene.ben_pulls(|news| news.entries[0].t_ms = 1).await;
+    scene.lies.answers_with(path::APPEND, || encode(&vec![Outcome::Quota]));
+    scene.ben.account.report_alarms().await.unwrap();
+    assert_eq!(unreported(&scene).await, 1);
+    assert_eq!(scene.world.reports().await, []);
+    scene.lies.is_honest_again();
+    // It may keep the entry and say that it did not.
+    scene.lies.twists::<Vec<Outcome>>(path::APPEND, |outcomes| *outcomes = vec![Outcome::Policy]);
+    scene.ben.account.report_alarms().await.unwrap();
+    assert_eq!(unreported(&scene).await, 0);
+    assert_eq!(scene.world.reports().await.len(), 1);
+}
