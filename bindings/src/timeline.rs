@@ -35,6 +35,8 @@ pub enum Line {
         /// Who.
         people: Vec<String>,
     },
+    /// The conversation's keys were made anew with everybody in it, by the row's author.
+    Reset,
     /// Something that could not be opened or is not valid. It stays visible, and is never skipped silently.
     Gap,
     /// A message that a rule of retention erased.
@@ -250,6 +252,7 @@ impl Line {
                 Event::Joined(people) => Self::Joined { people: names(people) },
                 Event::Removed(people) => Self::Removed { people: names(people) },
                 Event::Left(people) => Self::Left { people: names(people) },
+                Event::Reset => Self::Reset,
                 Event::Newer => Self::UpdateApp,
             },
             (MessageKind::Unknown | MessageKind::Newer, _) => Self::UpdateApp,

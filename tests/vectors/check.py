@@ -296,6 +296,38 @@ def content():
         equal("salt", unhex(case["message"])[:18], b"\x87\x50" + unhex(case["salt"]))
 
 
+# --- §7, "Reset" ---------------------------------------------------------------------------------
+
+
+def check_reset_head(head):
+    version, kind, log, gen, epoch, leaf, index, cap, transient, blobs = head
+    fits = version == 1 and kind == 4 and gen >= 1 and epoch == 0 and transient == 0
+    if not fits or [leaf, index, cap, blobs] != [None, None, None, []]:
+        raise Refused("not the head of a reset")
+
+
+def resets():
+    vectors = load("resets.json")
+    seed, device = unhex(vectors["signer"]["seed"]), unhex(vectors["signer"]["device"])
+    for case in vectors["entries"]:
+        head, body = encoded("head", case["head"]), encoded("body", case["body"])
+        check_reset_head(read_cbor(head))
+        seen, at, reason, bad_seq, roster, missing = read_cbor(body)
+        equal("broken names its commit", bad_seq is not None, reason == 0)
+        equal("roster and missing ascend and share nobody", sorted({*roster, *missing}), sorted(roster + missing))
+        equal("the author's device is in the roster", device in roster, True)
+        signature = p.ed25519_sign(seed, label("hauspost/1 entry-body") + cbor([head, body, device]))
+        payload = cbor([body, device, signature])
+        equal("payload", payload, unhex(case["payload"]))
+        core = labelled_hash("hauspost/1 core", cbor([head, sha256(payload), len(payload)]))
+        equal("core", core, unhex(case["core"]))
+        _, _, log, gen, *_ = read_cbor(head)
+        equal("group id", log + gen.to_bytes(4, "big"), unhex(case["group_id"]))
+    for case in vectors["refused_heads"]:
+        head = read_cbor(encoded("head", case))
+        refused(case["why"], lambda head=head: check_reset_head(head))
+
+
 # --- §9 ------------------------------------------------------------------------------------------
 
 
@@ -478,7 +510,7 @@ def files():
 
 
 CHECKS = (
-    encoding, hashes, entries, keys, xwing, capsules, records, content, files, shares, hpke,
+    encoding, hashes, entries, keys, xwing, capsules, records, content, resets, files, shares, hpke,
     company, tree,
 )
 

@@ -108,7 +108,8 @@ array_item! {
     /// A change of the conversation's members or keys.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct CommitBody {
-        /// The newest entry that the committer had processed; null in a creation batch only.
+        /// The newest entry that the committer had processed; null in a creation batch only. In a
+        /// reset batch it is the reset's, whose own hash nobody knows yet.
         pub seen: Option<Seen>,
         /// The company log that the committer judged by.
         pub at: At,
@@ -209,9 +210,10 @@ array_item! {
         pub reason: ResetReason,
         /// The commit that nobody can process, for [`ResetReason::Broken`].
         pub bad_seq: Option<Seq>,
-        /// The devices of the new group.
+        /// The devices of the new group, its author's among them: ascending, each once.
         pub roster: Vec<DeviceId>,
-        /// Those of them without a key package; they may join by themselves.
+        /// The other devices of the conversation, without a key package: ascending, each once. They may
+        /// join by themselves.
         pub missing: Vec<DeviceId>,
     }
 }

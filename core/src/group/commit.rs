@@ -76,6 +76,18 @@ pub fn load<B: Backend>(
         .ok_or(GroupError::NoGroup)
 }
 
+/// Forgets a group whose generation is over, or that came to nothing. None is no fault.
+pub fn forget<B: Backend>(
+    provider: &ScratchProvider<B>,
+    group_id: &GroupId,
+) -> Result<(), GroupError> {
+    match load(provider, group_id) {
+        Ok(mut group) => group.delete(provider.storage()).map_err(|_| GroupError::State),
+        Err(GroupError::NoGroup) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a commit and leaves it pending. Every commit has a path, so that it renews the own keys.
 pub fn commit<B: Backend>(
     provider: &ScratchProvider<B>,

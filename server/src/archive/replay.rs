@@ -50,10 +50,18 @@ pub enum FaultKind {
     Commit(String),
     /// A commit without its capsule.
     NoCapsuleAfter,
+    /// A reset without its commit.
+    NoCommitAfter,
     /// A record's place is not right.
     Slot(SlotFault),
     /// The company log was not as large as the entry says.
     CompanySize(u64),
+}
+
+impl FaultKind {
+    fn missing_after(wanted: Kind) -> Self {
+        if wanted == Kind::Commit { Self::NoCommitAfter } else { Self::NoCapsuleAfter }
+    }
 }
 
 impl fmt::Display for FaultKind {
@@ -71,6 +79,9 @@ impl fmt::Display for FaultKind {
                 write!(f, "it is not authorised (rule {}): {rule}", rule.code())
             }
             Self::Change(fault) => write!(f, "it is against the rules: {fault}"),
+            Self::NoCommitAfter => {
+                f.write_str("the commit that belongs behind this reset is missing")
+            }
             Self::NoCapsuleAfter => {
                 f.write_str("the capsule that belongs behind this commit is missing")
             }
@@ -167,8 +178,8 @@ pub fn replay(log: LogId, entries: &[(Entry, EntryHash)], company: &Company) -> 
     for (entry, _) in entries {
         replaying.take(entry);
     }
-    if let Some(commit) = replaying.awaited.take() {
-        replaying.fault(commit, FaultKind::NoCapsuleAfter);
+    if let Some((seq, wanted)) = replaying.awaited.take() {
+        replaying.fault(seq, FaultKind::missing_after(wanted));
     }
     replaying.found
 }
@@ -180,8 +191,8 @@ struct Replaying<'a> {
     found: Replay,
     conversation: Option<Conversation>,
     follower: Option<Follower>,
-    /// The commit whose capsule has to come next.
-    awaited: Option<Seq>,
+    /// A commit whose capsule, or a reset whose commit, has to come next.
+    awaited: Option<(Seq, Kind)>,
     next_index: HashMap<LeafIndex, RecordIndex>,
 }
 
@@ -207,13 +218,17 @@ impl Replaying<'_> {
             // The walk along the chain has named it.
             _ => return,
         };
-        if let Some(commit) = self.awaited.take()
-            && (head.kind != Kind::Capsule || seq != commit.next())
+        if let Some((before, wanted)) = self.awaited.take()
+            && (head.kind != wanted || seq != before.next())
         {
-            self.fault(commit, FaultKind::NoCapsuleAfter);
+            self.fault(before, FaultKind::missing_after(wanted));
         }
         if head.kind == Kind::Record {
-            return self.record(entry, &head);
+            self.record(entry, &head);
+            if let Some(conversation) = &mut self.conversation {
+                conversation.take_record(&head);
+            }
+            return;
         }
         let Some(payload) = entry.payload.bytes() else {
             return self.unreadable(seq, &head);
@@ -233,11 +248,7 @@ impl Replaying<'_> {
                 self.capsule(entry, &parsed, signed.as_ref(), body)
             }
             ParsedPayload::Invite(..) => self.invite(entry, &parsed),
-            ParsedPayload::Reset(signed, _) => {
-                self.author(entry, signed);
-                self.found.not_replayed.push((seq, head.kind));
-                self.lost(seq);
-            }
+            ParsedPayload::Reset(..) => self.reset(entry, &parsed),
             ParsedPayload::Restore(_) => {
                 self.found.not_replayed.push((seq, head.kind));
                 self.lost(seq);
@@ -301,9 +312,29 @@ impl Replaying<'_> {
         }
     }
 
+    /// The epoch ends; from the base of the commit that comes next the new group is followed.
+    fn reset(&mut self, entry: &Entry, parsed: &Parsed) {
+        self.awaited = Some((entry.seq, Kind::Commit));
+        let (at, link) = self.views(entry, parsed);
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let Some(conversation) = &self.conversation else { return };
+        match change::reset(parsed, conversation, &judgement) {
+            Ok(authorised) => {
+                self.follower = None;
+                if let Some(conversation) = &mut self.conversation {
+                    conversation.take_reset(&authorised, entry.t_ms);
+                }
+            }
+            Err(fault) => {
+                self.fault(entry.seq, FaultKind::Change(fault));
+                self.lost(entry.seq);
+            }
+        }
+    }
+
     fn commit(&mut self, entry: &Entry, parsed: &Parsed, body: &CommitBody) {
         self.next_index.clear();
-        self.awaited = Some(entry.seq);
+        self.awaited = Some((entry.seq, Kind::Capsule));
         if self.found.unknown_from.is_some() {
             return;
         }
@@ -325,7 +356,7 @@ impl Replaying<'_> {
         let (at, link) = (self.company.at(body.at.co.min(entry.co)), self.company.at(entry.co));
         let conversation = self.conversation.as_mut().ok_or_else(unknown)?;
         if let Some(base) = body.base.as_ref().filter(|_| conversation.epoch.0 == 0) {
-            let suite = Suite::from_code(conversation.genesis.suite).ok_or_else(unknown)?;
+            let suite = Suite::from_code(conversation.suite).ok_or_else(unknown)?;
             self.follower =
                 Some(Follower::begin(base, suite, &conversation.binding()).map_err(refused)?);
         }

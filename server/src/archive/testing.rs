@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use hauspost_core::group::{Member, ScratchProvider, commit, packages, provider};
 use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys};
 use hauspost_protocol::body::{
-    CommitBody, Genesis, HistoryRule, LogType, SignedPayload, genesis_hash, unsigned_payload,
+    CommitBody, Genesis, HistoryRule, LogType, ResetBody, ResetReason, SignedPayload, genesis_hash,
+    unsigned_payload,
 };
 use hauspost_protocol::capsule;
 use hauspost_protocol::company::body::{
@@ -303,19 +304,45 @@ impl World {
             chains: None,
             next: BTreeMap::new(),
         };
-        let t_ms = self.t_ms;
-        let adds = others
-            .iter_mut()
-            .map(|other| {
-                let made = other.run(|provider, member| {
-                    packages::make(provider, member, 1, false, t_ms).unwrap()
-                });
-                parse_key_package(&made.packages[0]).unwrap()
-            })
-            .collect();
-        let change = commit::Change { adds, ..Default::default() };
+        let change = self.adding(others);
         self.commit(&mut room, creator, change, None, Some(base));
         room
+    }
+
+    fn adding(&self, others: &mut [&mut Phone]) -> commit::Change {
+        let package = |other: &mut &mut Phone| {
+            let made = other.run(|provider, member| {
+                packages::make(provider, member, 1, false, self.t_ms).unwrap()
+            });
+            parse_key_package(&made.packages[0]).unwrap()
+        };
+        commit::Change { adds: others.iter_mut().map(package).collect(), ..Default::default() }
+    }
+
+    /// The next generation of a room, because nobody can process its commit `bad_seq`.
+    pub fn reset(
+        &mut self,
+        room: &mut Room,
+        author: &mut Phone,
+        bad_seq: Seq,
+        others: &mut [&mut Phone],
+    ) {
+        room.binding.r#gen.0 += 1;
+        room.epoch = Epoch(0);
+        let mut roster: Vec<_> = others.iter().map(|other| other.device()).collect();
+        roster.push(author.device());
+        roster.sort();
+        let (seen, at, bad_seq) = (self.newest(room.log), self.at(), Some(bad_seq));
+        let (reason, missing) = (ResetReason::Broken, Vec::new());
+        let body = encode(&ResetBody { seen, at, reason, bad_seq, roster, missing });
+        let head = encode(&Head::plain(Kind::Reset, room.log, room.binding.r#gen, Epoch(0)));
+        let payload = encode(&SignedPayload::sign(&author.key, &head, body, author.device()));
+        self.append(room.log, (Bytes(head), Bytes(payload)));
+        let base = author.run(|provider, member| {
+            commit::create(provider, member, Suite::Hybrid, &room.binding).unwrap().1
+        });
+        let change = self.adding(others);
+        self.commit(room, author, change, seen, Some(base));
     }
 
     /// A commit without other change than a new leaf, or the removal of these leaves.
@@ -342,7 +369,12 @@ impl World {
             own
         });
         room.epoch = room.epoch.next();
-        let context = EpochContext { log: room.log, r#gen: Gen(0), epoch: room.epoch, ga: own.ga };
+        let context = EpochContext {
+            log: room.log,
+            r#gen: room.binding.r#gen,
+            epoch: room.epoch,
+            ga: own.ga,
+        };
         let secret = EpochSecret::from_exporter(&own.exported, context);
         let (a, b) = self.company.now().archive_keys().unwrap();
         let keys = ArchiveKeys {
@@ -360,7 +392,7 @@ impl World {
             gi_hash: sha256(&own.group_info),
             welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
         });
-        let head = |kind| encode(&Head::plain(kind, room.log, Gen(0), room.epoch));
+        let head = |kind| encode(&Head::plain(kind, room.log, room.binding.r#gen, room.epoch));
         let commit_head = head(Kind::Commit);
         let signed = SignedPayload::sign(&author.key, &commit_head, body, author.device());
         self.append(room.log, (Bytes(commit_head), Bytes(encode(&signed))));
@@ -386,8 +418,10 @@ impl World {
     ) -> Seq {
         let index = *room.next.entry(leaf).and_modify(|next| *next += 1).or_insert(0);
         let slot = Slot { leaf: LeafIndex(leaf), index: RecordIndex(index), cap: room.cap };
-        let head =
-            Head { slot: Some(slot), ..Head::plain(Kind::Record, room.log, Gen(0), room.epoch) };
+        let head = Head {
+            slot: Some(slot),
+            ..Head::plain(Kind::Record, room.log, room.binding.r#gen, room.epoch)
+        };
         let head = encode(&head);
         let dctr = author.dctr.entry(room.log).or_default();
         let mut statement = Statement {

@@ -274,6 +274,50 @@ fn officers_and_council_together_read_the_conversation_of_the_scope_and_no_other
     assert_eq!(sides.texts(), [(sides.talk.room, said.map(str::to_owned).to_vec())]);
 }
 
+/// Anna's room with Ben, who resets it after her commit `bad_seq`, and what both wrote.
+fn reset_talk(bad_seq: u64) -> Talk {
+    let mut world = World::founded();
+    let (mut anna, mut ben) = (world.phone(1), world.phone(2));
+    let mut room = world.room(&mut anna, &mut [&mut ben]);
+    world.say(&mut room, &mut anna, 0, "Guten Morgen");
+    world.reset(&mut room, &mut ben, Seq(bad_seq), &mut [&mut anna]);
+    world.say(&mut room, &mut ben, 0, "Neue Gruppe");
+    world.say(&mut room, &mut anna, 1, "Geht wieder");
+    Talk { world, room: room.log, other: room.log }
+}
+
+#[test]
+fn a_conversation_is_verified_and_opened_over_its_generations() {
+    let sides = Sides::of(reset_talk(1), |talk| whole(talk.room));
+    assert_eq!(sides.officers.report.findings, []);
+    let epochs = &sides.officers.logs[&sides.talk.room].replay.epochs;
+    let places: Vec<_> = epochs.iter().map(|epoch| (epoch.r#gen.0, epoch.epoch.0)).collect();
+    assert_eq!(places, [(0, 1), (1, 1)]);
+    let said = ["Guten Morgen", "Neue Gruppe", "Geht wieder"];
+    assert_eq!(sides.texts(), [(sides.talk.room, said.map(str::to_owned).to_vec())]);
+}
+
+#[test]
+fn a_reset_without_ground_or_without_its_commit_is_named() {
+    let mut other = reset_talk(2);
+    let export = other.world.export(None);
+    let found = look(&export, &other.world).report.findings;
+    assert_eq!(found[0].seq, Some(Seq(4)));
+    assert!(found[0].what.contains("rule 18"), "{found:?}");
+    let mut cut = reset_talk(1);
+    let found = findings(&mut cut, |entries| {
+        entries.remove(5);
+    });
+    assert!(found.iter().any(|(seq, _)| *seq == Some(Seq(5))), "{found:?}");
+    let mut changed = reset_talk(1);
+    let found = findings(&mut changed, |entries| {
+        let Payload::Kept(bytes) = &mut entries[4].entry.payload else { panic!() };
+        let last = bytes.0.len() - 1;
+        bytes.0[last] ^= 1;
+    });
+    assert!(found.iter().any(|(seq, _)| *seq == Some(Seq(4))), "{found:?}");
+}
+
 #[test]
 fn officers_believe_a_record_by_the_rules_that_phones_believe_it_by() {
     let mut world = World::founded();

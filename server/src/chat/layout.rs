@@ -245,6 +245,9 @@ fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
                 Event::Joined(users) => format!("{by} added {}", names(&users)),
                 Event::Removed(users) => format!("{by} removed {}", names(&users)),
                 Event::Left(users) => format!("{} left", names(&users)),
+                Event::Reset => {
+                    format!("{by} made this conversation's keys anew, with everybody in it")
+                }
                 Event::Newer => "something that a newer version knows: update the app".to_owned(),
             };
             note(&format!("{time} {text}"), columns, dim())

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hauspost_protocol::company::body::RevokeReason;
 use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::ids::LogId;
 use hauspost_protocol::invitation::Trust;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -21,8 +22,9 @@ use crate::company::founding::{self, Founding, FoundingError};
 use crate::company::holder::{Holder, HolderError};
 use crate::company::page::qr_text;
 use crate::company::people::{self, PeopleError};
+use crate::company::reset::{self, ResetError};
 
-/// Found the company, invite and revoke people.
+/// Found the company, invite and revoke people, order resets.
 #[derive(Subcommand)]
 pub enum Admin {
     /// Found the company: make all its keys away from the server.
@@ -37,6 +39,8 @@ pub enum Admin {
     Log(watch::Log),
     /// Show whether all is well, and what devices report.
     Status(watch::Status),
+    /// Order a new group for a conversation that stands still.
+    Reset(Reset),
 }
 
 #[derive(Args)]
@@ -140,6 +144,23 @@ pub struct List {
     keys: Keys,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "One of the conversation's phones carries the order out, once: the same conversation goes on in a new group \
+    with everybody who is in it. Nothing is lost and nobody is added. Everybody in it sees a line about it.\n\n\
+    Example:\n  hauspost admin reset --log 1f8ee0a2-6a1a-4a34-8c54-2d3b7c1d9e55 --reason \"nobody can write\" --keys keys/admin"
+)]
+pub struct Reset {
+    /// The conversation's id.
+    #[arg(long, value_name = "ID")]
+    log: LogId,
+    /// Why, for the company log. Write no names: it is never erased.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    keys: Keys,
+}
+
 impl Admin {
     pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
         match self {
@@ -149,6 +170,7 @@ impl Admin {
             Self::List(list) => list.run().await,
             Self::Log(log) => log.run().await,
             Self::Status(status) => status.run().await,
+            Self::Reset(reset) => reset.run(terminal).await,
         }
     }
 }
@@ -267,6 +289,18 @@ impl List {
     }
 }
 
+impl Reset {
+    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        let holder = Holder::open(&self.keys.keys)?;
+        let working = terminal.spinner("ordering the reset …");
+        let client = holder.client(self.keys.server.as_deref()).await?;
+        let seq = reset::order(&holder, &client, self.log, &self.reason, &mut rng()).await?;
+        working.finish_and_clear();
+        terminal::result(format_args!("ordered by entry {seq} of the company log"));
+        Ok(())
+    }
+}
+
 impl From<FoundingError> for Failure {
     fn from(error: FoundingError) -> Self {
         let message = error.to_string();
@@ -312,6 +346,19 @@ impl From<HolderError> for Failure {
             HolderError::Log { .. } => Self::refused(message)
                 .next("Do not go on: the server shows another history than the one that this company was founded with."),
             HolderError::Sealed { .. } | HolderError::OtherCompany(_) | HolderError::NotAKey(_) => Self::files(message),
+        }
+    }
+}
+
+impl From<ResetError> for Failure {
+    fn from(error: ResetError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResetError::Holder(error) => error.into(),
+            ResetError::Client(error) => error.into(),
+            ResetError::Reason => Self::usage(message),
+            ResetError::Unknown(_) => Self::refused(message)
+                .next("A phone's alarm and its report in the company log name the conversation by its id."),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The service layer under `hauspost admin`: founding, inviting, revoking.
+//! The service layer under `hauspost admin`: founding, inviting, revoking, ordering resets.
 //!
 //! Everything that needs a key of the company happens here, on the machine of whoever holds it.
 //! [`key_file`] and [`page`] are how keys lie on disk and on paper, [`card`] is what everybody may
 //! know of the company, [`holder`] one holder's folder with both, [`sealed`] the shares in it, and
 //! [`client`] the way to the server. On top of them [`founding`] makes the
-//! company, and [`people`] invites, revokes and lists.
+//! company, [`people`] invites, revokes and lists, and [`reset`] orders a conversation's reset.
 
 pub mod card;
 pub mod client;
@@ -14,4 +14,5 @@ pub mod holder;
 pub mod key_file;
 pub mod page;
 pub mod people;
+pub mod reset;
 pub mod sealed;

@@ -154,6 +154,7 @@ fn is_served(kind: Kind) -> bool {
             | Kind::Opening
             | Kind::Opened
             | Kind::Close
+            | Kind::ResetOrder
             | Kind::Report
     )
 }

@@ -4,6 +4,8 @@
 //! The rules themselves are `hauspost_protocol::rules::server`. Records touch the log, their
 //! chain's counter and nothing else, whatever the size of the group.
 
+mod reset;
+
 use std::collections::BTreeSet;
 
 use hauspost_protocol::authorise::Conversation;
@@ -112,8 +114,9 @@ impl Offer<'_> {
             }
             (Batch::Commit { commit, capsule }, Some(log)) => self.commit(tx, log, commit, capsule),
             (Batch::Others(entries), Some(log)) => self.others(tx, log, entries),
-            // Resets are not served yet.
-            (Batch::Reset { .. }, Some(_)) => Err(Outcome::Role.into()),
+            (Batch::Reset { reset, commit, capsule }, Some(log)) => {
+                self.reset(tx, log, reset, commit, capsule)
+            }
             _ => Err(Outcome::NoLog.into()),
         }
     }
@@ -226,10 +229,7 @@ impl Offer<'_> {
         let seq = place.append(tx, commit, commit_payload, None)?;
         let capsule_seq = place.append(tx, capsule, capsule_payload, None)?;
         let AcceptedCommit { staged, authorised } = accepted;
-        // A tree is for those whom a Welcome of its epoch leads there, or who join the newest epoch.
-        if tx.welcome(place.no, conversation.began)?.is_none() {
-            tx.drop_tree(place.no, follower.tree_hash())?;
-        }
+        forget_tree(tx, place.no, conversation.began, follower)?;
         follower.merge(staged, seq, place.t_ms)?;
         conversation.begin_epoch(&authorised, seq, place.t_ms);
         let after = devices(&conversation.roster);
@@ -271,6 +271,7 @@ impl Offer<'_> {
                     let leaf = entry.head.slot.ok_or(Outcome::Form)?.leaf;
                     let facts = record_facts(tx, log.no, leaf, &revoked, entry)?;
                     rules::record(&entry.head, &conversation, &session, &facts)?;
+                    changed |= conversation.take_record(&entry.head);
                     tx.advance_chain(log.no, leaf)?;
                 }
                 ParsedPayload::Capsule(_, body) => {
@@ -308,6 +309,17 @@ fn pair(r#type: LogType, creator: UserId, members: &[UserId]) -> Option<(UserId,
 
 fn parse_state(state: &[u8]) -> Result<Conversation, StoreError> {
     decode(state).map_err(|_| StoreError::Damaged("conversation"))
+}
+
+/// The tree of an epoch that ends: it is for those whom a Welcome leads there, or who join the newest
+/// epoch.
+fn forget_tree(
+    tx: &mut dyn Tx,
+    no: LogNo,
+    began: Seq,
+    follower: &Follower,
+) -> Result<(), StoreError> {
+    if tx.welcome(no, began)?.is_none() { tx.drop_tree(no, follower.tree_hash()) } else { Ok(()) }
 }
 
 fn devices(roster: &Roster) -> BTreeSet<DeviceId> {

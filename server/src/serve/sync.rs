@@ -109,10 +109,16 @@ fn log_news(
         row.kind != Kind::Record || stays.iter().any(|stay| stay.covers(row.entry.seq))
     };
     let mut rows = page.take(tx, log.no, from, &wanted)?;
-    // A commit and its capsule come together: a phone takes them in as one.
-    if let Some(last) = rows.last().filter(|row| row.kind == Kind::Commit) {
+    // A commit and its capsule come together, and with them the reset before them: a phone takes
+    // them in as one.
+    while let Some(last) = rows.last().filter(|row| matches!(row.kind, Kind::Reset | Kind::Commit))
+    {
         let one = Budget { entries: 1, bytes: 0 };
-        rows.extend(tx.entries(log.no, last.entry.seq.next(), one, &wanted)?);
+        let next = tx.entries(log.no, last.entry.seq.next(), one, &wanted)?;
+        if next.is_empty() {
+            break;
+        }
+        rows.extend(next);
     }
     rows.truncate(usize::try_from(log.size - from.0).unwrap_or(usize::MAX));
     let mut welcomes = Vec::new();

@@ -34,6 +34,8 @@ use sha2::Sha256;
 mod company;
 #[path = "files.rs"]
 mod files;
+#[path = "resets.rs"]
+mod resets;
 #[path = "tree.rs"]
 mod tree;
 
@@ -43,6 +45,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("encoding.json", encoding()),
         ("hashes.json", hashes()),
         ("entries.json", entries()),
+        ("resets.json", resets::resets()),
         ("keys.json", keys()),
         ("records.json", records()),
         ("capsules.json", capsules()),

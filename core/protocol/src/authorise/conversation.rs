@@ -1,18 +1,21 @@
 //! A conversation as its accepted entries make it: who is let in, who is in, who owns it, which
 //! epoch is in force. Server and phones keep one for each log; the verifier makes it anew.
 //!
-//! It changes with genesis, commits, capsules, invites, resets and restores, and never with a
-//! record: what a record changes (the next index of its leaf) is a counter of the store's.
+//! It changes with genesis, commits, capsules, invites, resets and restores. What a record changes
+//! (the next index of its leaf) is a counter of the store's, but for one fact: that somebody else than
+//! the newest commit's author writes in its epoch. That one changes once an epoch.
 
 use std::collections::BTreeMap;
 
 use crate::array_item;
 use crate::authorise::decide::{AuthorisedCommit, AuthorisedInvite};
+use crate::authorise::reset::{AuthorisedReset, Resets};
 use crate::authorise::view::CompanyView;
 use crate::body::{CapsuleBody, Genesis, InviteOp, LogType, genesis_hash};
+use crate::entry::Head;
 use crate::ids::{DeviceId, Digest, Epoch, Gen, KeyId, LeafIndex, Seq, TimeMs, UserId};
 use crate::mls::extension::GroupBinding;
-use crate::mls::public::Roster;
+use crate::mls::public::{Member, Roster};
 
 array_item! {
     /// What the log says of a user.
@@ -54,6 +57,8 @@ array_item! {
         pub genesis_hash: Digest,
         /// The newest generation.
         pub r#gen: Gen,
+        /// The MLS cipher suite of its group (RFC 9420 §17.1).
+        pub suite: u16,
         /// Its newest epoch; 0 before its first commit.
         pub epoch: Epoch,
         /// Whether that epoch is in force: begun, and not ended by a reset or restore.
@@ -68,8 +73,13 @@ array_item! {
         pub archive_keys: (KeyId, KeyId),
         /// Its capsules, in their order.
         pub capsules: Vec<KnownCapsule>,
+        /// Whether a user other than its committer has written in it: then it is no commit that
+        /// nobody can process, and no reason for a reset (R1).
+        pub answered: bool,
         /// The devices in it.
         pub roster: Roster,
+        /// What earlier resets leave to be minded.
+        pub(crate) resets: Resets,
         people: Vec<(UserId, Person)>,
     }
 }
@@ -85,6 +95,7 @@ impl Conversation {
         Self {
             genesis_hash: genesis_hash(body),
             r#gen: Gen(0),
+            suite: genesis.suite,
             epoch: Epoch(0),
             in_force: false,
             began: Seq(0),
@@ -92,7 +103,9 @@ impl Conversation {
             ga: Digest([0; 32]),
             archive_keys: genesis.archive_keys,
             capsules: Vec::new(),
+            answered: false,
             roster: Roster::default(),
+            resets: Resets::default(),
             people: people.into_iter().collect(),
             genesis,
         }
@@ -193,6 +206,26 @@ impl Conversation {
         self.capsules.iter().find(|capsule| capsule.seq == seq)
     }
 
+    /// The device that made the newest commit, while its epoch is in force.
+    pub fn committer(&self) -> Option<&Member> {
+        let device = self.capsules.first()?.device;
+        self.roster.member(self.roster.leaf_of(device)?)
+    }
+
+    /// Takes the head of a record that stands in the log; whether anything changed. It depends on
+    /// the head alone, whatever becomes of the record, so that all readers agree: the first record of
+    /// each leaf has index 0.
+    pub fn take_record(&mut self, head: &Head) -> bool {
+        let Some(slot) = head.slot.filter(|slot| slot.index.0 == 0) else { return false };
+        if self.answered || self.in_force() != Some((head.r#gen, head.epoch)) {
+            return false;
+        }
+        let author = self.roster.member(slot.leaf).map(|member| member.user);
+        let committer = self.committer().map(|member| member.user);
+        self.answered = author.is_some() && author != committer;
+        self.answered
+    }
+
     /// Takes an authorised commit as entry `seq`, and the capsule that it names as the one after it.
     pub fn begin_epoch(&mut self, commit: &AuthorisedCommit, seq: Seq, t_ms: TimeMs) {
         let facts = &commit.facts;
@@ -206,7 +239,9 @@ impl Conversation {
         }
         let device = facts.committer.certificate.device;
         self.capsules = vec![KnownCapsule { seq: seq.next(), device, digest: commit.capsule }];
+        self.answered = false;
         self.roster.apply(facts, seq, t_ms);
+        self.resets.begin_epoch(&self.roster);
         for user in &commit.removed_users {
             let person = self.person_mut(*user);
             *person = Person {
@@ -244,9 +279,25 @@ impl Conversation {
         }
     }
 
+    /// Takes an authorised reset: the epoch ends, and the next generation begins with the commit
+    /// that comes right after. Whoever the reset names may enter, now or later by himself (C9 d).
+    pub fn take_reset(&mut self, reset: &AuthorisedReset, t_ms: TimeMs) {
+        self.end_epoch();
+        self.r#gen = reset.r#gen;
+        self.suite = reset.suite.code();
+        self.epoch = Epoch(0);
+        self.archive_keys = reset.archive_keys;
+        self.roster = Roster::default();
+        for (_, user) in &reset.devices {
+            self.person_mut(*user).let_in = true;
+        }
+        self.resets.take(reset, t_ms);
+    }
+
     /// Ends the epoch without beginning another, as a restore does.
     pub fn end_epoch(&mut self) {
         self.in_force = false;
+        self.answered = false;
         self.capsules.clear();
     }
 }

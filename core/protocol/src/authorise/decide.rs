@@ -100,6 +100,8 @@ pub fn commit<V: CompanyView>(
         if facts.external || author != conversation.genesis.creator {
             return Err(Rule::Committer);
         }
+    } else if conversation.epoch.0 == 0 {
+        conversation.resets.due.as_ref().ok_or(Rule::Committer)?.is_done_by(facts)?;
     } else if !facts.external {
         let own = conversation.roster.member(committer.leaf);
         if own.is_none_or(|own| own.device != signed.device) {
@@ -199,7 +201,7 @@ pub fn leaf_rule(leaf: &NewLeaf, company: &impl CompanyView, t_ms: TimeMs) -> bo
 }
 
 /// The user whose device signed the entry.
-fn author<V: CompanyView>(
+pub(crate) fn author<V: CompanyView>(
     head: &[u8],
     signed: &SignedPayload,
     at: At,
@@ -214,7 +216,7 @@ fn author<V: CompanyView>(
     Ok(device.user)
 }
 
-fn both<V>(
+pub(crate) fn both<V>(
     judgement: &Judgement<'_, V>,
     holds: impl Fn(&V) -> bool,
     rule: Rule,

@@ -6,11 +6,12 @@
 //! that the server stamped; both must allow it, so that nobody acts on rights that have ended. No
 //! clock is read: times are those of the log.
 //!
-//! [`conversation`] is the state that accepted entries make, [`decide`] the verdicts, [`view`] what
-//! they ask of the company log.
+//! [`conversation`] is the state that accepted entries make, [`decide`] the verdicts, [`reset`] those
+//! on a new generation, [`view`] what they ask of the company log.
 
 pub mod conversation;
 pub mod decide;
+pub mod reset;
 pub mod view;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use conversation::{Conversation, KnownCapsule, Person};
 pub use decide::{
     AuthorisedCommit, AuthorisedInvite, Judgement, commit, creation, invite, leaf_rule,
 };
+pub use reset::{AuthorisedReset, reset};
 pub use view::{CompanyView, DeviceFacts};
 
 use crate::code_item;
@@ -63,6 +65,13 @@ code_item! {
         Outdated = 16,
         /// Genesis is against the form of its type.
         Genesis = 17,
+        /// A reset without its ground: the commit named is not the newest, is the author's own, or
+        /// others write after it; no order of an admin waits; the suite is not an owner's to change.
+        ResetGround = 18,
+        /// The device made a reset of this log on the same day.
+        ResetTwice = 19,
+        /// A reset, or its commit, that leaves out or brings in a device.
+        ResetRoster = 20,
     }
 }
 

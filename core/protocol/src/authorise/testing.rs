@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::authorise::{CompanyView, Conversation, DeviceFacts, Judgement};
 use crate::body::{
-    CapsuleBody, CommitBody, Genesis, HistoryRule, InviteBody, InviteOp, LogType, SignedPayload,
-    unsigned_payload,
+    CapsuleBody, CommitBody, Genesis, HistoryRule, InviteBody, InviteOp, LogType, ResetBody,
+    ResetReason, SignedPayload, unsigned_payload,
 };
 use crate::crypto::{PublicKey, sha256};
 use crate::encoding::{Bytes, encode};
@@ -18,7 +18,7 @@ use crate::mls::member::Suite;
 use crate::mls::public::Follower;
 use crate::mls::testing::{COMPANY, Change, OwnCommit, Phone};
 use crate::rules::form::{self, Parsed};
-use crate::rules::server::{self, AcceptedCommit, CommitOffer, Session};
+use crate::rules::server::{self, AcceptedCommit, AcceptedReset, CommitOffer, Session};
 use crate::wire::Outcome;
 
 pub const DAY: TimeMs = crate::limits::DAY_MS;
@@ -34,6 +34,8 @@ pub struct TestCompany {
     pub keys: (KeyId, KeyId),
     /// Until when keys that are not the newest are good.
     pub old_keys_until: TimeMs,
+    /// Resets that an admin ordered.
+    pub orders: Vec<(Seq, LogId)>,
 }
 
 impl TestCompany {
@@ -48,6 +50,7 @@ impl TestCompany {
             revoked: BTreeSet::new(),
             keys: (KeyId([0xA; 16]), KeyId([0xB; 16])),
             old_keys_until: 0,
+            orders: Vec::new(),
         }
     }
 
@@ -56,6 +59,14 @@ impl TestCompany {
         let mut next = self.clone();
         next.size += 1;
         next.revoked.extend(devices);
+        next
+    }
+
+    /// The same with one more entry: a reset of this log ordered.
+    pub fn ordering(&self, log: LogId) -> Self {
+        let mut next = self.clone();
+        next.orders.push((Seq(self.size), log));
+        next.size += 1;
         next
     }
 
@@ -96,6 +107,9 @@ impl CompanyView for TestCompany {
     fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool {
         (id_a, id_b) == self.keys || t_ms < self.old_keys_until
     }
+    fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
+        self.orders.iter().any(|(seq, of)| *of == log && *seq >= from)
+    }
 }
 
 pub fn judged(company: &TestCompany, t_ms: TimeMs) -> Judgement<'_, TestCompany> {
@@ -130,6 +144,12 @@ impl OfferedCommit {
     }
 }
 
+/// A reset's batch as a phone would send it.
+pub struct OfferedReset {
+    pub reset: Parsed,
+    pub first: OfferedCommit,
+}
+
 /// A conversation at the server, and who is in the company.
 pub struct Room {
     pub company: TestCompany,
@@ -157,7 +177,11 @@ pub fn genesis(r#type: LogType, creator: &Phone, members: &[&Phone], at: At) -> 
 }
 
 pub fn signed_entry(kind: Kind, epoch: Epoch, phone: &Phone, body: Vec<u8>) -> Parsed {
-    let head = encode(&Head::plain(kind, LOG, Gen(0), epoch));
+    entry_of_gen(kind, Gen(0), epoch, phone, body)
+}
+
+pub fn entry_of_gen(kind: Kind, r#gen: Gen, epoch: Epoch, phone: &Phone, body: Vec<u8>) -> Parsed {
+    let head = encode(&Head::plain(kind, LOG, r#gen, epoch));
     let payload = SignedPayload::sign(&phone.key, &head, body, phone.device);
     form::parse(&head, &encode(&payload)).unwrap()
 }
@@ -190,9 +214,9 @@ pub fn offered(
         welcome_hash: own.welcome.as_deref().map(sha256),
     };
     change(&mut body, &mut capsule);
-    let head = encode(&Head::plain(Kind::Capsule, LOG, Gen(0), epoch));
+    let head = encode(&Head::plain(Kind::Capsule, LOG, binding.r#gen, epoch));
     OfferedCommit {
-        commit: signed_entry(Kind::Commit, epoch, phone, encode(&body)),
+        commit: entry_of_gen(Kind::Commit, binding.r#gen, epoch, phone, encode(&body)),
         capsule: form::parse(&head, &unsigned_payload(encode(&capsule))).unwrap(),
         group_info: own.group_info,
         welcome: own.welcome,
@@ -273,6 +297,77 @@ impl Room {
         phone.merge_own();
         for other in others {
             other.process(&message);
+        }
+    }
+
+    /// A reset that names everybody, but for what `change` makes of it.
+    pub fn reset_body(
+        &self,
+        reason: ResetReason,
+        change: impl FnOnce(&mut ResetBody),
+    ) -> ResetBody {
+        let devices = self.conversation.devices(&self.company);
+        let mut body = ResetBody {
+            seen: seen(self.next - 1),
+            at: self.company.at(),
+            reason,
+            bad_seq: (reason == ResetReason::Broken).then_some(self.conversation.began),
+            roster: devices.into_iter().map(|(device, _)| device).collect(),
+            missing: Vec::new(),
+        };
+        change(&mut body);
+        body
+    }
+
+    /// The batch of this reset, in which its author adds these phones.
+    pub fn offer_reset(
+        &self,
+        phone: &mut Phone,
+        body: &ResetBody,
+        adds: &[&Phone],
+        suite: Suite,
+    ) -> OfferedReset {
+        let r#gen = Gen(self.conversation.r#gen.0 + 1);
+        let (id_a, id_b) = self.company.keys;
+        let binding = GroupBinding { r#gen, id_a, id_b, ..self.conversation.binding() };
+        let reset = entry_of_gen(Kind::Reset, r#gen, Epoch(0), phone, encode(body));
+        phone.group = None;
+        let base = phone.create(suite, &binding);
+        let own = phone.adding(adds, self.t_ms);
+        let first = offered(phone, own, Some(base), body.seen, body.at, |_, _| {});
+        OfferedReset { reset, first }
+    }
+
+    /// Whether the server takes a reset from this phone.
+    pub fn judge_reset(
+        &self,
+        phone: &Phone,
+        offer: &OfferedReset,
+    ) -> Result<AcceptedReset, Outcome> {
+        let session = Session { device: phone.device, company: &self.company, t_ms: self.t_ms };
+        let (reset, first) = (&offer.reset, offer.first.offer());
+        server::reset(reset, &first, &self.conversation, &session, &self.company)
+    }
+
+    pub fn take_reset(&mut self, accepted: AcceptedReset) {
+        self.conversation = accepted.conversation;
+        self.follower = accepted.follower;
+        self.next += 1;
+        self.take(accepted.commit);
+    }
+
+    /// This phone resets the conversation and the others come with its Welcome.
+    pub fn resets(&mut self, phone: &mut Phone, reason: ResetReason, others: &mut [&mut Phone]) {
+        let body = self.reset_body(reason, |_| {});
+        let suite = Suite::from_code(self.conversation.suite).unwrap();
+        let adds: Vec<&Phone> = others.iter().map(|phone| &**phone).collect();
+        let offer = self.offer_reset(phone, &body, &adds, suite);
+        let accepted = self.judge_reset(phone, &offer).unwrap();
+        self.take_reset(accepted);
+        let secret = phone.merge_own();
+        for other in others {
+            let welcome = offer.first.welcome.as_ref().unwrap();
+            assert_eq!(other.join(welcome, &self.follower.tree_bytes()), secret);
         }
     }
 

@@ -1,9 +1,9 @@
 //! What the verdicts ask of the company log.
 
-use crate::company::body::ArchiveSide;
+use crate::company::body::{ArchiveSide, CompanyBody};
 use crate::company::view::CompanyAt;
 use crate::crypto::PublicKey;
-use crate::ids::{CompanyId, DeviceId, Digest, EntryHash, KeyId, TimeMs, UserId};
+use crate::ids::{CompanyId, DeviceId, Digest, EntryHash, KeyId, LogId, Seq, TimeMs, UserId};
 
 /// A device as the company log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub trait CompanyView {
     fn archive_keys(&self) -> Option<(KeyId, KeyId)>;
     /// Whether both archive keys may still be used at this time (S8).
     fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool;
+    /// Whether an admin ordered a reset of this log by company entry `from` or a later one.
+    fn reset_ordered(&self, log: LogId, from: Seq) -> bool;
 
     /// Whether the device is known and not revoked.
     fn is_active(&self, device: DeviceId) -> bool {
@@ -63,5 +65,9 @@ impl CompanyView for CompanyAt<'_> {
     fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool {
         self.archive_key_is_good(ArchiveSide::A, id_a, t_ms)
             && self.archive_key_is_good(ArchiveSide::B, id_b, t_ms)
+    }
+    fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
+        self.entries_from(from)
+            .any(|(_, body)| matches!(body, CompanyBody::ResetOrder(order) if order.log == log))
     }
 }

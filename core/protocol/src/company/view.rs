@@ -209,7 +209,16 @@ impl<'a> CompanyAt<'a> {
 
     /// All entries that count, of the kinds from `opening` on.
     pub fn entries(&self) -> impl Iterator<Item = (Seq, &'a CompanyBody)> + use<'a> {
-        self.company.facts.events.range(..self.size).map(|(seq, body)| (Seq(*seq), body))
+        self.entries_from(Seq(0))
+    }
+
+    /// The same, from this entry on.
+    pub fn entries_from(
+        &self,
+        from: Seq,
+    ) -> impl Iterator<Item = (Seq, &'a CompanyBody)> + use<'a> {
+        let known = from.0.min(self.size)..self.size;
+        self.company.facts.events.range(known).map(|(seq, body)| (Seq(*seq), body))
     }
 
     /// An opening of the archive, by its number.

@@ -95,6 +95,10 @@ impl Phone {
         let config = member::create_config(suite, binding);
         let credential = self.certificate.credential();
         let id = binding.group_id();
+        // What was begun under this id and came to nothing goes.
+        if let Some(mut earlier) = MlsGroup::load(self.provider.storage(), &id).unwrap() {
+            earlier.delete(self.provider.storage()).unwrap();
+        }
         let group = MlsGroup::new_with_group_id(&self.provider, &self.key, &config, id, credential)
             .unwrap();
         self.group = Some(group);

@@ -10,7 +10,8 @@
 //! with an alarm (C7).
 
 use crate::authorise::{
-    self, AuthorisedCommit, AuthorisedInvite, CompanyView, Conversation, Judgement, Rule,
+    self, AuthorisedCommit, AuthorisedInvite, AuthorisedReset, CompanyView, Conversation,
+    Judgement, Rule,
 };
 use crate::body::Genesis;
 use crate::ids::{Seq, TimeMs};
@@ -67,7 +68,8 @@ pub fn commit<V: CompanyView>(
         return Err(ChangeFault::Form);
     };
     let first_of_gen = conversation.epoch.0 == 0;
-    if body.base.is_some() != first_of_gen || body.seen.is_none() != first_of_gen {
+    let first_of_log = first_of_gen && conversation.r#gen.0 == 0;
+    if body.base.is_some() != first_of_gen || body.seen.is_none() != first_of_log {
         return Err(ChangeFault::Form);
     }
     let place = (entry.head.r#gen, entry.head.epoch);
@@ -82,6 +84,23 @@ pub fn commit<V: CompanyView>(
         return Err(ChangeFault::Mismatch);
     }
     Ok(authorise::commit(conversation, &entry.head_bytes, signed, body, facts, judgement)?)
+}
+
+/// Whether a reset takes effect, which [`Conversation::take_reset`] then takes (R1 to R4). The commit
+/// that has to come right after it is judged as the generation's first.
+pub fn reset<V: CompanyView>(
+    entry: &Parsed,
+    conversation: &Conversation,
+    judgement: &Judgement<'_, V>,
+) -> Result<AuthorisedReset, ChangeFault> {
+    let ParsedPayload::Reset(signed, body) = &entry.payload else {
+        return Err(ChangeFault::Form);
+    };
+    if conversation.epoch.0 == 0 || conversation.r#gen.0.checked_add(1) != Some(entry.head.r#gen.0)
+    {
+        return Err(ChangeFault::Epoch);
+    }
+    Ok(authorise::reset(conversation, &entry.head_bytes, signed, body, judgement)?)
 }
 
 /// Whether a capsule entry is one of the epoch in force: that of the commit just before it, or a

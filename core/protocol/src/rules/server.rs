@@ -176,11 +176,65 @@ pub fn creation<V: CompanyView>(
     authorise::creation(&genesis.head_bytes, genesis.head.log, signed, body, &judgement)?;
     let conversation = Conversation::begin(Genesis::clone(body), &signed.body);
     let (_, commit) = commit_body(offer.commit)?;
-    let head = &offer.commit.head;
-    if head.r#gen.0 != 0 || head.epoch.0 != 1 || commit.seen.is_some() || commit.at != body.at {
+    if commit.seen.is_some() || commit.at != body.at {
         return Err(Outcome::Form);
     }
-    let suite = Suite::from_code(body.suite).ok_or(Outcome::Form)?;
+    let (follower, commit) = first_commit(offer, &conversation, session, at)?;
+    Ok(AcceptedCreation { conversation, follower, commit })
+}
+
+/// A reset that is accepted: the conversation after it, and the next generation's first commit.
+#[derive(Debug)]
+pub struct AcceptedReset {
+    /// In the next generation, still without an epoch: give it the commit next.
+    pub conversation: Conversation,
+    /// Of the next generation, still in epoch 0: let it merge the commit next.
+    pub follower: Follower,
+    /// The first commit.
+    pub commit: AcceptedCommit,
+}
+
+/// R1 to R4, and S9, S10 for the commit that follows: whether a reset is accepted; `at` as for
+/// commits, and the same for both.
+pub fn reset<V: CompanyView>(
+    reset: &Parsed,
+    offer: &CommitOffer<'_>,
+    conversation: &Conversation,
+    session: &Session<'_, V>,
+    at: &V,
+) -> Result<AcceptedReset, Outcome> {
+    let ParsedPayload::Reset(signed, body) = &reset.payload else { return Err(Outcome::Form) };
+    if conversation.epoch.0 == 0 || conversation.r#gen.0.checked_add(1) != Some(reset.head.r#gen.0)
+    {
+        return Err(stale(conversation));
+    }
+    let (_, commit) = commit_body(offer.commit)?;
+    if body.seen.is_none() || commit.seen != body.seen || commit.at != body.at {
+        return Err(Outcome::Form);
+    }
+    let judgement = judge(signed, body.at, session, at)?;
+    let authorised = judged_anew(&judgement, session, |judgement| {
+        authorise::reset(conversation, &reset.head_bytes, signed, body, judgement)
+    })?;
+    let mut conversation = conversation.clone();
+    conversation.take_reset(&authorised, session.t_ms);
+    let (follower, commit) = first_commit(offer, &conversation, session, at)?;
+    Ok(AcceptedReset { conversation, follower, commit })
+}
+
+/// The first commit of a generation: in epoch 1, from a base of one leaf, the signer's.
+fn first_commit<V: CompanyView>(
+    offer: &CommitOffer<'_>,
+    conversation: &Conversation,
+    session: &Session<'_, V>,
+    at: &V,
+) -> Result<(Follower, AcceptedCommit), Outcome> {
+    let (_, commit) = commit_body(offer.commit)?;
+    let head = &offer.commit.head;
+    if head.r#gen != conversation.r#gen || head.epoch.0 != 1 {
+        return Err(Outcome::Form);
+    }
+    let suite = Suite::from_code(conversation.suite).ok_or(Outcome::Form)?;
     let base = commit.base.as_ref().ok_or(Outcome::Form)?;
     let follower =
         Follower::begin(base, suite, &conversation.binding()).map_err(|_| Outcome::Mls)?;
@@ -188,8 +242,8 @@ pub fn creation<V: CompanyView>(
     if signer.is_none_or(|(_, member)| member.device != session.device) {
         return Err(Outcome::Mls);
     }
-    let commit = any_commit(offer, &conversation, &follower, session, at)?;
-    Ok(AcceptedCreation { conversation, follower, commit })
+    let commit = any_commit(offer, conversation, &follower, session, at)?;
+    Ok((follower, commit))
 }
 
 /// S11: whether a capsule that stands alone, a repair, is accepted. Its author is remembered by
@@ -276,16 +330,8 @@ fn any_commit<V: CompanyView>(
         return Err(Outcome::Mls);
     }
     let head_bytes = &offer.commit.head_bytes;
-    let authorise = |judgement: &Judgement<'_, V>| {
+    let authorised = judged_anew(&judgement, session, |judgement| {
         authorise::commit(conversation, head_bytes, signed, body, facts, judgement)
-    };
-    let authorised = authorise(&judgement).map_err(|rule| {
-        // What was right when its author judged, and is not any more, he judges anew.
-        let then = Judgement { link: at, ..judgement };
-        match authorise(&then) {
-            Ok(_) => Outcome::Behind(session.company.size()),
-            Err(_) => Outcome::from(rule),
-        }
     })?;
     let keys = (staged.binding().id_a, staged.binding().id_b);
     let hashes_fit = facts.ga == body.ga
@@ -299,6 +345,22 @@ fn any_commit<V: CompanyView>(
     staged.check_group_info(offer.group_info).map_err(|_| Outcome::Mls)?;
     capsule_fits(capsule, facts.ga, keys, session)?;
     Ok(AcceptedCommit { authorised, staged })
+}
+
+/// A verdict at both sizes. What was right when its author judged, and is not any more, he judges
+/// anew.
+fn judged_anew<'a, V: CompanyView, T>(
+    judgement: &Judgement<'a, V>,
+    session: &Session<'a, V>,
+    verdict: impl Fn(&Judgement<'a, V>) -> Result<T, Rule>,
+) -> Result<T, Outcome> {
+    verdict(judgement).map_err(|rule| {
+        let then = Judgement { link: judgement.at, ..*judgement };
+        match verdict(&then) {
+            Ok(_) => Outcome::Behind(session.company.size()),
+            Err(_) => Outcome::from(rule),
+        }
+    })
 }
 
 fn commit_body(commit: &Parsed) -> Result<(&SignedPayload, &CommitBody), Outcome> {

@@ -356,6 +356,8 @@ pub enum Event {
     Removed(Vec<UserId>),
     /// People left by themselves.
     Left(Vec<UserId>),
+    /// Its group was made anew: nobody could go on in the old one, an admin ordered it, or it grew.
+    Reset,
     /// Something that a newer build wrote.
     Newer,
 }
@@ -367,6 +369,7 @@ impl Event {
             Self::Joined(who) => (1, who.clone()),
             Self::Removed(who) => (2, who.clone()),
             Self::Left(who) => (3, who.clone()),
+            Self::Reset => (4, Vec::new()),
             Self::Newer => return None,
         };
         Some(encode(&(code as u64, who)))
@@ -379,6 +382,7 @@ impl Event {
             Ok((1, who)) => Self::Joined(who),
             Ok((2, who)) => Self::Removed(who),
             Ok((3, who)) => Self::Left(who),
+            Ok((4, _)) => Self::Reset,
             _ => Self::Newer,
         }
     }

@@ -302,6 +302,7 @@ impl Report {
                 FaultKind::Commit(_)
                 | FaultKind::Slot(SlotFault::Epoch | SlotFault::Capsule)
                 | FaultKind::NoCapsuleAfter
+                | FaultKind::NoCommitAfter
                 | FaultKind::Change(ChangeFault::Epoch | ChangeFault::Capsule) => {
                     echoes && !walked.breaks.iter().any(|broken| broken.seq() == fault.seq)
                 }

@@ -2,5 +2,6 @@ mod bytes;
 mod conversation;
 mod entering;
 mod reports;
+mod reset;
 mod running;
 mod world;

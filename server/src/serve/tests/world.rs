@@ -364,7 +364,7 @@ impl Phone {
         world.ask(path::APPEND, &self.token, request).await
     }
 
-    async fn take(&self, world: &World, peers: &[&Phone]) -> Vec<openmls::prelude::KeyPackage> {
+    pub async fn take(&self, world: &World, peers: &[&Phone]) -> Vec<openmls::prelude::KeyPackage> {
         let devices: Vec<_> = peers.iter().map(|peer| peer.device()).collect();
         let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &self.token, &devices).await;
         let package = |taken: PackageTaken| parse_key_package(&taken.package.unwrap()).unwrap();
@@ -439,7 +439,12 @@ impl Phone {
             own
         });
         room.epoch = room.epoch.next();
-        let context = EpochContext { log: room.log, r#gen: Gen(0), epoch: room.epoch, ga: own.ga };
+        let context = EpochContext {
+            log: room.log,
+            r#gen: room.binding.r#gen,
+            epoch: room.epoch,
+            ga: own.ga,
+        };
         let secret = EpochSecret::from_exporter(&own.exported, context);
         let archive = |seed: u8| ArchiveSeed::new(Secret::new([seed; 32])).public();
         let capsule = capsule::seal(&secret, &ArchiveKeys { a: archive(1), b: archive(2) });
@@ -453,7 +458,7 @@ impl Phone {
             gi_hash: sha256(&own.group_info),
             welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
         });
-        let head = |kind| encode(&Head::plain(kind, room.log, Gen(0), room.epoch));
+        let head = |kind| encode(&Head::plain(kind, room.log, room.binding.r#gen, room.epoch));
         let commit_head = head(Kind::Commit);
         let signed = SignedPayload::sign(&self.key, &commit_head, body, self.device());
         AppendRequest {
@@ -480,8 +485,10 @@ impl Room {
     /// A record. What is sealed in it the server cannot know.
     pub fn record(&self, leaf: u32, index: u32, payload: &[u8]) -> NewEntry {
         let slot = Slot { leaf: LeafIndex(leaf), index: RecordIndex(index), cap: self.cap };
-        let head =
-            Head { slot: Some(slot), ..Head::plain(Kind::Record, self.log, Gen(0), self.epoch) };
+        let head = Head {
+            slot: Some(slot),
+            ..Head::plain(Kind::Record, self.log, self.binding.r#gen, self.epoch)
+        };
         (Bytes(encode(&head)), Bytes::from(payload))
     }
 
