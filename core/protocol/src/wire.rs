@@ -39,9 +39,9 @@ pub mod path {
     pub const LIVE: &str = "/v1/live";
     /// POST `[]` → [`LogNo`](crate::ids::LogNo), reserved for the session's user.
     pub const RESERVE: &str = "/v1/log-number";
-    /// POST [`PackagesPut`](super::PackagesPut) → number of one-time packages in stock.
+    /// POST [`PackagesPut`](super::PackagesPut) → number of one-time packages of that suite in stock.
     pub const PACKAGES_PUT: &str = "/v1/packages/put";
-    /// POST array of devices → array of [`PackageTaken`](super::PackageTaken).
+    /// POST [`PackagesTake`](super::PackagesTake) → array of [`PackageTaken`](super::PackageTaken).
     pub const PACKAGES_TAKE: &str = "/v1/packages/take";
     /// GET `/v1/tree/<log>/<hex tree hash>` → the ratchet tree's TLS bytes.
     pub const TREE: &str = "/v1/tree";
@@ -403,13 +403,26 @@ array_item! {
 }
 
 array_item! {
-    /// Key packages of the session's device for those who add it.
+    /// Key packages of the session's device, all of one suite, for those who add it.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct PackagesPut {
+        /// The suite's number in MLS. Each suite has a stock and a last resort of its own.
+        pub suite: u16,
         /// One-time packages, as MLSMessage.
         pub packages: Vec<Bytes>,
         /// The one that is used when the others are gone; replaces the one before.
         pub last_resort: Option<Bytes>,
+    }
+}
+
+array_item! {
+    /// Asks for a key package of each of these devices.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PackagesTake {
+        /// The suite of the group that they are for.
+        pub suite: u16,
+        /// The devices.
+        pub devices: Vec<DeviceId>,
     }
 }
 

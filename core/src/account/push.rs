@@ -67,11 +67,11 @@ impl Core {
                     self.set_body(id, body).await?;
                     continue;
                 }
-                Step::Packages(id, for_what, devices) => {
+                Step::Packages(id, for_what, suite, devices) => {
                     let taken = if devices.is_empty() {
                         Vec::new()
                     } else {
-                        self.server.take_packages(&devices).await?
+                        self.server.take_packages(suite, devices).await?
                     };
                     let taken = taken.into_iter().map(|taken| (taken.device, taken.package));
                     self.set_body(id, for_what.with(taken.collect())).await?;

@@ -2,6 +2,7 @@
 
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::{LogId, LogNo, Seq};
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
 use hauspost_protocol::tree::proof::{Believed, believe, heads_leaf};
@@ -24,21 +25,35 @@ use crate::store::rows::{account, entry, message, outbox, person};
 use crate::sync::SyncError;
 
 const DIRECTORY: &str = "directory";
-const LAST_RESORT: &str = "last-resort";
 /// A package of last resort is made anew after this time.
 const LAST_RESORT_MS: u64 = 28 * hauspost_protocol::limits::DAY_MS;
 
+/// Under which name it is noted when this suite's package of last resort was made.
+fn last_resort_fact(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Hybrid => "last-resort-hybrid",
+        Suite::Classic => "last-resort-classic",
+    }
+}
+
 impl Core {
-    /// Brings the server's stock of key packages up, if it is low, and the package of last resort
-    /// up to date. The private halves are stored before the server gets the public ones.
+    /// Brings the server's stock of key packages of each suite up, if it is low, and the packages of
+    /// last resort up to date.
     pub(super) async fn stock_packages(&self) -> Result<(), AccountError> {
+        for suite in Suite::ALL {
+            self.stock_packages_of(suite).await?;
+        }
+        Ok(())
+    }
+
+    /// The private halves are stored before the server gets the public ones.
+    async fn stock_packages_of(&self, suite: Suite) -> Result<(), AccountError> {
         let now_ms = self.env.clock.now_ms();
-        let nothing = PackagesPut { packages: Vec::new(), last_resort: None };
+        let nothing = PackagesPut { suite: suite.code(), packages: Vec::new(), last_resort: None };
         let stock = self.server.put_packages(&nothing).await?;
-        let made = self
-            .store
-            .read(|conn| Ok::<_, AccountError>(account::fact(conn, LAST_RESORT)?))
-            .await?;
+        let fact = last_resort_fact(suite);
+        let made =
+            self.store.read(move |conn| Ok::<_, AccountError>(account::fact(conn, fact)?)).await?;
         let made_ms = made.and_then(|bytes| decode::<u64>(&bytes).ok());
         let last_resort = made_ms.is_none_or(|made| made.saturating_add(LAST_RESORT_MS) < now_ms);
         if stock >= packages::LOW_WATER && !last_resort {
@@ -53,7 +68,7 @@ impl Core {
             .store
             .read(move |conn| {
                 let provider = group::provider(Snapshot(conn), &mut rng);
-                let put = packages::make(&provider, me.member(), count, last_resort, now_ms)
+                let put = packages::make(&provider, me.member(), suite, count, last_resort, now_ms)
                     .map_err(|error| ChangeError::Group(GroupError::from(error)))?;
                 Ok::<_, AccountError>((put, provider.backend().take_changes()))
             })
@@ -68,7 +83,7 @@ impl Core {
         if last_resort {
             let made = encode(&now_ms);
             self.store
-                .write(move |tx| Ok::<_, AccountError>(account::put_fact(tx, LAST_RESORT, &made)?))
+                .write(move |tx| Ok::<_, AccountError>(account::put_fact(tx, fact, &made)?))
                 .await?;
         }
         Ok(())

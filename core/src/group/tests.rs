@@ -53,7 +53,9 @@ impl Phone {
     }
 
     fn package(&mut self) -> openmls::prelude::KeyPackage {
-        let made = self.run(|provider, member| Ok(packages::make(provider, member, 1, false, 5)?));
+        let made = self.run(|provider, member| {
+            Ok(packages::make(provider, member, Suite::Hybrid, 1, false, 5)?)
+        });
         parse_key_package(&made.unwrap().packages[0]).unwrap()
     }
 

@@ -96,14 +96,15 @@ pub fn prepare(
             let head = encode(&Head::plain(Kind::Genesis, genesis.log, ledger.row.r#gen, Epoch(0)));
             let signed = SignedPayload::sign(&me.key, &head, encode(&genesis), me.device);
             entries.push((Bytes(head), Bytes(encode(&signed))));
-            let adds = packages(create.packages.as_deref().unwrap_or_default());
+            let adds = packages(suite, create.packages.as_deref().unwrap_or_default());
             (group, bound, Change { adds, ..Change::default() })
         }
         Wanted::Add(_, add) => {
             let group = commit::load(&provider, &id)?;
             let mut taken = add.packages.clone().unwrap_or_default();
             taken.retain(|(device, _)| ledger.leaf_of(*device).is_none());
-            let adds = packages(&taken);
+            let suite = Suite::of(group.ciphersuite()).ok_or(GroupError::State)?;
+            let adds = packages(suite, &taken);
             if adds.is_empty() {
                 return Err(ChangeError::Nobody);
             }
@@ -213,11 +214,12 @@ fn bound_to(group: &MlsGroup) -> Result<GroupBinding, GroupError> {
     Ok(GroupBinding::of(group.public_group().group_context())?)
 }
 
-/// The packages that can be used: one that is bad or missing does not hold up the others
-/// (docs/attacks.md 41).
-fn packages(taken: &[Package]) -> Vec<KeyPackage> {
+/// The packages that can be used: one that is bad, of another suite or missing does not hold up the
+/// others (docs/attacks.md 41).
+fn packages(suite: Suite, taken: &[Package]) -> Vec<KeyPackage> {
     let there = taken.iter().filter_map(|(_, package)| package.as_ref());
-    there.filter_map(|package| parse_key_package(package).ok()).collect()
+    let whole = there.filter_map(|package| parse_key_package(package).ok());
+    whole.filter(|package| package.ciphersuite() == suite.ciphersuite()).collect()
 }
 
 /// The commit was refused for good, or its race is lost and nothing came instead: the group is as

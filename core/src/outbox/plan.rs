@@ -4,6 +4,7 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, UserId};
 use hauspost_protocol::limits;
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{AppendRequest, NewEntry};
 use rusqlite::Connection;
 
@@ -22,8 +23,8 @@ pub enum Step {
     Rest,
     /// The next log number is to be reserved for this creation.
     Reserve(i64, Create),
-    /// Key packages of these devices are to be taken.
-    Packages(i64, PackagesFor, Vec<DeviceId>),
+    /// Key packages of a suite are to be taken of these devices.
+    Packages(i64, PackagesFor, Suite, Vec<DeviceId>),
     /// A commit is to be made.
     Commit(Wanted),
     /// The person's leaving is to be written down.
@@ -187,7 +188,8 @@ fn create(me: &Me, company: &Company, intent: &Intent) -> Step {
         let users = create.members.iter().copied().chain([me.user]);
         let mut devices = devices(company, users);
         devices.retain(|device| *device != me.device);
-        return Step::Packages(intent.id, PackagesFor::Create(create), devices);
+        let suite = Suite::for_devices(devices.len() + 1);
+        return Step::Packages(intent.id, PackagesFor::Create(create), suite, devices);
     }
     Step::Commit(Wanted::Create(intent.id, create))
 }
@@ -203,7 +205,10 @@ fn add(me: &Me, company: &Company, ledger: &Ledger, intent: &Intent) -> Step {
         return Step::Drop(intent.id);
     }
     if add.packages.is_none() {
-        return Step::Packages(intent.id, PackagesFor::Add(add), devices);
+        let conversation = ledger.conversation.as_ref();
+        let suite = conversation.and_then(|known| Suite::from_code(known.genesis.suite));
+        let Some(suite) = suite else { return Step::Rest };
+        return Step::Packages(intent.id, PackagesFor::Add(add), suite, devices);
     }
     let uninvited = add.users.iter().copied().filter(|user| {
         let conversation = ledger.conversation.as_ref();

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use hauspost_protocol::encoding::{Bytes, FormError, Item, decode, encode};
 use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo};
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
     AppendRequest, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
-    HeadsProofRequest, Hello, Outcome, PackageTaken, PackagesPut, SyncAnswer, SyncRequest, path,
+    HeadsProofRequest, Hello, Outcome, PackageTaken, PackagesPut, PackagesTake, SyncAnswer,
+    SyncRequest, path,
 };
 
 use super::{Connection, Hints, Method, NetworkError, Request, Response, Session, SyncError};
@@ -76,17 +78,19 @@ impl Server {
         self.call(post(path::RESERVE, &Vec::<u64>::new())).await
     }
 
-    /// Hands over key packages; the answer is the number of one-time packages in stock.
+    /// Hands over key packages of a suite; the answer is the number of one-time ones in stock.
     pub async fn put_packages(&self, packages: &PackagesPut) -> Result<u64, SyncError> {
         self.call(post(path::PACKAGES_PUT, packages)).await
     }
 
-    /// Takes one key package for each of these devices that has any.
+    /// Takes one key package of this suite for each of these devices that has any.
     pub async fn take_packages(
         &self,
-        devices: &Vec<DeviceId>,
+        suite: Suite,
+        devices: Vec<DeviceId>,
     ) -> Result<Vec<PackageTaken>, SyncError> {
-        self.call(post(path::PACKAGES_TAKE, devices)).await
+        let request = PackagesTake { suite: suite.code(), devices };
+        self.call(post(path::PACKAGES_TAKE, &request)).await
     }
 
     /// The ratchet tree with this hash, as TLS bytes.

@@ -312,7 +312,7 @@ impl World {
     fn adding(&self, others: &mut [&mut Phone]) -> commit::Change {
         let package = |other: &mut &mut Phone| {
             let made = other.run(|provider, member| {
-                packages::make(provider, member, 1, false, self.t_ms).unwrap()
+                packages::make(provider, member, Suite::Hybrid, 1, false, self.t_ms).unwrap()
             });
             parse_key_package(&made.packages[0]).unwrap()
         };

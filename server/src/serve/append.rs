@@ -12,6 +12,7 @@ use hauspost_protocol::encoding::FormError;
 use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::{DeviceId, LogNo, TimeMs};
 use hauspost_protocol::limits::{BATCH_BYTES, BATCH_ENTRIES};
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{AppendRequest, NewEntry, Outcome};
 
 use super::answer::{Answer, Cbor, Refusal};
@@ -218,7 +219,9 @@ fn drop_revoked(tx: &mut dyn Tx, (_, payload): &NewEntry) -> Result<(), StoreErr
     let payload = CompanyPayload::parse(Kind::Revoke, payload).ok();
     let body = payload.and_then(|payload| CompanyBody::parse(Kind::Revoke, &payload.body).ok());
     match body {
-        Some(CompanyBody::Revoke(revoke)) => tx.drop_packages(revoke.device),
+        Some(CompanyBody::Revoke(revoke)) => {
+            Suite::ALL.iter().try_for_each(|suite| tx.drop_packages(revoke.device, suite.code()))
+        }
         _ => Ok(()),
     }
 }

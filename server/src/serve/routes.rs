@@ -164,15 +164,15 @@ pub fn table() -> Vec<Route> {
             Session,
             ("PackagesPut", "uint"),
             LIST_BODY,
-            "Stocks key packages; answers with the number of one-time ones",
+            "Stocks key packages of a suite; answers with the number of one-time ones",
             post(packages::put),
         ),
         Route::post(
             path::PACKAGES_TAKE,
             Session,
-            ("[DeviceId*]", "[PackageTaken*]"),
+            ("PackagesTake", "[PackageTaken*]"),
             SMALL_BODY * 2,
-            "Takes a key package of each device",
+            "Takes a key package of a suite of each device",
             post(packages::take),
         ),
         Route::get(

@@ -30,6 +30,8 @@ macro_rules! contract_tests {
             a_membership_ends_with_the_commit_that_took_the_leaf
             chains_count_by_leaf_and_start_anew_with_an_epoch
             a_key_package_is_taken_once_and_the_last_resort_again_and_again
+            each_suite_has_a_stock_and_a_last_resort_of_its_own
+            a_key_package_of_another_time_is_not_handed_out
             two_takers_never_get_the_same_one_time_package
             a_tree_is_kept_under_its_hash_until_it_is_dropped
             a_device_has_one_group_info_for_each_epoch
@@ -296,29 +298,69 @@ pub(crate) async fn a_key_package_is_taken_once_and_the_last_resort_again_and_ag
     database: Database,
 ) {
     write(&database, |tx| {
-        tx.put_packages(DEVICE, &[b"one", b"two"])?;
-        tx.put_last_resort(DEVICE, b"old")?;
-        tx.put_last_resort(DEVICE, b"last")
+        tx.put_packages(DEVICE, 1, &[made(b"one", 5), made(b"two", 5)])?;
+        tx.put_last_resort(DEVICE, 1, made(b"old", 5))?;
+        tx.put_last_resort(DEVICE, 1, made(b"last", 5))
     })
     .await;
-    assert_eq!(read(&database, |tx| tx.packages(DEVICE)).await, 2);
+    assert_eq!(read(&database, |tx| tx.packages(DEVICE, 1)).await, 2);
     for expected in ["one", "two", "last", "last"] {
-        let taken = write(&database, |tx| tx.take_package(DEVICE)).await;
+        let taken = write(&database, |tx| tx.take_package(DEVICE, 1, 0..=9)).await;
         assert_eq!(taken.as_deref(), Some(expected.as_bytes()));
     }
-    write(&database, |tx| tx.drop_packages(DEVICE)).await;
-    assert_eq!(write(&database, |tx| tx.take_package(DEVICE)).await, None);
+    write(&database, |tx| tx.drop_packages(DEVICE, 1)).await;
+    assert_eq!(write(&database, |tx| tx.take_package(DEVICE, 1, 0..=9)).await, None);
+}
+
+pub(crate) async fn each_suite_has_a_stock_and_a_last_resort_of_its_own(database: Database) {
+    write(&database, |tx| {
+        tx.put_packages(DEVICE, 1, &[made(b"one", 5)])?;
+        tx.put_last_resort(DEVICE, 1, made(b"last one", 5))?;
+        tx.put_packages(DEVICE, 2, &[made(b"two", 5)])?;
+        tx.put_last_resort(DEVICE, 2, made(b"last two", 5))
+    })
+    .await;
+    let take = |suite| write(&database, move |tx| tx.take_package(DEVICE, suite, 0..=9));
+    assert_eq!(take(1).await.as_deref(), Some(b"one".as_slice()));
+    assert_eq!(read(&database, |tx| tx.packages(DEVICE, 2)).await, 1);
+    assert_eq!(take(1).await.as_deref(), Some(b"last one".as_slice()));
+    write(&database, |tx| tx.drop_packages(DEVICE, 1)).await;
+    assert_eq!(take(1).await, None);
+    assert_eq!(take(2).await.as_deref(), Some(b"two".as_slice()));
+    assert_eq!(take(2).await.as_deref(), Some(b"last two".as_slice()));
+    assert_eq!(take(3).await, None);
+}
+
+pub(crate) async fn a_key_package_of_another_time_is_not_handed_out(database: Database) {
+    let take = || write(&database, |tx| tx.take_package(DEVICE, 1, 10..=20));
+    write(&database, |tx| {
+        let times = [9, 10, 20, 21].map(|made_ms| (made_ms, [made_ms as u8]));
+        let packages = times.each_ref().map(|(made_ms, package)| made(package, *made_ms));
+        tx.put_packages(DEVICE, 1, &packages)?;
+        tx.put_last_resort(DEVICE, 1, made(b"old", 9))
+    })
+    .await;
+    assert_eq!([take().await, take().await, take().await], [Some(vec![10]), Some(vec![20]), None]);
+    assert_eq!(read(&database, |tx| tx.packages(DEVICE, 1)).await, 0);
+    // The last resort stays until its owner replaces it.
+    let late = write(&database, |tx| tx.take_package(DEVICE, 1, 0..=9)).await;
+    assert_eq!(late.as_deref(), Some(b"old".as_slice()));
+}
+
+fn made(package: &[u8], made_ms: u64) -> NewPackage<'_> {
+    NewPackage { package, made_ms }
 }
 
 pub(crate) async fn two_takers_never_get_the_same_one_time_package(database: Database) {
     let packages: Vec<Vec<u8>> = (0..20u8).map(|i| vec![i]).collect();
     write(&database, move |tx| {
-        tx.put_packages(DEVICE, &packages.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        let packages: Vec<_> = packages.iter().map(|package| made(package, 5)).collect();
+        tx.put_packages(DEVICE, 1, &packages)
     })
     .await;
     let takers = (0..20).map(|_| {
         let database = database.clone();
-        tokio::spawn(async move { write(&database, |tx| tx.take_package(DEVICE)).await })
+        tokio::spawn(async move { write(&database, |tx| tx.take_package(DEVICE, 1, 0..=9)).await })
     });
     let mut taken = Vec::new();
     for taker in takers.collect::<Vec<_>>() {

@@ -16,10 +16,11 @@ pub mod rows;
 pub mod sqlite;
 
 use std::error::Error;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use hauspost_protocol::ids::{
-    CoreHash, DeviceId, Digest, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, UserId,
+    CoreHash, DeviceId, Digest, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, TimeMs, UserId,
 };
 use hauspost_protocol::wire::Person;
 use tokio::sync::oneshot;
@@ -113,8 +114,8 @@ pub trait ReadTx {
     /// The Welcome of a commit.
     fn welcome(&self, no: LogNo, seq: Seq) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// The one-time key packages that a device has in stock.
-    fn packages(&self, device: DeviceId) -> Result<u64, StoreError>;
+    /// The one-time key packages of a suite that a device has in stock.
+    fn packages(&self, device: DeviceId, suite: u16) -> Result<u64, StoreError>;
 
     /// The enrolment that used up this seed.
     fn enrolment(&self, seed: [u8; 32]) -> Result<Option<EnrolmentRow>, StoreError>;
@@ -180,14 +181,30 @@ pub trait Tx: ReadTx {
     /// Keeps the Welcome of a commit.
     fn put_welcome(&mut self, no: LogNo, seq: Seq, welcome: &[u8]) -> Result<(), StoreError>;
 
-    /// Adds one-time key packages to a device's stock.
-    fn put_packages(&mut self, device: DeviceId, packages: &[&[u8]]) -> Result<(), StoreError>;
-    /// Replaces the package that a device keeps for when the others are gone.
-    fn put_last_resort(&mut self, device: DeviceId, package: &[u8]) -> Result<(), StoreError>;
-    /// Takes the oldest one-time package, or copies the last resort.
-    fn take_package(&mut self, device: DeviceId) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Deletes all packages of a device.
-    fn drop_packages(&mut self, device: DeviceId) -> Result<(), StoreError>;
+    /// Adds one-time key packages to a device's stock of a suite.
+    fn put_packages(
+        &mut self,
+        device: DeviceId,
+        suite: u16,
+        packages: &[NewPackage<'_>],
+    ) -> Result<(), StoreError>;
+    /// Replaces the package of a suite that a device keeps for when the others are gone.
+    fn put_last_resort(
+        &mut self,
+        device: DeviceId,
+        suite: u16,
+        package: NewPackage<'_>,
+    ) -> Result<(), StoreError>;
+    /// Takes the oldest one-time package of a suite, or copies the last resort, if it was made in
+    /// these times; one-time packages of other times go.
+    fn take_package(
+        &mut self,
+        device: DeviceId,
+        suite: u16,
+        made: RangeInclusive<TimeMs>,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Deletes all packages of a suite of a device, the last resort too.
+    fn drop_packages(&mut self, device: DeviceId, suite: u16) -> Result<(), StoreError>;
 
     /// Notes an enrolment; its seed is used up.
     fn put_enrolment(&mut self, row: &EnrolmentRow) -> Result<(), StoreError>;

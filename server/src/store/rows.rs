@@ -131,3 +131,12 @@ pub struct OuterRow {
     /// The signed note over the tree up to and with this leaf.
     pub note: String,
 }
+
+/// A key package to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPackage<'a> {
+    /// As MLSMessage.
+    pub package: &'a [u8],
+    /// When it was made, as it says itself.
+    pub made_ms: TimeMs,
+}

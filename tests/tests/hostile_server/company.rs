@@ -15,7 +15,7 @@ use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::entry::{Entry, Payload, Seen};
 use hauspost_protocol::ids::{DeviceId, Digest, EntryHash, Seq};
 use hauspost_protocol::tree::checkpoint::{LogSigner, TreeHead};
-use hauspost_protocol::wire::{PackageTaken, SyncAnswer, path};
+use hauspost_protocol::wire::{PackageTaken, PackagesTake, SyncAnswer, path};
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::World;
 
@@ -77,8 +77,8 @@ async fn attacks_1_a_ghost_device_of_the_server_enters_no_conversation() {
     let noted = asked.clone();
     lies.answers(move |request| {
         if request.path == path::PACKAGES_TAKE {
-            let devices: Vec<DeviceId> = decode(&request.body).unwrap();
-            noted.lock().unwrap().extend(devices);
+            let take: PackagesTake = decode(&request.body).unwrap();
+            noted.lock().unwrap().extend(take.devices);
             return Some(Ok(Response { status: 200, body: encode(&Vec::<PackageTaken>::new()) }));
         }
         None

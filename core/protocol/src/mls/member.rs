@@ -35,6 +35,9 @@ pub enum Suite {
 }
 
 impl Suite {
+    /// All of them. A device has key packages of each, so that it can be added to any group.
+    pub const ALL: [Self; 2] = [Self::Hybrid, Self::Classic];
+
     /// The suite for a group of so many devices.
     pub fn for_devices(count: usize) -> Self {
         if count <= limits::HYBRID_LEAVES { Self::Hybrid } else { Self::Classic }
@@ -42,7 +45,12 @@ impl Suite {
 
     /// The suite with this number; none for one that our groups do not use.
     pub fn from_code(code: u16) -> Option<Self> {
-        [Self::Hybrid, Self::Classic].into_iter().find(|suite| suite.code() == code)
+        Self::ALL.into_iter().find(|suite| suite.code() == code)
+    }
+
+    /// The suite that OpenMLS calls so; none for one that our groups do not use.
+    pub fn of(ciphersuite: Ciphersuite) -> Option<Self> {
+        Self::ALL.into_iter().find(|suite| suite.ciphersuite() == ciphersuite)
     }
 
     /// Its number in MLS and in genesis.
@@ -72,7 +80,7 @@ impl Signer for SigningKey {
 pub fn capabilities() -> Capabilities {
     Capabilities::new(
         Some(&[ProtocolVersion::Mls10]),
-        Some(&[Suite::Hybrid.ciphersuite(), Suite::Classic.ciphersuite()]),
+        Some(&Suite::ALL.map(Suite::ciphersuite)),
         Some(&[
             ExtensionType::Unknown(GROUP_BINDING),
             ExtensionType::Unknown(AGE),

@@ -172,8 +172,12 @@ async fn a_newcomer_sees_earlier_records_without_their_payloads() {
     };
     assert_eq!(anna.append(&world, &room.request(vec![invite])).await, [Outcome::Ok(Seq(4))]);
     let seen = newest(&entries(&world, &anna, room.log).await);
+    let take = hauspost_protocol::wire::PackagesTake {
+        suite: hauspost_protocol::mls::member::Suite::Hybrid.code(),
+        devices: vec![carol.device()],
+    };
     let taken: Vec<hauspost_protocol::wire::PackageTaken> =
-        world.ask(path::PACKAGES_TAKE, &anna.token, &vec![carol.device()]).await;
+        world.ask(path::PACKAGES_TAKE, &anna.token, &take).await;
     let package = taken[0].package.clone().unwrap();
     let adds = vec![hauspost_protocol::mls::member::parse_key_package(&package).unwrap()];
     let change = Change { adds, ..Default::default() };

@@ -4,7 +4,10 @@ use axum::http::StatusCode;
 use hauspost_protocol::encoding::{Bytes, decode};
 use hauspost_protocol::ids::{DeviceId, UserId};
 use hauspost_protocol::limits::DAY_MS;
-use hauspost_protocol::wire::{EnrolAnswer, Hello, Outcome, PackageTaken, Principal, path};
+use hauspost_protocol::mls::member::{Suite, parse_key_package};
+use hauspost_protocol::wire::{
+    EnrolAnswer, Hello, Outcome, PackageTaken, PackagesTake, Principal, path,
+};
 
 use super::world::{ADMIN, COMPANY, World, config, enrol, key};
 use crate::serve::App;
@@ -172,16 +175,14 @@ async fn a_package_that_is_too_old_or_from_the_future_is_given_to_nobody() {
     let ben = world.session(&ben.sign_in(&world).await).await.unwrap();
     let anna_device = anna.device();
     let take = async || {
-        let taken: Vec<PackageTaken> =
-            world.ask(path::PACKAGES_TAKE, &ben, &vec![anna_device]).await;
+        let take = PackagesTake { suite: Suite::Hybrid.code(), devices: vec![anna_device] };
+        let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &ben, &take).await;
         taken[0].package.is_some()
     };
     assert!(!take().await, "three of a hundred days ago, and the last resort as old");
     anna.token = world.session(&anna.sign_in(&world).await).await.unwrap();
     for (made_t_ms, fit) in [(world.now_ms() + DAY_MS, false), (world.now_ms(), true)] {
-        let packages = anna.run(|provider, member| {
-            hauspost_core::group::packages::make(provider, member, 1, false, made_t_ms).unwrap()
-        });
+        let packages = anna.packages(Suite::Hybrid, 1, false, made_t_ms);
         let _: u64 = world.ask(path::PACKAGES_PUT, &anna.token, &packages).await;
         assert_eq!(take().await, fit);
     }
@@ -192,13 +193,47 @@ async fn a_package_with_another_devices_certificate_is_not_stocked() {
     let world = World::founded().await;
     let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
     let now_ms = world.now_ms();
-    let packages = anna.run(|provider, member| {
-        hauspost_core::group::packages::make(provider, member, 1, false, now_ms).unwrap()
-    });
+    let packages = anna.packages(Suite::Hybrid, 1, false, now_ms);
     let (status, _) = world.post(path::PACKAGES_PUT, Some(&ben.token), &packages).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, _) = world.post(path::PACKAGES_PUT, Some(&anna.token), &packages).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn each_suite_has_a_stock_of_its_own_and_a_package_goes_to_its_own() {
+    let world = World::founded().await;
+    let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
+    let devices = vec![anna.device()];
+    let take = async |suite: u16| {
+        let request = PackagesTake { suite, devices: devices.clone() };
+        let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &ben.token, &request).await;
+        parse_key_package(taken[0].package.as_ref().unwrap()).unwrap()
+    };
+    // Three of one use and then the last resort, of each.
+    for suite in Suite::ALL {
+        let taken = [(); 5].map(|()| take(suite.code()));
+        let taken = futures_util::future::join_all(taken).await;
+        assert!(taken.iter().all(|package| package.ciphersuite() == suite.ciphersuite()));
+        let last: Vec<bool> = taken.iter().map(|package| package.last_resort()).collect();
+        assert_eq!(last.iter().filter(|last| **last).count(), 2, "{suite:?}");
+    }
+
+    let now_ms = world.now_ms();
+    let mut packages = anna.packages(Suite::Classic, 1, false, now_ms);
+    packages.suite = Suite::Hybrid.code();
+    let (status, _) = world.post(path::PACKAGES_PUT, Some(&anna.token), &packages).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "named another suite than its own");
+    packages.suite = 1;
+    let (status, _) = world.post(path::PACKAGES_PUT, Some(&anna.token), &packages).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "a suite that no group of ours has");
+
+    assert!(matches!(world.revoke(anna.device()).await, Outcome::Ok(_)));
+    for suite in Suite::ALL {
+        let request = PackagesTake { suite: suite.code(), devices: devices.clone() };
+        let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &ben.token, &request).await;
+        assert_eq!(taken[0].package, None);
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::mls::storage::MemoryBackend;
 use hauspost_protocol::wire::{
     AppendRequest, EnrolAnswer, EnrolRequest, Found, Hello, NewEntry, Outcome, PackageTaken,
-    Principal, SESSION_LABEL, SessionAnswer, SessionRequest, SyncAnswer, SyncRequest, path,
+    PackagesPut, PackagesTake, Principal, SESSION_LABEL, SessionAnswer, SessionRequest, SyncAnswer,
+    SyncRequest, path,
 };
 use p256::ecdsa::signature::Signer as _;
 use rand::SeedableRng as _;
@@ -267,10 +268,11 @@ impl World {
         };
         phone.token = self.session(&phone.sign_in(self).await).await.unwrap();
         let now_ms = self.now_ms();
-        let packages = phone
-            .run(|provider, member| packages::make(provider, member, 3, true, now_ms).unwrap());
-        let stock: u64 = self.ask(path::PACKAGES_PUT, &phone.token, &packages).await;
-        assert_eq!(stock, 3);
+        for suite in Suite::ALL {
+            let packages = phone.packages(suite, 3, true, now_ms);
+            let stock: u64 = self.ask(path::PACKAGES_PUT, &phone.token, &packages).await;
+            assert_eq!(stock, 3);
+        }
         phone
     }
 
@@ -364,9 +366,23 @@ impl Phone {
         world.ask(path::APPEND, &self.token, request).await
     }
 
+    /// New key packages of this phone.
+    pub fn packages(
+        &mut self,
+        suite: Suite,
+        count: u64,
+        last_resort: bool,
+        made_ms: u64,
+    ) -> PackagesPut {
+        self.run(|provider, member| {
+            packages::make(provider, member, suite, count, last_resort, made_ms).unwrap()
+        })
+    }
+
     pub async fn take(&self, world: &World, peers: &[&Phone]) -> Vec<openmls::prelude::KeyPackage> {
-        let devices: Vec<_> = peers.iter().map(|peer| peer.device()).collect();
-        let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &self.token, &devices).await;
+        let devices = peers.iter().map(|peer| peer.device()).collect();
+        let request = PackagesTake { suite: Suite::Hybrid.code(), devices };
+        let taken: Vec<PackageTaken> = world.ask(path::PACKAGES_TAKE, &self.token, &request).await;
         let package = |taken: PackageTaken| parse_key_package(&taken.package.unwrap()).unwrap();
         taken.into_iter().map(package).collect()
     }

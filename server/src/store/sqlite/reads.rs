@@ -163,9 +163,10 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         one(self.main, "read a Welcome", sql, params![int(no.0), int(seq.0)], |row| row.get(0))
     }
 
-    fn packages(&self, device: DeviceId) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM packages WHERE device = ?1";
-        let count = one(self.main, "count key packages", sql, [device.0], |row| uint(row, 0))?;
+    fn packages(&self, device: DeviceId, suite: u16) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM packages WHERE device = ?1 AND suite = ?2";
+        let whose = params![device.0, suite];
+        let count = one(self.main, "count key packages", sql, whose, |row| uint(row, 0))?;
         Ok(count.unwrap_or(0))
     }
 

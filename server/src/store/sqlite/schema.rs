@@ -6,7 +6,8 @@ use super::backend;
 use crate::store::StoreError;
 
 /// The main database, one step a version. A step that was released never changes.
-pub const MAIN: &[&str] = &[r"
+pub const MAIN: &[&str] = &[
+    r"
     CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
     -- log numbers are dense and never used again; the company log is number 0
@@ -88,7 +89,22 @@ pub const MAIN: &[&str] = &[r"
         era INTEGER NOT NULL, no INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL,
         PRIMARY KEY (era, no, idx)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    r"
+    -- each suite has a stock of its own; phones bring theirs up when they next look after it
+    DROP TABLE packages;
+    DROP TABLE last_resorts;
+    CREATE TABLE packages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NULL, suite INTEGER NOT NULL,
+        made_ms INTEGER NOT NULL, package BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX packages_by_device ON packages (device, suite, id);
+    CREATE TABLE last_resorts (
+        device BLOB NOT NULL, suite INTEGER NOT NULL, made_ms INTEGER NOT NULL,
+        package BLOB NOT NULL, PRIMARY KEY (device, suite)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.
 pub const SHRED: &[&str] = &[r"

@@ -1,8 +1,10 @@
 //! Changes of the embedded store.
 
+use std::ops::RangeInclusive;
+
 use hauspost_protocol::crypto::{Secret, sha256};
 use hauspost_protocol::ids::{
-    DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, UserId,
+    DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, TimeMs, UserId,
 };
 use hauspost_protocol::wire::Person;
 use rand::rngs::StdRng;
@@ -10,7 +12,9 @@ use rusqlite::params;
 
 use super::reads::sorted;
 use super::{SqliteTx, change, int, one, payload, uint};
-use crate::store::{ConversationRow, EnrolmentRow, NewRow, OuterRow, ReadTx as _, StoreError, Tx};
+use crate::store::{
+    ConversationRow, EnrolmentRow, NewPackage, NewRow, OuterRow, ReadTx as _, StoreError, Tx,
+};
 
 impl Tx for SqliteTx<'_, &mut StdRng> {
     fn put_setting(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
@@ -161,36 +165,63 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         change(self.main, "keep a Welcome", sql, row).map(|_| ())
     }
 
-    fn put_packages(&mut self, device: DeviceId, packages: &[&[u8]]) -> Result<(), StoreError> {
-        let sql = "INSERT INTO packages (device, package) VALUES (?1, ?2)";
-        for package in packages {
-            change(self.main, "keep a key package", sql, params![device.0, package])?;
+    fn put_packages(
+        &mut self,
+        device: DeviceId,
+        suite: u16,
+        packages: &[NewPackage<'_>],
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO packages (device, suite, made_ms, package) VALUES (?1, ?2, ?3, ?4)";
+        for new in packages {
+            let row = params![device.0, suite, int(new.made_ms), new.package];
+            change(self.main, "keep a key package", sql, row)?;
         }
         Ok(())
     }
 
-    fn put_last_resort(&mut self, device: DeviceId, package: &[u8]) -> Result<(), StoreError> {
-        let sql = "INSERT INTO last_resorts (device, package) VALUES (?1, ?2)
-                   ON CONFLICT (device) DO UPDATE SET package = excluded.package";
-        change(self.main, "keep a key package", sql, params![device.0, package]).map(|_| ())
+    fn put_last_resort(
+        &mut self,
+        device: DeviceId,
+        suite: u16,
+        new: NewPackage<'_>,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO last_resorts (device, suite, made_ms, package)
+                   VALUES (?1, ?2, ?3, ?4)";
+        let row = params![device.0, suite, int(new.made_ms), new.package];
+        change(self.main, "keep a key package", sql, row).map(|_| ())
     }
 
-    fn take_package(&mut self, device: DeviceId) -> Result<Option<Vec<u8>>, StoreError> {
+    fn take_package(
+        &mut self,
+        device: DeviceId,
+        suite: u16,
+        made: RangeInclusive<TimeMs>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         const ACTION: &str = "take a key package";
+        let (from, to) = (int(*made.start()), int(*made.end()));
+        let fit = params![device.0, suite, from, to];
         let sql = "DELETE FROM packages
-                   WHERE id = (SELECT min(id) FROM packages WHERE device = ?1) RETURNING package";
-        if let Some(package) = one(self.main, ACTION, sql, [device.0], |row| row.get(0))? {
-            return Ok(Some(package));
+                   WHERE device = ?1 AND suite = ?2 AND made_ms NOT BETWEEN ?3 AND ?4";
+        change(self.main, ACTION, sql, fit)?;
+        let sql = "DELETE FROM packages
+                   WHERE id = (SELECT min(id) FROM packages WHERE device = ?1 AND suite = ?2)
+                   RETURNING package";
+        let one_time = one(self.main, ACTION, sql, params![device.0, suite], |row| row.get(0))?;
+        if one_time.is_some() {
+            return Ok(one_time);
         }
-        let sql = "SELECT package FROM last_resorts WHERE device = ?1";
-        one(self.main, ACTION, sql, [device.0], |row| row.get(0))
+        let sql = "SELECT package FROM last_resorts
+                   WHERE device = ?1 AND suite = ?2 AND made_ms BETWEEN ?3 AND ?4";
+        one(self.main, ACTION, sql, fit, |row| row.get(0))
     }
 
-    fn drop_packages(&mut self, device: DeviceId) -> Result<(), StoreError> {
+    fn drop_packages(&mut self, device: DeviceId, suite: u16) -> Result<(), StoreError> {
         const ACTION: &str = "drop key packages";
-        change(self.main, ACTION, "DELETE FROM packages WHERE device = ?1", [device.0])?;
-        let sql = "DELETE FROM last_resorts WHERE device = ?1";
-        change(self.main, ACTION, sql, [device.0]).map(|_| ())
+        let whose = params![device.0, suite];
+        let sql = "DELETE FROM packages WHERE device = ?1 AND suite = ?2";
+        change(self.main, ACTION, sql, whose)?;
+        let sql = "DELETE FROM last_resorts WHERE device = ?1 AND suite = ?2";
+        change(self.main, ACTION, sql, whose).map(|_| ())
     }
 
     fn put_enrolment(&mut self, row: &EnrolmentRow) -> Result<(), StoreError> {
