@@ -40,6 +40,7 @@ impl Failure {
             Some(10) => ("quota", "The server takes no more from this phone for now."),
             Some(11) => ("no-conversation", "The server does not know this conversation."),
             Some(20) => ("policy", "The company's policy does not allow this."),
+            Some(103) => ("full", "A conversation has no room for so many devices."),
             Some(21) => ("left", "You are no longer in this conversation."),
             _ => ("refused", "The server did not take this."),
         };

@@ -9,6 +9,7 @@ use hauspost::company::client::Client;
 use hauspost::company::founding::{Founding, found};
 use hauspost::company::history;
 use hauspost::company::holder::Holder;
+use hauspost::company::key_file::Purpose;
 use hauspost::company::people;
 use hauspost::serve::{CheckpointTimes, ServeConfig, Server, run};
 use hauspost_core::account::{Account, AccountError};
@@ -22,8 +23,9 @@ use hauspost_core::store::{FaultPoint, StoreError};
 use hauspost_core::sync::{Https, Network};
 use hauspost_protocol::company::body::{ReportEntry, RevokeReason};
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::{LogId, UserId};
+use hauspost_protocol::ids::{CompanyId, LogId, UserId};
 use hauspost_protocol::invitation::Trust;
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::path;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -31,6 +33,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 
+use crate::crowd::{self, Gate};
 use crate::hostile::Hostile;
 
 /// How long a test waits for what must come: no promise of speed, but an end to a test that hangs.
@@ -180,6 +183,14 @@ impl World {
         let log = admin.company_log(&client, &mut StdRng::seed_from_u64(1)).await;
         let (company, entries) = log.unwrap();
         history::reports(&company, &entries).into_iter().map(|report| report.body).collect()
+    }
+
+    /// So many people whose devices can be added to groups of this suite and do nothing else.
+    pub async fn crowd(&self, company: CompanyId, suite: Suite, count: usize) -> Vec<UserId> {
+        let authority = self.admin().signing_key(Purpose::EnrolmentAuthority).unwrap();
+        let (url, trust, authority) = (self.server.url(), &self.trust(), &authority);
+        let gate = Gate { url, trust, company, authority, now_ms: now_ms() };
+        crowd::enrol(&gate, suite, count).await
     }
 
     /// HR takes a person out.

@@ -19,11 +19,20 @@ use crate::ids::{
 /// The media type of requests and answers.
 pub const MEDIA_TYPE: &str = "application/cbor";
 
+/// The header that carries a token: a session's, base64url without padding, or the founding token.
+///
+/// Not `authorization`: HTTP libraries write that one out in every request, while a header of our own
+/// is written once for a connection and then named by a byte (HPACK, RFC 7541 §2.3). What §7.1 of
+/// that RFC fears, guessing a header by the length of others, needs somebody who chooses headers on
+/// the same connection, and guesses whole values only; a connection of ours has one owner, and a token
+/// ends with an authenticator of 32 bytes.
+pub const TOKEN_HEADER: &str = "hauspost-token";
+
 /// The paths, in the order in which a phone meets them.
 pub mod path {
     /// GET → [`Hello`](super::Hello). No session.
     pub const HELLO: &str = "/v1/hello";
-    /// POST [`Found`](super::Found) → `[]`, once, with the founding token as bearer.
+    /// POST [`Found`](super::Found) → `[]`, once, with the founding token.
     pub const FOUND: &str = "/v1/found";
     /// POST [`EnrolRequest`](super::EnrolRequest) → [`EnrolAnswer`](super::EnrolAnswer). No session.
     pub const ENROL: &str = "/v1/enrol";
@@ -195,7 +204,7 @@ array_item! {
     /// A session.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct SessionAnswer {
-        /// Sent as `authorization: Bearer <base64url without padding>`.
+        /// Sent in [`TOKEN_HEADER`], base64url without padding.
         pub token: Bytes,
         /// When the token ends, by the server's clock.
         pub not_after: TimeMs,

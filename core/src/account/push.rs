@@ -18,10 +18,11 @@ use crate::store::Tx;
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::{self, MessageState};
 use crate::store::rows::mls::MlsTable;
-use crate::store::rows::outbox;
+use crate::store::rows::outbox::{self, IntentKind};
 
-/// Steps for one log before the others get their turn.
-const STEPS: usize = 64;
+/// Steps for one log before the others get their turn: enough to invite a thousand people and add
+/// them.
+const STEPS: usize = 128;
 /// Pulls that a log may ask for without anything of it being accepted.
 const PULLS: usize = 4;
 
@@ -108,7 +109,7 @@ impl Core {
         let me = self.me.clone();
         let (judged, rng) = (company.clone(), self.env.randomness.rng());
         let now_ms = self.env.clock.now_ms();
-        let (ledger, step, prepared) = self
+        let (mut ledger, step, prepared) = self
             .store
             .read(move |conn| {
                 let step = plan::next(conn, &me, &judged, &ledger)?;
@@ -170,15 +171,21 @@ impl Core {
                     .await?;
             }
             (Step::Fail(ids, reason), _) => {
-                let (ids, reason, local) = (ids.clone(), *reason, ledger.row.local);
-                self.store
+                let (ids, reason) = (ids.clone(), *reason);
+                ledger = self
+                    .store
                     .write(move |tx| {
+                        let local = ledger.row.local;
                         for id in ids {
-                            if let Some(intent) = outbox::find(tx, id)? {
-                                fail(tx, local, &intent, reason)?;
+                            let Some(intent) = outbox::find(tx, id)? else { continue };
+                            fail(tx, local, &intent, reason)?;
+                            if intent.kind == IntentKind::Create {
+                                // The conversation never came to be.
+                                ledger.row.state = LogState::Left;
+                                ledger.store(tx, &Default::default())?;
                             }
                         }
-                        Ok::<_, AccountError>(())
+                        Ok::<_, AccountError>(ledger)
                     })
                     .await?;
             }
@@ -241,7 +248,14 @@ impl Core {
                         .write(move |tx| Ok::<_, AccountError>(outbox::fail(tx, intent, reason)?))
                         .await?;
                 }
-                Ok(Next::Pull)
+                let all = outcomes.iter().all(|given| outcome::meaning(given) == Next::Done);
+                if !all {
+                    return Ok(Next::Pull);
+                }
+                // They count once they come back; more people take more batches than pulls are
+                // allowed without anything being accepted.
+                self.pull_all().await?;
+                Ok(Next::Done)
             }
             What::Commit(core, place) => {
                 let outcome = outcomes.get(place).or(outcomes.first());

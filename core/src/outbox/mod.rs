@@ -28,3 +28,5 @@ pub const REASON_LEFT: u64 = 100;
 pub const REASON_DEFECT: u64 = 101;
 /// Failed because nobody of those named can be added.
 pub const REASON_NOBODY: u64 = 102;
+/// Failed because a conversation has no room for so many devices.
+pub const REASON_FULL: u64 = 103;

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::change::Wanted;
 use super::intent::{Add, Create, Remove};
-use super::{REASON_DEFECT, REASON_LEFT};
+use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT};
 use crate::inbound::Me;
 use crate::ledger::Ledger;
 use crate::store::StoreError;
@@ -188,6 +188,9 @@ fn create(me: &Me, company: &Company, intent: &Intent) -> Step {
         let users = create.members.iter().copied().chain([me.user]);
         let mut devices = devices(company, users);
         devices.retain(|device| *device != me.device);
+        if devices.len() >= limits::LEAVES {
+            return Step::Fail(vec![intent.id], REASON_FULL);
+        }
         let suite = Suite::for_devices(devices.len() + 1);
         return Step::Packages(intent.id, PackagesFor::Create(create), suite, devices);
     }
@@ -205,6 +208,9 @@ fn add(me: &Me, company: &Company, ledger: &Ledger, intent: &Intent) -> Step {
         return Step::Drop(intent.id);
     }
     if add.packages.is_none() {
+        if ledger.members().count() + devices.len() > limits::LEAVES {
+            return Step::Fail(vec![intent.id], REASON_FULL);
+        }
         let conversation = ledger.conversation.as_ref();
         let suite = conversation.and_then(|known| Suite::from_code(known.genesis.suite));
         let Some(suite) = suite else { return Step::Rest };

@@ -217,6 +217,7 @@ fn reason(code: Option<u64>) -> String {
         Some(21 | 100) => "you are not in this conversation any more".to_owned(),
         Some(101) => "it could not be sealed on this device".to_owned(),
         Some(102) => "nobody could be reached".to_owned(),
+        Some(103) => "there is no room for so many devices".to_owned(),
         Some(code) => format!("refused (code {code})"),
         None => "the reason is not known".to_owned(),
     }

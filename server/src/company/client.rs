@@ -13,7 +13,7 @@ use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{CompanyId, LogId, Seq};
 use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::wire::{self, path};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Method, StatusCode, redirect};
 use zeroize::Zeroizing;
 
@@ -105,8 +105,8 @@ impl Client {
 
     /// Founds the company; the same request may be repeated.
     pub async fn found(&self, token: &str, found: &[u8]) -> Result<(), ClientError> {
-        let bearer = format!("Bearer {}", token.trim());
-        self.send(Method::POST, path::FOUND, Some(found.to_vec()), Some(&bearer)).await.map(|_| ())
+        let token = Some(token.trim());
+        self.send(Method::POST, path::FOUND, Some(found.to_vec()), token).await.map(|_| ())
     }
 
     /// Opens a session by a role key.
@@ -121,8 +121,7 @@ impl Client {
         let signature = key.sign(wire::SESSION_LABEL, &signed).0;
         let request = wire::SessionRequest { principal, challenge, signature };
         let answer: wire::SessionAnswer = self.post(path::SESSION, &request).await?;
-        self.token =
-            Some(Zeroizing::new(format!("Bearer {}", URL_SAFE_NO_PAD.encode(&*answer.token))));
+        self.token = Some(Zeroizing::new(URL_SAFE_NO_PAD.encode(&*answer.token)));
         Ok(())
     }
 
@@ -189,11 +188,11 @@ impl Client {
         method: Method,
         path: &'static str,
         body: Option<Vec<u8>>,
-        bearer: Option<&str>,
+        token: Option<&str>,
     ) -> Result<Vec<u8>, ClientError> {
         let mut request = self.http.request(method, format!("{}{path}", self.server));
-        if let Some(bearer) = bearer.or(self.token.as_ref().map(|token| token.as_str())) {
-            request = request.header(AUTHORIZATION, bearer);
+        if let Some(token) = token.or(self.token.as_ref().map(|token| token.as_str())) {
+            request = request.header(wire::TOKEN_HEADER, token);
         }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, wire::MEDIA_TYPE).body(body);

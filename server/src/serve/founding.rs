@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use hauspost_protocol::company::body::{CompanyBody, Role, company_pin};
 use hauspost_protocol::company::entry::CompanyPayload;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::{CoreHash, Digest, Seq, TimeMs, UserId};
-use hauspost_protocol::wire::{Found, Hello, NewEntry, Person};
+use hauspost_protocol::wire::{Found, Hello, NewEntry, Person, TOKEN_HEADER};
 
 use super::answer::{Answer, Cbor, Empty, Refusal};
 use super::company::{self, COMPANY_LOG};
@@ -74,8 +73,7 @@ pub async fn found(
 }
 
 fn has_token(node: &Node, headers: &HeaderMap) -> Result<bool, Refusal> {
-    let offered = headers.get(AUTHORIZATION).and_then(|text| text.to_str().ok());
-    let offered = offered.and_then(|text| text.strip_prefix("Bearer ")).ok_or(Refusal::Session)?;
+    let offered = headers.get(TOKEN_HEADER).ok_or(Refusal::Session)?;
     let kept = node.folder.read(FOUNDING_TOKEN).map_err(|error| {
         tracing::error!(%error, "the founding token cannot be read");
         Refusal::Busy

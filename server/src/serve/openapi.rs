@@ -1,6 +1,7 @@
 //! The description of every route (OpenAPI 3.1), made from the table that the router is made from.
 
 use axum::Json;
+use hauspost_protocol::wire::TOKEN_HEADER;
 use serde_json::{Value, json};
 
 use super::routes::{Access, Form, Route, table};
@@ -28,9 +29,9 @@ fn describe(routes: &[Route]) -> Value {
         },
         "paths": paths,
         "components": { "securitySchemes": {
-            "session": { "type": "http", "scheme": "bearer",
+            "session": { "type": "apiKey", "in": "header", "name": TOKEN_HEADER,
                 "description": "The token of /v1/session, base64url without padding" },
-            "founding": { "type": "http", "scheme": "bearer",
+            "founding": { "type": "apiKey", "in": "header", "name": TOKEN_HEADER,
                 "description": "The content of the file founding-token in the data folder" },
         } },
     })

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -18,7 +17,9 @@ use hauspost_protocol::company::state::{Company, Device};
 use hauspost_protocol::crypto::{Context, Secret, Signature};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CompanyId, TimeMs};
-use hauspost_protocol::wire::{Principal, SESSION_LABEL, SessionAnswer, SessionRequest};
+use hauspost_protocol::wire::{
+    Principal, SESSION_LABEL, SessionAnswer, SessionRequest, TOKEN_HEADER,
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::ecdsa::signature::Verifier as _;
 use sha2::Sha256;
@@ -141,7 +142,7 @@ impl FromRequestParts<Arc<Node>> for Claim {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Refusal> {
-        let principal = bearer(parts)
+        let principal = token(parts)
             .and_then(|token| node.sessions.check_token(&token, node.now_ms()))
             .ok_or(Refusal::Session)?;
         let slot = node.limits.enter(principal).ok_or(Refusal::Busy)?;
@@ -149,10 +150,9 @@ impl FromRequestParts<Arc<Node>> for Claim {
     }
 }
 
-/// The bytes of the bearer token.
-fn bearer(parts: &Parts) -> Option<Vec<u8>> {
-    let text = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
-    BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix("Bearer ")?).ok()
+/// The bytes of the token.
+fn token(parts: &Parts) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(parts.headers.get(TOKEN_HEADER)?).ok()
 }
 
 /// An active device or role, by the company log of the transaction that serves it.

@@ -263,7 +263,7 @@ impl Wire {
             builder = builder.header("content-type", wire::MEDIA_TYPE);
         }
         if let Some(bearer) = &request.bearer {
-            builder = builder.header("authorization", format!("Bearer {bearer}"));
+            builder = builder.header(wire::TOKEN_HEADER, bearer);
         }
         let request =
             builder.body(Body::from(request.body)).expect("paths and tokens are plain ASCII");

@@ -1,6 +1,7 @@
 //! Phones that talk over real TLS to the real server.
 
 mod crashes;
+mod large;
 mod terminal;
 
 use hauspost_core::store::rows::message::MessageState;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hauspost_protocol::body::LogType;
-use hauspost_protocol::wire::path;
+use hauspost_protocol::wire::{TOKEN_HEADER, path};
 
 use super::world::World;
 use crate::serve::folder::FolderError;
@@ -69,7 +69,7 @@ async fn a_live_stream_rings_at_once_and_when_there_is_news_for_its_device() {
     let stream = |token: &str| {
         let request = Request::builder()
             .uri(path::LIVE)
-            .header("authorization", format!("Bearer {token}"))
+            .header(TOKEN_HEADER, token)
             .body(Body::empty())
             .unwrap();
         tower::ServiceExt::oneshot(world.router.clone(), request)
@@ -102,7 +102,7 @@ async fn a_live_stream_ends_with_the_server() {
     let server = run(config).await.unwrap();
     let trusted = reqwest::Certificate::from_pem(certificate.cert.pem().as_bytes()).unwrap();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]).build().unwrap();
-    let request = client.get(format!("{}{}", server.url(), path::LIVE)).bearer_auth(token);
+    let request = client.get(format!("{}{}", server.url(), path::LIVE)).header(TOKEN_HEADER, token);
     let mut live = request.send().await.unwrap();
     assert_eq!(live.chunk().await.unwrap().unwrap(), "\n");
     let rest = async {

@@ -37,7 +37,7 @@ use hauspost_protocol::mls::storage::MemoryBackend;
 use hauspost_protocol::wire::{
     AppendRequest, EnrolAnswer, EnrolRequest, Found, Hello, NewEntry, Outcome, PackageTaken,
     PackagesPut, PackagesTake, Principal, SESSION_LABEL, SessionAnswer, SessionRequest, SyncAnswer,
-    SyncRequest, path,
+    SyncRequest, TOKEN_HEADER, path,
 };
 use p256::ecdsa::signature::Signer as _;
 use rand::SeedableRng as _;
@@ -148,7 +148,7 @@ impl World {
     ) -> (StatusCode, Vec<u8>) {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header(TOKEN_HEADER, token);
         }
         self.send(request.body(Body::from(body)).unwrap()).await
     }

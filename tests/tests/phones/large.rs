@@ -1,0 +1,65 @@
+//! Groups of more than a hundred devices: the classic suite, many added at once.
+
+use hauspost_core::ledger::Ledger;
+use hauspost_core::store::StoreError;
+use hauspost_protocol::ids::LogId;
+use hauspost_protocol::limits::HYBRID_LEAVES;
+use hauspost_protocol::mls::member::Suite;
+use hauspost_tests::real::{Phone, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_hundreds_is_created_in_the_classic_suite_talks_and_grows_by_many_at_once() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let mut crowd = world.crowd(anna.account.company(), Suite::Classic, 240).await;
+    let later = crowd.split_off(200);
+    anna.account.sync_all().await.unwrap();
+
+    let members = crowd.into_iter().chain([ben.account.user()]).collect();
+    let log = anna.account.create_group(Some("Alle"), members).await.unwrap();
+    anna.account.send_text(log, "An alle").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["An alle"]);
+    assert_eq!(suite_and_size(&ben, log).await, (Suite::Classic, 202));
+
+    let more = later.into_iter().chain([carla.account.user()]).collect();
+    ben.account.add_members(log, more).await.unwrap();
+    ben.account.send_text(log, "Und noch mehr").await.unwrap();
+    ben.settle().await;
+    carla.settle().await;
+    carla.account.send_text(log, "Hallo zusammen").await.unwrap();
+    carla.settle().await;
+    anna.settle().await;
+    assert_eq!(anna.texts(log).await, ["An alle", "Und noch mehr", "Hallo zusammen"]);
+    assert_eq!(carla.texts(log).await, ["Und noch mehr", "Hallo zusammen"]);
+    assert_eq!(suite_and_size(&anna, log).await, (Suite::Classic, 243));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_group_begins_in_the_hybrid_suite_and_stays_in_it_while_it_grows() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let crowd = world.crowd(anna.account.company(), Suite::Hybrid, HYBRID_LEAVES).await;
+    anna.account.sync_all().await.unwrap();
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.settle().await;
+    anna.account.add_members(log, crowd).await.unwrap();
+    anna.account.send_text(log, "Jetzt sind wir viele").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["Jetzt sind wir viele"]);
+    assert_eq!(suite_and_size(&ben, log).await, (Suite::Hybrid, HYBRID_LEAVES + 2));
+}
+
+async fn suite_and_size(phone: &Phone, log: LogId) -> (Suite, usize) {
+    let read = phone.account.store().read(move |conn| {
+        let ledger = Ledger::load(conn, log)?.unwrap();
+        let suite = ledger.conversation.as_ref().unwrap().genesis.suite;
+        Ok::<_, StoreError>((Suite::from_code(suite).unwrap(), ledger.members().count()))
+    });
+    read.await.unwrap()
+}
