@@ -12,7 +12,7 @@ use super::PAGE_ROWS;
 use crate::store::StoreError;
 use crate::store::cell::cell;
 use crate::store::rows::{key_seq, log};
-use crate::store::search::{Match, Spellings, query, spans};
+use crate::store::search::{Spellings, query, spans};
 
 /// Words of a query that count; more would only make it slow.
 const WORDS: usize = 12;
@@ -69,10 +69,9 @@ pub fn search(
         Some(log) => Some(log::local(conn, log)?.ok_or(StoreError::Missing("conversation"))?),
         None => None,
     };
-    let Some(beginning) = query(only, &asked, Match::Beginning) else {
+    let Some(query) = query(conn, only, &asked)? else {
         return Ok(SearchPage { hits: Vec::new(), next: None });
     };
-    let after = after.unwrap_or(i64::MAX);
     let limit = limit.min(PAGE_ROWS);
     let mut next = None;
     let mut hit = |row: &Row<'_>| {
@@ -87,80 +86,18 @@ pub fn search(
             snippet: snippet(&text, &asked),
         })
     };
-    let whole = query(only, &asked, Match::Whole).unwrap_or_default();
-    let hits: Vec<_> = match frequent_since(conn, &whole, after, limit)? {
-        Some(oldest) => {
-            let mut select = conn.prepare_cached(&format!(
-                "{COLUMNS} FROM message m CROSS JOIN log l ON l.id = m.key >> 40
-                 WHERE m.search_id >= ?1 AND m.search_id < ?2 ORDER BY m.search_id DESC",
-            ))?;
-            let mut rows = select.query([oldest, after])?;
-            let mut hits = Vec::new();
-            while let Some(row) = rows.next()?
-                && hits.len() < limit as usize
-            {
-                let is_there =
-                    only.is_none_or(|only| cell(row, 1).is_ok_and(|log: LogId| log == only.id));
-                if is_there && has_all(&row.get::<_, String>(6)?, &asked) {
-                    hits.push(hit(row)?);
-                }
-            }
-            hits
-        }
-        None => {
-            let mut select = conn.prepare_cached(&format!(
-                "{COLUMNS} FROM search s
-                 CROSS JOIN message m ON m.search_id = s.rowid
-                 CROSS JOIN log l ON l.id = m.key >> 40
-                 WHERE s.search MATCH ?1 AND s.rowid < ?2
-                 ORDER BY s.rowid DESC LIMIT ?3",
-            ))?;
-            let rows = select.query_map(params![beginning, after, limit], &mut hit)?;
-            rows.collect::<Result<_, _>>()?
-        }
-    };
+    let mut select = conn.prepare_cached(
+        "SELECT m.search_id, l.log, m.message_id, m.key, m.author, m.t_ms, m.text
+         FROM search s
+         CROSS JOIN message m ON m.search_id = s.rowid
+         CROSS JOIN log l ON l.id = m.key >> 40
+         WHERE s.search MATCH ?1 AND s.rowid < ?2
+         ORDER BY s.rowid DESC LIMIT ?3",
+    )?;
+    let rows = select.query_map(params![query, after.unwrap_or(i64::MAX), limit], &mut hit)?;
+    let hits: Vec<_> = rows.collect::<Result<_, _>>()?;
     let is_last = hits.len() < limit as usize;
     Ok(SearchPage { hits, next: next.filter(|_| !is_last) })
-}
-
-const COLUMNS: &str = "SELECT m.search_id, l.log, m.message_id, m.key, m.author, m.t_ms, m.text";
-
-/// Messages that are looked at one by one instead of joining the lists of all words that begin so.
-const NEAR_MESSAGES: u32 = 1_000;
-
-/// Where the page ends at the latest, if the very words are so frequent that looking at the newest
-/// messages one by one is quicker than the index: for a beginning the index joins the lists of all
-/// messages there are before it gives the first.
-fn frequent_since(
-    conn: &Connection,
-    whole: &str,
-    after: i64,
-    limit: u32,
-) -> Result<Option<i64>, StoreError> {
-    let mut select = conn.prepare_cached(
-        "SELECT min(rowid), count(*) FROM (
-             SELECT rowid FROM search WHERE search MATCH ?1 AND rowid < ?2
-             ORDER BY rowid DESC LIMIT ?3)",
-    )?;
-    let (oldest, found): (Option<i64>, u32) =
-        select.query_row(params![whole, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some(oldest) = oldest.filter(|_| found == limit) else { return Ok(None) };
-    let mut select = conn.prepare_cached(
-        "SELECT count(*) FROM (
-             SELECT 1 FROM message WHERE search_id >= ?1 AND search_id < ?2 LIMIT ?3)",
-    )?;
-    let between: u32 =
-        select.query_row(params![oldest, after, NEAR_MESSAGES + 1], |row| row.get(0))?;
-    Ok((between <= NEAR_MESSAGES).then_some(oldest))
-}
-
-/// Whether a text has, for each word asked for, a word that begins with it.
-fn has_all(text: &str, asked: &[Spellings]) -> bool {
-    let words: Vec<_> = spans(text).map(|span| Spellings::of(&text[span])).collect();
-    asked
-        .iter()
-        .filter(|asked| !asked.plain.is_empty())
-        .all(|asked| words.iter().any(|word| word.begins_with(asked)))
 }
 
 /// The part of a text around the first word that was asked for, cut into found words and the rest.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use zeroize::Zeroizing;
 
 use super::error::StoreError;
+use super::search;
 use crate::env::DatabaseKey;
 
 /// How many statements a connection keeps prepared.
@@ -64,6 +65,7 @@ pub(super) fn open(
          PRAGMA synchronous = NORMAL;
          PRAGMA secure_delete = ON;",
     )?;
+    search::attach_words(&conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     if purpose == Purpose::Write {
         conn.execute_batch(WRITER)?;

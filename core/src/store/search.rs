@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -100,31 +100,69 @@ pub(super) fn folded(name: &str) -> String {
     spans(name).map(|span| Spellings::of(&name[span]).plain).collect::<Vec<_>>().join(" ")
 }
 
-/// How the words of a query are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Match {
-    /// A message has them as words.
-    Whole,
-    /// A message has words that begin with them.
-    Beginning,
+/// Letters up to which the index has lists of their own for words that begin so (`prefix` in the
+/// schema).
+const LISTED_CHARS: usize = 3;
+/// Words that are asked for one by one in place of their beginning.
+const WORDS_OF_BEGINNING: usize = 200;
+
+/// Gives a connection the words of the index in their order, as `search_words`.
+pub(super) fn attach_words(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "CREATE VIRTUAL TABLE temp.search_words USING fts5vocab ('main', 'search', 'instance')",
+    )
 }
 
-/// The query for messages that have each word asked for; `None` if no word is asked for.
-pub(crate) fn query(log: Option<LocalLog>, asked: &[Spellings], how: Match) -> Option<String> {
-    let star = if how == Match::Beginning { "*" } else { "" };
-    let mut terms: Vec<String> = asked
-        .iter()
-        .filter(|word| !word.plain.is_empty())
-        .map(|word| match &word.german {
-            Some(german) => format!("(\"{}\"{star} OR \"{german}\"{star})", word.plain),
-            None => format!("\"{}\"{star}", word.plain),
-        })
-        .collect();
+/// The query for messages that have, for each word asked for, a word that begins with it; `None` if
+/// no word is asked for.
+pub(crate) fn query(
+    conn: &Connection,
+    log: Option<LocalLog>,
+    asked: &[Spellings],
+) -> Result<Option<String>, StoreError> {
+    let mut terms = Vec::new();
+    for word in asked.iter().filter(|word| !word.plain.is_empty()) {
+        let mut any = beginning(conn, &word.plain)?;
+        if let Some(german) = &word.german {
+            any.extend(beginning(conn, german)?);
+        }
+        terms.push(match &any[..] {
+            [one] => one.clone(),
+            any => format!("({})", any.join(" OR ")),
+        });
+    }
     if terms.is_empty() {
-        return None;
+        return Ok(None);
     }
     terms.extend(log.map(|log| format!("\"{}\"", log_word(log))));
-    Some(terms.join(" AND "))
+    Ok(Some(terms.join(" AND ")))
+}
+
+/// What finds the words that begin so.
+///
+/// For a beginning the index joins the lists of all its words before it gives the first message; the
+/// words themselves, and the beginnings that have lists of their own, it reads from the newest
+/// message on and stops at the end of the page. So a longer beginning is replaced by its words, unless
+/// it has very many.
+fn beginning(conn: &Connection, start: &str) -> Result<Vec<String>, StoreError> {
+    let as_beginning = || vec![format!("\"{start}\"*")];
+    if start.chars().count() <= LISTED_CHARS {
+        return Ok(as_beginning());
+    }
+    let mut select = conn
+        .prepare_cached("SELECT term FROM search_words WHERE term >= ?1 ORDER BY term LIMIT 1")?;
+    let (mut words, mut from) = (Vec::new(), start.to_owned());
+    loop {
+        let word: Option<String> = select.query_row([&from], |row| row.get(0)).optional()?;
+        let Some(word) = word.filter(|word| word.starts_with(start)) else { break };
+        if words.len() == WORDS_OF_BEGINNING {
+            return Ok(as_beginning());
+        }
+        words.push(format!("\"{word}\""));
+        // The next word begins with a letter above this one, or not with this word.
+        from = word + "\u{1}";
+    }
+    Ok(if words.is_empty() { as_beginning() } else { words })
 }
 
 /// A word that no text has, since it begins with a private-use character, which the tokenizer keeps.
@@ -180,14 +218,56 @@ mod tests {
         assert_eq!(words, ["E", "Mail", "an", "Jo\u{308}rg", "KB", "4711"]);
     }
 
+    fn indexed(texts: &[&str]) -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE VIRTUAL TABLE search USING fts5 (words, content = '', columnsize = 0,
+                 detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0')",
+        )
+        .unwrap();
+        attach_words(&conn).unwrap();
+        let log = LocalLog { number: 1, id: hauspost_protocol::ids::LogId([1; 16]) };
+        for (id, text) in texts.iter().enumerate() {
+            insert(&conn, id as i64, &words(log, text)).unwrap();
+        }
+        conn
+    }
+
+    fn asked(conn: &Connection, text: &str) -> Option<String> {
+        let asked: Vec<_> = spans(text).map(|span| Spellings::of(&text[span])).collect();
+        query(conn, None, &asked).unwrap()
+    }
+
     #[test]
     fn a_query_holds_nothing_that_the_index_would_read_as_syntax() {
-        let asked: Vec<_> =
-            spans("\"a* OR b\" NEAR(").map(|s| Spellings::of(&"\"a* OR b\" NEAR("[s])).collect();
+        let conn = indexed(&[]);
         assert_eq!(
-            query(None, &asked, Match::Beginning).as_deref(),
+            asked(&conn, "\"a* OR b\" NEAR(").as_deref(),
             Some("\"a\"* AND \"or\"* AND \"b\"* AND \"near\"*")
         );
-        assert_eq!(query(None, &[], Match::Whole), None);
+        assert_eq!(asked(&conn, ""), None);
+    }
+
+    #[test]
+    fn a_beginning_of_more_than_three_letters_is_asked_for_by_the_words_that_begin_so() {
+        let conn =
+            indexed(&["Liefern, Lieferschein und Lied", "geliefert", "Müllerei", "Muellers"]);
+        let words = "(\"liefern\" OR \"lieferschein\")";
+        assert_eq!(asked(&conn, "liefer").as_deref(), Some(words));
+        assert_eq!(asked(&conn, "lie").as_deref(), Some("\"lie\"*"));
+        assert_eq!(asked(&conn, "liefert").as_deref(), Some("\"liefert\"*"), "no such word");
+        let both = "(\"mullerei\" OR \"muellerei\" OR \"muellers\")";
+        assert_eq!(asked(&conn, "Müller").as_deref(), Some(both));
+    }
+
+    #[test]
+    fn a_beginning_of_very_many_words_stays_one() {
+        let many: Vec<String> =
+            (0..=WORDS_OF_BEGINNING).map(|number| format!("nummer{number:03}")).collect();
+        let conn = indexed(&[&many[1..].join(" ")]);
+        let words = asked(&conn, "numm").unwrap();
+        assert_eq!(words.matches(" OR ").count() + 1, WORDS_OF_BEGINNING);
+        let conn = indexed(&[&many.join(" ")]);
+        assert_eq!(asked(&conn, "numm").as_deref(), Some("\"numm\"*"));
     }
 }
