@@ -32,8 +32,8 @@ pub struct Gate<'a> {
     pub now_ms: TimeMs,
 }
 
-/// Enrols so many people, each with a device that has a key package of this suite at the server.
-pub async fn enrol(gate: &Gate<'_>, suite: Suite, count: usize) -> Vec<UserId> {
+/// Enrols so many people, each with a device that has a key package of these suites at the server.
+pub async fn enrol(gate: &Gate<'_>, suites: &[Suite], count: usize) -> Vec<UserId> {
     let mut rng = StdRng::from_seed([11; 32]);
     let connection = Https.connect(gate.url, gate.trust).unwrap();
     let mut users = Vec::with_capacity(count);
@@ -56,13 +56,15 @@ pub async fn enrol(gate: &Gate<'_>, suite: Suite, count: usize) -> Vec<UserId> {
         let stored = MemoryBackend::default();
         let member = Member { key: &key, certificate: &certificate };
         let now_ms = SystemClock.now_ms();
-        let made = {
-            let provider = provider(&stored, &mut rng);
-            packages::make(&provider, member, suite, 1, false, now_ms).unwrap()
-        };
         let session = Session::new(gate.company, device, key_store, Arc::new(SystemClock));
         let server = Server::new(connection.clone(), session);
-        assert_eq!(server.put_packages(&made).await.unwrap(), 1);
+        for suite in suites {
+            let made = {
+                let provider = provider(&stored, &mut rng);
+                packages::make(&provider, member, *suite, 1, false, now_ms).unwrap()
+            };
+            assert_eq!(server.put_packages(&made).await.unwrap(), 1);
+        }
         users.push(user);
     }
     users

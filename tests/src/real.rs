@@ -190,7 +190,7 @@ impl World {
         let authority = self.admin().signing_key(Purpose::EnrolmentAuthority).unwrap();
         let (url, trust, authority) = (self.server.url(), &self.trust(), &authority);
         let gate = Gate { url, trust, company, authority, now_ms: now_ms() };
-        crowd::enrol(&gate, suite, count).await
+        crowd::enrol(&gate, &[suite], count).await
     }
 
     /// HR takes a person out.

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hauspost::company::client::Client;
 use hauspost::company::founding::{Founding, found};
 use hauspost::company::holder::Holder;
+use hauspost::company::key_file::Purpose;
 use hauspost::company::people;
 use hauspost::serve::{ServeConfig, run};
 use hauspost_core::account::{Account, AccountError};
@@ -17,8 +18,10 @@ use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::env::{Env, KeyStore};
 use hauspost_core::sync::{Https, Network, Server, Session};
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::LogId;
+use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::invitation::Trust;
+use hauspost_protocol::mls::member::Suite;
+use hauspost_tests::crowd::{Gate, enrol};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustls::pki_types::CertificateDer;
@@ -111,6 +114,15 @@ impl World {
         self.folder.path()
     }
 
+    /// So many people more, whose devices have a key package of each suite and do nothing else.
+    pub async fn crowd(&self, of: &Phone, count: usize) -> Vec<UserId> {
+        let admin = Holder::open(&self.folder.path().join("keys").join("admin")).unwrap();
+        let authority = &admin.signing_key(Purpose::EnrolmentAuthority).unwrap();
+        let (url, trust, company) = (&*self.url, &self.trust, of.account.company());
+        let gate = Gate { url, trust, company, authority, now_ms: now_ms() };
+        enrol(&gate, &Suite::ALL, count).await
+    }
+
     pub async fn phone(&mut self, handle: &str) -> Phone {
         self.phone_over(handle, Arc::new(Https)).await
     }
@@ -169,6 +181,11 @@ impl Phone {
     /// A group with these people, known to this phone and the server.
     pub async fn group(&self, title: &str, with: &[&Phone]) -> LogId {
         let users = with.iter().map(|phone| phone.account.user()).collect();
+        self.group_of(title, users).await
+    }
+
+    /// The same, of people who need not have a phone here.
+    pub async fn group_of(&self, title: &str, users: Vec<UserId>) -> LogId {
         let log = self.account.create_group(Some(title), users).await.unwrap();
         self.settle().await;
         log
