@@ -11,23 +11,25 @@
 //!    once, asks the rules, and answers in the shapes of `hauspost_protocol::wire`.
 //! 2. [`store`] is what endures: one trait of transactions, contract tests that every
 //!    implementation passes, and the embedded SQLite that `hauspost serve` starts with.
+//! 3. [`blobs`] is where the ciphertexts of documents lie, as opaque chunks.
 //!
 //! Beside the server stand the tools of those who run the company. Their keys are never on the
 //! server, so each of them is a program of its own that talks to it as any other client does:
 //!
-//! 3. [`company`] founds the company, invites and revokes: key files, pages to print, and what is
+//! 4. [`company`] founds the company, invites and revokes: key files, pages to print, and what is
 //!    signed with them.
-//! 4. [`archive`] opens the archive in two halves that never meet, exports it, and verifies an
+//! 5. [`archive`] opens the archive in two halves that never meet, exports it, and verifies an
 //!    export offline.
-//! 5. [`chat`] is a client for the terminal, over the same core as the phones.
-//! 6. [`demo`] plays the main job as a story, with all of these and with phones.
-//! 7. [`cli`] is the command line over all of it. Whatever others wrote passes [`harmless`] on its
+//! 6. [`chat`] is a client for the terminal, over the same core as the phones.
+//! 7. [`demo`] plays the main job as a story, with all of these and with phones.
+//! 8. [`cli`] is the command line over all of it. Whatever others wrote passes [`harmless`] on its
 //!    way to a terminal.
 //!
 //! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
 //! that it checks against the store inside the transaction that uses it.
 
 pub mod archive;
+pub mod blobs;
 pub mod chat;
 pub mod cli;
 pub mod company;

@@ -10,6 +10,8 @@
 //! plaintext; that is why the nonces may begin with zeroes. Sealing is deterministic, so an upload
 //! that was broken off goes on by sealing the same chunks again, and nothing is kept beside.
 
+mod present;
+
 use chacha20poly1305::{AeadInPlace, KeyInit as _, XChaCha20Poly1305};
 
 use crate::crypto::{Context, Secret};
@@ -17,6 +19,8 @@ use crate::encoding::{FormError, Item, Reader, Writer};
 use crate::ids::{Digest, LogId};
 use crate::limits;
 use crate::tree::merkle;
+
+pub use present::Present;
 
 /// Plaintext bytes of a chunk; only the last may have fewer.
 pub const CHUNK_BYTES: usize = 65_536;
@@ -164,6 +168,16 @@ impl Leaves {
         merkle::Tree::new(self.0.iter().copied()).root()
     }
 
+    /// The hash of a chunk, if there is such a chunk.
+    pub fn get(&self, chunk: u32) -> Option<Digest> {
+        self.0.get(chunk as usize).copied()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Whether these are the chunks of a ciphertext with this root and layout.
     pub fn are_of(&self, root: Digest, layout: Layout) -> bool {
         self.0.len() == layout.chunks() as usize && self.root() == root
@@ -171,7 +185,7 @@ impl Leaves {
 
     /// Whether these bytes are the ciphertext of this chunk.
     pub fn is_chunk(&self, chunk: u32, sealed: &[u8]) -> bool {
-        self.0.get(chunk as usize).is_some_and(|known| *known == leaf(sealed))
+        self.get(chunk).is_some_and(|known| known == leaf(sealed))
     }
 }
 
@@ -186,10 +200,16 @@ impl Item for Leaves {
         if !rest.is_empty() || leaves.is_empty() {
             return Err(FormError::Malformed);
         }
-        if leaves.len() as u64 > limits::BLOB_BYTES.div_ceil(SEALED_CHUNK_BYTES as u64) {
+        if leaves.len() > Self::MOST {
             return Err(FormError::TooLarge);
         }
         Ok(Self(leaves.iter().map(|leaf| Digest(*leaf)).collect()))
+    }
+}
+
+impl FromIterator<Digest> for Leaves {
+    fn from_iter<I: IntoIterator<Item = Digest>>(leaves: I) -> Self {
+        Self(leaves.into_iter().collect())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::array_item;
 use crate::crypto::hash;
 use crate::encoding::{Bytes, FormError, Item, Reader, Writer, encode};
 use crate::entry::Entry;
+use crate::file::Leaves;
 use crate::ids::{
     CompanyId, DeviceId, Digest, Epoch, Gen, KeyId, LogId, LogNo, Seq, TimeMs, UserId,
 };
@@ -68,6 +69,11 @@ pub mod path {
     pub const WITNESS_CHECKPOINT: &str = "/v1/witness/checkpoint";
     /// POST `/v1/witness/cosignature/<era>/<size>`, text: the answer to `add-checkpoint`. No session.
     pub const WITNESS_COSIGNATURE: &str = "/v1/witness/cosignature";
+    /// POST `/v1/blob/<log>/<hex root>` [`BlobBegin`](super::BlobBegin) → bitmap of the chunks that
+    /// are there ([`Present`](crate::file::Present)); PUT and GET `/<chunk>` → its ciphertext with its tag.
+    pub const BLOB: &str = "/v1/blob";
+    /// GET `/v1/archive/blob/<seq of opening>/<log>/<hex root>/<chunk>` → the same. Officer role.
+    pub const ARCHIVE_BLOB: &str = "/v1/archive/blob";
     /// POST version known (number) → [`Directory`](super::Directory).
     pub const DIRECTORY: &str = "/v1/directory";
     /// POST array of [`Person`](super::Person) → new version. Admin role.
@@ -360,6 +366,17 @@ impl Item for Outcome {
             };
             Ok(outcome)
         })
+    }
+}
+
+array_item! {
+    /// An upload begins, or goes on.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct BlobBegin {
+        /// The ciphertext's size in bytes.
+        pub size: u64,
+        /// The hashes of its chunks, whose tree hash is its root.
+        pub leaves: Leaves,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use hauspost_protocol::limits::DAY_MS;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -41,6 +42,15 @@ pub struct Serve {
     /// The shortest time between two checkpoints, in seconds.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     checkpoint_seconds: u64,
+    /// The largest document, in MiB.
+    #[arg(long, value_name = "N", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(1..=4_000))]
+    document_mib: u64,
+    /// What all documents may take, in GiB; as much as the disk holds when nothing is named.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    documents_gib: Option<u64>,
+    /// How many days an upload is kept that no message names.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
+    upload_days: u64,
     /// Write the log as JSON lines.
     #[arg(long)]
     log_json: bool,
@@ -53,6 +63,9 @@ impl Serve {
         let stop_asked = stop_asked();
         let mut config = ServeConfig::new(&self.data, self.listen);
         config.checkpoints.after_append = Duration::from_secs(self.checkpoint_seconds);
+        config.blobs.document_bytes = self.document_mib << 20;
+        config.blobs.company_bytes = self.documents_gib.map(|gib| gib << 30);
+        config.blobs.unnamed_ms = self.upload_days * DAY_MS;
         config.tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Tls::Files { certificate, key },
             _ => Tls::CompanyCa { names: self.hosts },

@@ -8,8 +8,10 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hauspost_protocol::encoding::{FormError, Item, Reader, Writer, decode, encode};
+use hauspost_protocol::ids::Digest;
 use hauspost_protocol::wire::MEDIA_TYPE;
 
+use crate::blobs::BlobError;
 use crate::store::StoreError;
 
 /// A request's value, read from its body in the one encoding that it has.
@@ -47,6 +49,12 @@ impl Item for Empty {
     }
 }
 
+/// A hash in a path, hexadecimal.
+pub fn parse_digest(text: &str) -> Result<Digest, Refusal> {
+    let hash = hex::decode(text).ok().and_then(|hash| hash.try_into().ok());
+    hash.map(Digest).ok_or(Refusal::Form)
+}
+
 /// A request is refused: a status, and a word that says why. Never content, never an id.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -77,6 +85,15 @@ pub enum Refusal {
     /// The request took too long.
     #[error("late")]
     Late,
+    /// Not the chunk that stands in this place, or not of its length.
+    #[error("chunk")]
+    Chunk,
+    /// The device, or the company, has uploaded as much as it may.
+    #[error("quota")]
+    Quota,
+    /// A document cannot be kept or read now; the word says whether the disk is full.
+    #[error("{}", if matches!(.0, BlobError::Full) { "full" } else { "store" })]
+    Blob(#[source] BlobError),
     /// The store fails; the same request later may succeed.
     #[error("store")]
     Store(#[source] StoreError),
@@ -93,20 +110,24 @@ impl Refusal {
             Self::Form => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Session => StatusCode::UNAUTHORIZED,
-            Self::Role => StatusCode::FORBIDDEN,
+            Self::Role | Self::Quota => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotFounded | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Chunk => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Blob(BlobError::Full) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Store(_) | Self::Blob(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        if let Self::Store(error) = &self {
-            tracing::error!(%error, "the store failed");
+        match &self {
+            Self::Store(error) => tracing::error!(%error, "the store failed"),
+            Self::Blob(error) => tracing::error!(%error, "a document cannot be kept or read"),
+            _ => {}
         }
         (self.status(), self.to_string()).into_response()
     }
@@ -115,6 +136,12 @@ impl IntoResponse for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<BlobError> for Refusal {
+    fn from(error: BlobError) -> Self {
+        Self::Blob(error)
     }
 }
 

@@ -68,7 +68,8 @@ fn stretch(
     })
 }
 
-fn is_in_scope(session: &Session, opening: &OpeningEntry, log: LogId, row: &EntryRow) -> bool {
+/// Whether a record lies in an opening's scope.
+pub fn is_in_scope(session: &Session, opening: &OpeningEntry, log: LogId, row: &EntryRow) -> bool {
     let author = row.author.and_then(|device| session.company.now().user_of_device(device));
     author.is_some_and(|author| opening.scope.covers(log, row.entry.seq, row.entry.t_ms, author))
 }

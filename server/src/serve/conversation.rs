@@ -12,9 +12,9 @@ use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::entry::Link;
+use hauspost_protocol::entry::{BlobRef, Link};
 use hauspost_protocol::ids::{
-    DeviceId, EntryHash, LeafIndex, LogNo, RecordIndex, Seq, TimeMs, UserId,
+    DeviceId, Digest, EntryHash, LeafIndex, LogNo, RecordIndex, Seq, TimeMs, UserId,
 };
 use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::public::{Follower, Roster};
@@ -290,6 +290,9 @@ impl Offer<'_> {
             }
             let author = matches!(entry.payload, ParsedPayload::Record).then_some(self.device);
             seqs.push(place.append(tx, entry, payload, author)?);
+            for (root, _) in &entry.head.blobs {
+                tx.name_blob(log.no, *root, seq)?;
+            }
         }
         if changed {
             tx.put_conversation_state(log.no, &encode(&conversation))?;
@@ -346,9 +349,23 @@ fn record_facts<'r>(
     Ok(RecordFacts {
         next_index: RecordIndex(tx.chain(no, leaf)?),
         revoked,
-        // Files are not served yet, so that every one is missing.
-        missing_blob: entry.head.blobs.first().map(|(root, _)| *root),
+        missing_blob: missing_blob(tx, no, &entry.head.blobs)?,
     })
+}
+
+/// The first blob that this log does not have, or not whole.
+fn missing_blob(
+    tx: &dyn ReadTx,
+    no: LogNo,
+    blobs: &[BlobRef],
+) -> Result<Option<Digest>, StoreError> {
+    for (root, size) in blobs {
+        let blob = tx.blob(no, *root)?.filter(|blob| blob.layout.blob_size() == *size);
+        if !blob.is_some_and(|blob| blob.is_complete()) {
+            return Ok(Some(*root));
+        }
+    }
+    Ok(None)
 }
 
 /// The next place in a log (S13): number, hash before it, time and company size.

@@ -8,6 +8,7 @@
 //! | `keys/…` | issuing key and log keys as hexadecimal seeds |
 //! | `founding-token` | allows the founding of the company, once; deleted after use |
 //! | `hauspost.db`, `shred.db` | the store |
+//! | `blobs/…` | the ciphertexts of documents, sealed under keys in `shred.db` |
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hauspost_protocol::ids::{DeviceId, KeyId};
+use hauspost_protocol::file::Leaves;
+use hauspost_protocol::ids::{DeviceId, KeyId, TimeMs};
 use hauspost_protocol::limits as protocol;
 use hauspost_protocol::wire::Principal;
 
@@ -52,6 +53,37 @@ pub const TAKEN_AT_ONCE: usize = protocol::LEAVES;
 pub const PROVED_AT_ONCE: usize = 100;
 /// People changed at once.
 pub const PEOPLE: usize = 10_000;
+
+/// The beginning of an upload: 32 bytes for each chunk of the largest document.
+pub const BLOB_BODY: usize = 32 * Leaves::MOST + 1024;
+
+/// What documents may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobLimits {
+    /// Plaintext bytes of one document.
+    pub document_bytes: u64,
+    /// Bytes that a device may have uploaded, or begun to, without a record that names them.
+    pub device_bytes: u64,
+    /// How many such uploads it may have.
+    pub device_uploads: u64,
+    /// Bytes of all documents of the company; as much as the disk holds when nothing is named.
+    pub company_bytes: Option<u64>,
+    /// How long an upload is kept that no record names, after it was begun or last taken up.
+    pub unnamed_ms: TimeMs,
+}
+
+impl Default for BlobLimits {
+    fn default() -> Self {
+        const GIB: u64 = 1 << 30;
+        Self {
+            document_bytes: 2 * GIB,
+            device_bytes: 8 * GIB,
+            device_uploads: 256,
+            company_bytes: None,
+            unnamed_ms: 7 * protocol::DAY_MS,
+        }
+    }
+}
 
 /// Counts the requests under way of each session.
 #[derive(Default)]

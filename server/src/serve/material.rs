@@ -6,9 +6,9 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::{Digest, Epoch, Gen, LogId};
+use hauspost_protocol::ids::{Epoch, Gen, LogId};
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Refusal, parse_digest};
 use super::node::Node;
 use super::session::{Claim, Session};
 use crate::store::{LogRow, ReadTx};
@@ -19,9 +19,7 @@ pub async fn tree(
     claim: Claim,
     Path((log, hash)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let log: LogId = log.parse()?;
-    let hash = hex::decode(hash).ok().and_then(|hash| <[u8; 32]>::try_from(hash).ok());
-    let hash = Digest(hash.ok_or(Refusal::Form)?);
+    let (log, hash): (LogId, _) = (log.parse()?, parse_digest(&hash)?);
     let job = move |tx: &dyn ReadTx, session: &Session| {
         let log = readable(tx, session, log)?;
         tx.tree(log.no, hash)?.ok_or(Refusal::NotFound)

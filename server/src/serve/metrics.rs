@@ -41,6 +41,10 @@ pub struct Metrics {
     checkpoints: Counter,
     streams: Gauge,
     store_bytes: Gauge<u64, AtomicU64>,
+    blobs: Gauge<u64, AtomicU64>,
+    blob_bytes: Gauge<u64, AtomicU64>,
+    received: Counter,
+    sent: Counter,
 }
 
 impl Default for Metrics {
@@ -60,7 +64,29 @@ impl Default for Metrics {
         registry.register("live_streams", "Live streams open", streams.clone());
         let store_bytes = Gauge::default();
         registry.register("store_bytes", "Bytes that the store takes on disk", store_bytes.clone());
-        Self { registry, requests, durations, appended, checkpoints, streams, store_bytes }
+        let blobs = Gauge::default();
+        registry.register("blobs", "Documents kept or being uploaded", blobs.clone());
+        let blob_bytes = Gauge::default();
+        let help = "Bytes of the documents kept or being uploaded";
+        registry.register("blob_bytes", help, blob_bytes.clone());
+        let received = Counter::default();
+        let help = "Bytes of documents' chunks received";
+        registry.register("blob_bytes_received", help, received.clone());
+        let sent = Counter::default();
+        registry.register("blob_bytes_sent", "Bytes of documents' chunks sent", sent.clone());
+        Self {
+            registry,
+            requests,
+            durations,
+            appended,
+            checkpoints,
+            streams,
+            store_bytes,
+            blobs,
+            blob_bytes,
+            received,
+            sent,
+        }
     }
 }
 
@@ -73,6 +99,16 @@ impl Metrics {
     /// A checkpoint was made.
     pub fn checkpoint(&self) {
         self.checkpoints.inc();
+    }
+
+    /// A chunk of a document was received and kept.
+    pub fn chunk_received(&self, bytes: u64) {
+        self.received.inc_by(bytes);
+    }
+
+    /// A chunk of a document was sent.
+    pub fn chunk_sent(&self, bytes: u64) {
+        self.sent.inc_by(bytes);
     }
 
     fn answered(&self, route: String, status: u16, took: Duration) {
@@ -96,6 +132,9 @@ pub async fn observe(State(node): State<Arc<Node>>, request: Request, next: Next
 pub async fn metrics(State(node): State<Arc<Node>>) -> Result<Response, Refusal> {
     node.metrics.streams.set(i64::try_from(node.live.streams()).unwrap_or(i64::MAX));
     node.metrics.store_bytes.set(node.database.size_bytes());
+    let documents = node.database.read::<_, StoreError>(|tx| tx.all_blobs()).await?;
+    node.metrics.blobs.set(documents.count);
+    node.metrics.blob_bytes.set(documents.bytes);
     let mut body = String::new();
     text::encode(&mut body, &node.metrics.registry).map_err(|_| Refusal::Busy)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -3,12 +3,13 @@
 //! A request meets the modules in this order: [`tls`] and the listener below; `routes`, the one
 //! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
 //! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
-//! and `conversation`, `sync`, `live`, `packages`, `material`, `checkpoint`, `directory`, `archive`.
+//! and `conversation`, `blob`, `sync`, `live`, `packages`, `material`, `checkpoint`, `directory`, `archive`.
 //! `node` is what they share, [`folder`] what they keep beside the store.
 
 mod answer;
 mod append;
 mod archive;
+mod blob;
 mod checkpoint;
 mod company;
 mod conversation;
@@ -29,6 +30,7 @@ mod sync;
 pub mod tls;
 
 pub use answer::Refusal;
+pub use limits::BlobLimits;
 pub use node::App;
 
 use std::io;
@@ -48,6 +50,7 @@ use folder::{Access, DataFolder, FolderError};
 use node::Node;
 pub use tls::{Tls, TlsError};
 
+use crate::blobs::BlobStore;
 use crate::store::StoreError;
 
 /// What a server is started with.
@@ -61,6 +64,10 @@ pub struct ServeConfig {
     pub tls: Tls,
     /// When checkpoints are made.
     pub checkpoints: CheckpointTimes,
+    /// What documents may take.
+    pub blobs: BlobLimits,
+    /// Where documents lie; the folder `blobs` of the data folder when nothing is named.
+    pub blob_store: Option<Arc<dyn BlobStore>>,
     /// The clock, Unix time in milliseconds.
     pub clock: Clock,
     /// Where all randomness but TLS' comes from; the system's when nothing is named.
@@ -76,6 +83,8 @@ impl ServeConfig {
             listen,
             tls: Tls::CompanyCa { names: Vec::new() },
             checkpoints: CheckpointTimes::default(),
+            blobs: BlobLimits::default(),
+            blob_store: None,
             clock: system_clock(),
             seed: None,
         }
@@ -176,11 +185,12 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     node.folder.write(ADDRESS, url.as_bytes(), Access::Public)?;
     let (stopping, app) = (node.stopping.clone(), App(Arc::clone(&node)));
     let checkpoints = tokio::spawn(checkpoint::keep_making(Arc::clone(&node), config.checkpoints));
+    let collecting = tokio::spawn(blob::keep_collecting(Arc::clone(&node)));
     tracing::info!(%address, "the server accepts connections");
     let task = tokio::spawn(async move {
         let end = server.serve(router.into_make_service()).await;
         node.stopping.cancel();
-        let _ = checkpoints.await;
+        let _ = tokio::join!(checkpoints, collecting);
         node.folder.remove(ADDRESS)?;
         // A connection's task may outlive the listener, and with it the node.
         node.close().await?;

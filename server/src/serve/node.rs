@@ -18,16 +18,19 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Refusal;
 use super::company::{COMPANY_LOG, CompanyCopies};
 use super::folder::{Access, DataFolder};
-use super::limits::Limits;
+use super::limits::{BlobLimits, Limits};
 use super::live::Live;
 use super::metrics::Metrics;
 use super::session::{Claim, Session, SessionKeys};
-use super::{Clock, ServeConfig, ServeError, checkpoint, routes};
+use super::{Clock, ServeConfig, ServeError, blob, checkpoint, routes};
+use crate::blobs::{BlobStore, FolderBlobs};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Database, ReadTx, StoreError, Tx};
 
 /// The file that allows the founding, once.
 pub const FOUNDING_TOKEN: &str = "founding-token";
+/// The folder of the documents.
+const BLOBS: &str = "blobs";
 /// The setting that holds the key of challenges and tokens.
 const SESSION_KEY: &str = "session-key";
 
@@ -47,6 +50,10 @@ pub struct Node {
     pub keys: ServerKeys,
     /// The keys of challenges and tokens.
     pub sessions: SessionKeys,
+    /// Where documents lie.
+    pub blobs: Arc<dyn BlobStore>,
+    /// What they may take.
+    pub blob_limits: BlobLimits,
     /// The company, as copies.
     pub company: CompanyCopies,
     /// Live streams.
@@ -86,8 +93,12 @@ impl Node {
             let token = BASE64_URL_SAFE_NO_PAD.encode(Secret::random(&mut rng).expose());
             folder.write(FOUNDING_TOKEN, token.as_bytes(), Access::Secret)?;
         }
+        let blobs = config.blob_store.clone();
+        let blobs = blobs.unwrap_or_else(|| Arc::new(FolderBlobs::new(folder.file(BLOBS))));
         Ok(Arc::new(Self {
             database,
+            blobs,
+            blob_limits: config.blobs,
             keys,
             sessions: SessionKeys::new(&session_key),
             company: CompanyCopies::default(),
@@ -197,5 +208,10 @@ impl App {
     /// `at_least_every`. Returns the outer tree's new size if it made one.
     pub async fn make_checkpoint(&self, at_least_every: Duration) -> Result<Option<u64>, Refusal> {
         checkpoint::make(&self.0, at_least_every).await
+    }
+
+    /// Removes uploads that no record named in time, and bytes whose key is gone. Returns how many.
+    pub async fn collect_garbage(&self) -> Result<usize, Refusal> {
+        Ok(blob::sweep(&self.0).await? + blob::collect(&self.0).await?)
     }
 }

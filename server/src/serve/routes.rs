@@ -7,19 +7,21 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
+use hauspost_protocol::file::SEALED_CHUNK_BYTES;
 use hauspost_protocol::wire::path;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer::Refusal;
 use super::limits::{
-    APPEND_BODY, FOUND_BODY, LIST_BODY, REQUEST_TIME, SERVER_REQUESTS, SMALL_BODY, SYNC_BODY,
+    APPEND_BODY, BLOB_BODY, FOUND_BODY, LIST_BODY, REQUEST_TIME, SERVER_REQUESTS, SMALL_BODY,
+    SYNC_BODY,
 };
 use super::node::Node;
 use super::{
-    append, archive, checkpoint, directory, enrol, founding, live, material, metrics, openapi,
-    packages, session, sync,
+    append, archive, blob, checkpoint, directory, enrol, founding, live, material, metrics,
+    openapi, packages, session, sync,
 };
 
 /// Who may ask.
@@ -48,7 +50,7 @@ pub enum Form {
 
 /// One route.
 pub struct Route {
-    /// `get` or `post`.
+    /// `get`, `post` or `put`.
     pub method: &'static str,
     /// The path, with its parameters in braces.
     pub path: String,
@@ -78,15 +80,27 @@ impl Route {
     }
 
     fn post(
-        path: &str,
+        path: impl Into<String>,
         access: Access,
         (request, answer): (&'static str, &'static str),
         body_bytes: usize,
         summary: &'static str,
         handler: MethodRouter<Arc<Node>>,
     ) -> Self {
-        let (method, path) = ("post", path.to_owned());
+        let (method, path) = ("post", path.into());
         let (request, answer) = (Form::Cbor(request), Form::Cbor(answer));
+        Self { method, path, summary, access, request, answer, body_bytes, handler }
+    }
+
+    fn put(
+        path: String,
+        access: Access,
+        request: Form,
+        body_bytes: usize,
+        summary: &'static str,
+        handler: MethodRouter<Arc<Node>>,
+    ) -> Self {
+        let (method, answer) = ("put", Form::Nothing);
         Self { method, path, summary, access, request, answer, body_bytes, handler }
     }
 }
@@ -143,6 +157,29 @@ pub fn table() -> Vec<Route> {
             SYNC_BODY,
             "Everything that changed since the device's cursors",
             post(sync::sync),
+        ),
+        Route::post(
+            format!("{}/{{log}}/{{root}}", path::BLOB),
+            Session,
+            ("BlobBegin", "bstr"),
+            BLOB_BODY,
+            "Begins a document's upload, or takes it up; the bitmap of the chunks that are there",
+            post(blob::begin),
+        ),
+        Route::put(
+            format!("{}/{{log}}/{{root}}/{{chunk}}", path::BLOB),
+            Session,
+            Bytes("application/octet-stream"),
+            SEALED_CHUNK_BYTES,
+            "Keeps one chunk of a document",
+            put(blob::put),
+        ),
+        Route::get(
+            format!("{}/{{log}}/{{root}}/{{chunk}}", path::BLOB),
+            Session,
+            Bytes("application/octet-stream"),
+            "One chunk of a document, for who may read a record that names it",
+            get(blob::get),
         ),
         Route::get(
             path::LIVE,
@@ -236,6 +273,13 @@ pub fn table() -> Vec<Route> {
             SMALL_BODY,
             "All logs, for admin, officers or council",
             post(archive::logs),
+        ),
+        Route::get(
+            format!("{}/{{opening}}/{{log}}/{{root}}/{{chunk}}", path::ARCHIVE_BLOB),
+            Session,
+            Bytes("application/octet-stream"),
+            "One chunk of a document, for officers under an opening",
+            get(blob::get_opened),
         ),
         Route::get(
             "/healthz",

@@ -14,6 +14,9 @@ use tokio::sync::Barrier;
 
 use super::*;
 
+mod blobs;
+pub(crate) use blobs::*;
+
 macro_rules! contract_tests {
     ($make:expr) => {
         $crate::store::contract::contract_tests!(@ $make;
@@ -37,6 +40,11 @@ macro_rules! contract_tests {
             a_device_has_one_group_info_for_each_epoch
             a_change_in_the_directory_is_seen_by_its_version
             heads_are_read_as_they_were
+            a_document_is_complete_with_its_last_chunk_and_known_in_its_own_log_only
+            the_hash_of_every_chunk_is_read_back_across_rows
+            a_named_document_is_never_abandoned_and_counts_for_no_device
+            a_dropped_document_is_gone_with_its_key_and_may_begin_anew
+            a_document_is_named_between_the_numbers_of_the_records_that_name_it
         );
     };
     (@ $make:expr; $($name:ident)+) => {$(

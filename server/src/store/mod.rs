@@ -10,6 +10,7 @@
 //! (`docs/protocol.md` §11). The company log is clear and lasts as long as the company; it is not
 //! sealed.
 
+pub mod blobs;
 #[cfg(test)]
 mod contract;
 pub mod rows;
@@ -25,6 +26,7 @@ use hauspost_protocol::ids::{
 use hauspost_protocol::wire::Person;
 use tokio::sync::oneshot;
 
+pub use blobs::{BlobReads, BlobRow, BlobSum, BlobWrites, NewBlob};
 pub use rows::*;
 
 /// The store fails. Nothing of the transaction remains.
@@ -58,7 +60,7 @@ pub enum StoreError {
 }
 
 /// Reads of one state of the store.
-pub trait ReadTx {
+pub trait ReadTx: BlobReads {
     /// A small value by its name.
     fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
@@ -99,6 +101,8 @@ pub trait ReadTx {
     fn chain(&self, no: LogNo, leaf: LeafIndex) -> Result<u32, StoreError>;
     /// The stretches of logs in which a device has or had a leaf.
     fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, StoreError>;
+    /// The stretches of one log in which a device has or had a leaf.
+    fn stays(&self, no: LogNo, device: DeviceId) -> Result<Vec<Membership>, StoreError>;
     /// All memberships of a log, ended ones too.
     fn members(&self, no: LogNo) -> Result<Vec<Membership>, StoreError>;
 
@@ -137,7 +141,7 @@ pub trait ReadTx {
 }
 
 /// One serialisable transaction.
-pub trait Tx: ReadTx {
+pub trait Tx: ReadTx + BlobWrites {
     /// Sets a small value.
     fn put_setting(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError>;
 

@@ -8,13 +8,16 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
 use super::world::{ADMIN, World};
-use crate::serve::routes::{Access, table};
+use crate::serve::routes::{Access, Form, table};
 
 /// Each route with parameters that are well-formed.
 fn filled(path: &str) -> String {
     let hash = "00".repeat(32);
     path.replace("{log}", &LogId([1; 16]).to_string())
         .replace("{hash}", &hash)
+        .replace("{root}", &hash)
+        .replace("{opening}", "1")
+        .replace("{chunk}", "0")
         .replace("{gen}", "0")
         .replace("{epoch}", "1")
 }
@@ -25,7 +28,8 @@ async fn random_truncated_and_deep_bodies_are_refused_at_every_route_without_a_5
     let phone = world.phone(1).await;
     let tokens = [phone.token.clone(), world.role(ADMIN).await];
     let mut rng = StdRng::seed_from_u64(7);
-    for route in table().iter().filter(|route| route.method == "post") {
+    for route in table().iter().filter(|route| route.request != Form::Nothing) {
+        let (method, path) = (route.method.to_uppercase(), filled(&route.path));
         let mut bodies = vec![
             vec![],
             vec![0xff; 10],
@@ -44,8 +48,7 @@ async fn random_truncated_and_deep_bodies_are_refused_at_every_route_without_a_5
         }
         for token in &tokens {
             for body in &bodies {
-                let (status, answer) =
-                    world.raw("POST", &route.path, Some(token), body.clone()).await;
+                let (status, answer) = world.raw(&method, &path, Some(token), body.clone()).await;
                 let refused = status.is_client_error();
                 // A body that is right by chance, such as `[]`, may be served.
                 assert!(refused || status.is_success(), "{} {status} {body:02x?}", route.path);
@@ -59,9 +62,10 @@ async fn random_truncated_and_deep_bodies_are_refused_at_every_route_without_a_5
 async fn a_body_above_its_routes_limit_is_refused_as_too_large() {
     let world = World::founded().await;
     let phone = world.phone(1).await;
-    for route in table().iter().filter(|route| route.method == "post") {
+    for route in table().iter().filter(|route| route.request != Form::Nothing) {
+        let (method, path) = (route.method.to_uppercase(), filled(&route.path));
         let body = vec![0x80; route.body_bytes + 1];
-        let (status, _) = world.raw("POST", &route.path, Some(&phone.token), body).await;
+        let (status, _) = world.raw(&method, &path, Some(&phone.token), body).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{}", route.path);
     }
 }
@@ -70,11 +74,20 @@ async fn a_body_above_its_routes_limit_is_refused_as_too_large() {
 async fn parameters_of_a_wrong_form_are_refused() {
     let world = World::founded().await;
     let phone = world.phone(1).await;
-    for path in ["/v1/tree/x/y", "/v1/groupinfo/x/0/0", "/v1/groupinfo/x/70000/-1"] {
+    let (log, root) = (LogId([1; 16]), "00".repeat(32));
+    let (chunk, hash) = (format!("/v1/blob/{log}/{root}/-1"), format!("/v1/blob/{log}/0/0"));
+    for path in [
+        &*chunk,
+        &hash,
+        "/v1/blob/x/y/0",
+        "/v1/tree/x/y",
+        "/v1/groupinfo/x/0/0",
+        "/v1/groupinfo/x/70000/-1",
+    ] {
         let (status, _) = world.raw("GET", path, Some(&phone.token), vec![]).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
     }
-    let far = format!("/v1/groupinfo/{}/65535/{}", LogId([1; 16]), u64::MAX);
+    let far = format!("/v1/groupinfo/{}/65535/{}", log, u64::MAX);
     let (status, _) = world.raw("GET", &far, Some(&phone.token), vec![]).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }

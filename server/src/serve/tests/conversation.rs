@@ -17,19 +17,19 @@ use hauspost_protocol::wire::{
 
 use super::world::{ADMIN, COMPANY, COUNCIL, OFFICERS, Phone, Room, World, newest};
 
-async fn two() -> (World, Phone, Phone, Room) {
+pub async fn two() -> (World, Phone, Phone, Room) {
     let world = World::founded().await;
     let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
     let room = anna.create(&world, LogType::Group, &[&ben]).await;
     (world, anna, ben, room)
 }
 
-async fn entries(world: &World, phone: &Phone, log: LogId) -> Vec<Entry> {
+pub async fn entries(world: &World, phone: &Phone, log: LogId) -> Vec<Entry> {
     let answer = phone.sync(world, vec![]).await;
     answer.logs.into_iter().find(|news| news.log == log).map_or(vec![], |news| news.entries)
 }
 
-async fn at(world: &World, phone: &Phone) -> At {
+pub async fn at(world: &World, phone: &Phone) -> At {
     let company = world.company(&phone.token).await;
     At { co: company.size(), company_hash: company.now().hash() }
 }

@@ -1,5 +1,6 @@
 mod bytes;
 mod conversation;
+mod documents;
 mod entering;
 mod reports;
 mod reset;

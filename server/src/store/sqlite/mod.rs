@@ -7,6 +7,7 @@
 //! Shred keys are committed before the payloads that they seal. A crash between the two leaves keys
 //! without a payload, which the next entry at that place replaces; never a payload without its key.
 
+mod blobs;
 mod payload;
 mod reads;
 mod schema;

@@ -135,6 +135,13 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         all(self.main, "read memberships", sql, [device.0], membership)
     }
 
+    fn stays(&self, no: LogNo, device: DeviceId) -> Result<Vec<Membership>, StoreError> {
+        let sql = "SELECT no, device, from_seq, to_seq FROM members WHERE device = ?1 AND no = ?2
+                   ORDER BY from_seq";
+        let of = params![device.0, int(no.0)];
+        all(self.main, "read memberships", sql, of, membership)
+    }
+
     fn members(&self, no: LogNo) -> Result<Vec<Membership>, StoreError> {
         let sql = "SELECT no, device, from_seq, to_seq FROM members WHERE no = ?1
                    ORDER BY device, from_seq";

@@ -104,14 +104,40 @@ pub const MAIN: &[&str] = &[
         package BLOB NOT NULL, PRIMARY KEY (device, suite)
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    CREATE TABLE blobs (
+        no INTEGER NOT NULL REFERENCES logs (no), root BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
+        size INTEGER NOT NULL, uploader BLOB NOT NULL, begun_ms INTEGER NOT NULL,
+        -- the bitmap of the chunks that are there; none when all are
+        present BLOB,
+        -- whether a record names it; one that none names is garbage after a while
+        named INTEGER NOT NULL, PRIMARY KEY (no, root)
+    ) STRICT;
+    CREATE INDEX unnamed_blobs ON blobs (uploader, size) WHERE named = 0;
+    CREATE INDEX abandoned_blobs ON blobs (begun_ms) WHERE named = 0;
+    -- the hashes of 128 chunks in a row
+    CREATE TABLE blob_leaves (
+        id BLOB NOT NULL, piece INTEGER NOT NULL, leaves BLOB NOT NULL, PRIMARY KEY (id, piece)
+    ) STRICT;
+    CREATE TABLE blob_names (
+        no INTEGER NOT NULL, root BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (no, root, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE blob_totals (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+    INSERT INTO blob_totals (blobs, bytes) VALUES (0, 0);
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.
-pub const SHRED: &[&str] = &[r"
+pub const SHRED: &[&str] = &[
+    r"
     CREATE TABLE shred_keys (
         no INTEGER NOT NULL, seq INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (no, seq)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    r"
+    CREATE TABLE blob_keys (id BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Brings a database to the newest version, each step in a transaction of its own.
 pub fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), StoreError> {

@@ -1,0 +1,321 @@
+//! Documents: uploads that go on where they stopped, and downloads for those who may read them.
+//!
+//! A blob belongs to one log and to the device that uploads it, until a record names it; from then on
+//! whoever may read such a record may read the blob, and nobody else. Everybody else gets the same
+//! answer whether there is such a blob or not (`docs/attacks.md` 31).
+
+use std::sync::Arc;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hauspost_protocol::company::body::Role;
+use hauspost_protocol::crypto::Secret;
+use hauspost_protocol::file::{self, Layout, Present, TAG_BYTES};
+use hauspost_protocol::ids::{DeviceId, Digest, LogId, LogNo, Seq, TimeMs};
+use hauspost_protocol::wire::BlobBegin;
+
+use super::answer::{Answer, Cbor, Refusal, parse_digest};
+use super::archive;
+use super::limits::BlobLimits;
+use super::node::Node;
+use super::session::{Claim, Session};
+use crate::blobs::{self, BlobError, BlobId};
+use crate::store::{BlobRow, LogRow, NewBlob, ReadTx, Tx};
+
+/// POST: begins an upload, or asks which chunks of it are there.
+pub async fn begin(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Path((log, root)): Path<(String, String)>,
+    Cbor(request): Cbor<BlobBegin>,
+) -> Result<Answer<Present>, Refusal> {
+    let (log, root) = (log.parse()?, parse_digest(&root)?);
+    let layout = Layout::of_blob(request.size).ok_or(Refusal::Form)?;
+    if !request.leaves.are_of(root, layout) {
+        return Err(Refusal::Form);
+    }
+    let (limits, now_ms) = (node.blob_limits, node.now_ms());
+    let (id, present) = node
+        .write_as(&claim, move |tx, session| {
+            let device = session.device()?.device;
+            let no = joined(tx, device, log)?.no;
+            let leaves = &request.leaves;
+            let blob = NewBlob { root, layout, leaves, uploader: device, begun_ms: now_ms };
+            begin_or_resume(tx, no, &blob, &limits)
+        })
+        .await?;
+    let store = Arc::clone(&node.blobs);
+    blocking(move || store.create(id)).await?;
+    Ok(Answer(present))
+}
+
+fn begin_or_resume(
+    tx: &mut dyn Tx,
+    no: LogNo,
+    blob: &NewBlob<'_>,
+    limits: &BlobLimits,
+) -> Result<(BlobId, Present), Refusal> {
+    if let Some(row) = tx.blob(no, blob.root)? {
+        if row.uploader != blob.uploader || row.layout != blob.layout {
+            return Err(Refusal::conflict("blob"));
+        }
+        tx.resume_blob(no, blob.root, blob.begun_ms)?;
+        return Ok((row.id, row.present));
+    }
+    if blob.layout.plain_size() > limits.document_bytes {
+        return Err(Refusal::TooLarge);
+    }
+    let (own, all) = (tx.unnamed_blobs(blob.uploader)?, tx.all_blobs()?);
+    let size = blob.layout.blob_size();
+    if own.count >= limits.device_uploads
+        || own.bytes + size > limits.device_bytes
+        || limits.company_bytes.is_some_and(|most| all.bytes + size > most)
+    {
+        return Err(Refusal::Quota);
+    }
+    Ok((tx.begin_blob(no, blob)?, Present::none(blob.layout)))
+}
+
+/// PUT: one chunk's ciphertext with its tag.
+pub async fn put(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Path((log, root, chunk)): Path<(String, String, u32)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(), Refusal> {
+    let (log, root, body) = (log.parse()?, parse_digest(&root)?, body?);
+    // A chunk that came whole is kept even when its sender is gone, so that nobody sends it again.
+    let kept = tokio::spawn(async move {
+        let upload = Upload { log, root, chunk };
+        let counted = body.len() as u64;
+        upload.keep(&node, &claim, body).await?;
+        node.metrics.chunk_received(counted);
+        Ok(())
+    });
+    kept.await.unwrap_or(Err(Refusal::Busy))
+}
+
+/// A chunk of an upload.
+#[derive(Clone, Copy)]
+struct Upload {
+    log: LogId,
+    root: Digest,
+    chunk: u32,
+}
+
+impl Upload {
+    async fn keep(self, node: &Arc<Node>, claim: &Claim, body: Bytes) -> Result<(), Refusal> {
+        let place = node.read_as(claim, move |tx, session| self.place(tx, session)).await?;
+        if body.len() != place.len || file::leaf(&body) != place.leaf {
+            return Err(Refusal::Chunk);
+        }
+        if place.is_there {
+            return Ok(());
+        }
+        let store = Arc::clone(&node.blobs);
+        blocking(move || {
+            let mut bytes = Vec::with_capacity(blobs::STORED_CHUNK_BYTES);
+            bytes.extend_from_slice(&body);
+            blobs::seal(&place.key, place.id, self.chunk, &mut bytes);
+            store.write(place.id, self.chunk, &bytes)
+        })
+        .await?;
+        // The upload may have been given up, or its device revoked, while the chunk was written.
+        node.write_as(claim, move |tx, session| {
+            let no = self.own(tx, session)?.0;
+            Ok(tx.put_chunk(no, self.root, self.chunk)?)
+        })
+        .await
+    }
+
+    /// The session's upload: its log's number and its row.
+    fn own(self, tx: &dyn ReadTx, session: &Session) -> Result<(LogNo, BlobRow), Refusal> {
+        let device = session.device()?.device;
+        let no = joined(tx, device, self.log)?.no;
+        let row = tx.blob(no, self.root)?.filter(|row| row.uploader == device);
+        Ok((no, row.ok_or(Refusal::NotFound)?))
+    }
+
+    fn place(self, tx: &dyn ReadTx, session: &Session) -> Result<Place, Refusal> {
+        let (_, row) = self.own(tx, session)?;
+        Ok(Place {
+            id: row.id,
+            len: row.layout.sealed_len(self.chunk).ok_or(Refusal::NotFound)?,
+            leaf: tx.blob_leaf(row.id, self.chunk)?.ok_or(Refusal::NotFound)?,
+            key: tx.blob_key(row.id)?.ok_or(Refusal::NotFound)?,
+            is_there: row.present.has(self.chunk),
+        })
+    }
+}
+
+/// Where a chunk belongs and what it must be.
+struct Place {
+    id: BlobId,
+    len: usize,
+    leaf: Digest,
+    key: Secret,
+    is_there: bool,
+}
+
+/// The log, if the device has a leaf in it now.
+fn joined(tx: &dyn ReadTx, device: DeviceId, log: LogId) -> Result<LogRow, Refusal> {
+    let log = tx.log(log)?.ok_or(Refusal::NotFound)?;
+    let stays = tx.stays(log.no, device)?;
+    if stays.iter().any(|stay| stay.to.is_none()) { Ok(log) } else { Err(Refusal::NotFound) }
+}
+
+/// GET: one chunk, for a device that may read a record naming its blob.
+pub async fn get(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Path((log, root, chunk)): Path<(String, String, u32)>,
+) -> Result<Response, Refusal> {
+    let (log, root) = (log.parse()?, parse_digest(&root)?);
+    let job = move |tx: &dyn ReadTx, session: &Session| {
+        let device = session.device()?.device;
+        let no = tx.log(log)?.ok_or(Refusal::NotFound)?.no;
+        for stay in tx.stays(no, device)? {
+            if tx.is_blob_named(no, root, stay.from, stay.to)? {
+                return stored(tx, no, root, chunk);
+            }
+        }
+        Err(Refusal::NotFound)
+    };
+    let stored = node.read_as(&claim, job).await?;
+    send(&node, stored).await
+}
+
+/// GET: one chunk, for an officer under an opening whose scope holds a record naming its blob.
+pub async fn get_opened(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Path((opening, log, root, chunk)): Path<(u64, String, String, u32)>,
+) -> Result<Response, Refusal> {
+    let (log, root): (LogId, _) = (log.parse()?, parse_digest(&root)?);
+    let job = move |tx: &dyn ReadTx, session: &Session| {
+        session.must_have(&[Role::Officer])?;
+        let opening = Seq(opening.min(u64::MAX >> 1));
+        let opening = session.company.now().opening(opening).ok_or(Refusal::NotFound)?;
+        let no = tx.log(log)?.ok_or(Refusal::NotFound)?.no;
+        for seq in tx.blob_names(no, root)? {
+            let naming = tx.entry(no, seq)?.ok_or(Refusal::NotFound)?;
+            if archive::is_in_scope(session, opening, log, &naming) {
+                return stored(tx, no, root, chunk);
+            }
+        }
+        Err(Refusal::NotFound)
+    };
+    let stored = node.read_as(&claim, job).await?;
+    send(&node, stored).await
+}
+
+/// A chunk that may be sent.
+struct Stored {
+    id: BlobId,
+    chunk: u32,
+    len: usize,
+    key: Secret,
+}
+
+fn stored(tx: &dyn ReadTx, no: LogNo, root: Digest, chunk: u32) -> Result<Stored, Refusal> {
+    let row = tx.blob(no, root)?.ok_or(Refusal::NotFound)?;
+    let len = row.layout.sealed_len(chunk).ok_or(Refusal::NotFound)? + TAG_BYTES;
+    let key = tx.blob_key(row.id)?.ok_or(Refusal::NotFound)?;
+    Ok(Stored { id: row.id, chunk, len, key })
+}
+
+async fn send(node: &Arc<Node>, stored: Stored) -> Result<Response, Refusal> {
+    let store = Arc::clone(&node.blobs);
+    let bytes = blocking(move || {
+        let mut bytes = store.read(stored.id, stored.chunk, stored.len)?;
+        blobs::open(&stored.key, stored.id, stored.chunk, &mut bytes)?;
+        Ok(bytes)
+    })
+    .await?;
+    node.metrics.chunk_sent(bytes.len() as u64);
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+/// Runs what waits for the disk beside the requests.
+async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(job).await;
+    done.map_err(|_| Refusal::Busy)?.map_err(Refusal::from)
+}
+
+/// Removes what no record names any more, or ever did: uploads that were given up, and bytes whose
+/// shred key is gone. Returns how many blobs it removed.
+pub async fn collect(node: &Arc<Node>) -> Result<usize, Refusal> {
+    let before_ms = node.now_ms().saturating_sub(node.blob_limits.unnamed_ms);
+    let mut removed = 0;
+    loop {
+        let dropped = node.database.write(move |tx| drop_abandoned(tx, before_ms)).await?;
+        if dropped.is_empty() {
+            return Ok(removed);
+        }
+        removed += dropped.len();
+        remove(node, dropped).await?;
+    }
+}
+
+/// Removes the bytes of blobs whose shred key is gone: a crash may have come before their removal.
+pub async fn sweep(node: &Arc<Node>) -> Result<usize, Refusal> {
+    let store = Arc::clone(&node.blobs);
+    let found = blocking(move || store.list()).await?;
+    let job = move |tx: &dyn ReadTx| {
+        let mut unreadable = Vec::new();
+        for blob in found {
+            if tx.blob_key(blob)?.is_none() {
+                unreadable.push(blob);
+            }
+        }
+        Ok::<_, Refusal>(unreadable)
+    };
+    let unreadable = node.database.read(job).await?;
+    let count = unreadable.len();
+    remove(node, unreadable).await?;
+    Ok(count)
+}
+
+/// Uploads dropped in one transaction, at most.
+const DROPPED_AT_ONCE: usize = 64;
+
+fn drop_abandoned(tx: &mut dyn Tx, before_ms: TimeMs) -> Result<Vec<BlobId>, Refusal> {
+    let mut dropped = Vec::new();
+    for (no, root) in tx.abandoned_blobs(before_ms, DROPPED_AT_ONCE)? {
+        dropped.extend(tx.drop_blob(no, root)?);
+    }
+    Ok(dropped)
+}
+
+async fn remove(node: &Arc<Node>, blobs: Vec<BlobId>) -> Result<(), Refusal> {
+    let store = Arc::clone(&node.blobs);
+    blocking(move || blobs.into_iter().try_for_each(|blob| store.remove(blob))).await
+}
+
+/// Collects at the start and every hour, until the server stops.
+pub async fn keep_collecting(node: Arc<Node>) {
+    if let Err(error) = sweep(&node).await {
+        tracing::error!(%error, "documents without a key could not be removed");
+    }
+    let mut hour = tokio::time::interval(COLLECT_EVERY);
+    loop {
+        tokio::select! {
+            () = node.stopping.cancelled() => return,
+            _ = hour.tick() => {}
+        }
+        match collect(&node).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "uploads that were given up are removed"),
+            Err(error) => {
+                tracing::error!(%error, "uploads that were given up could not be removed")
+            }
+        }
+    }
+}
+
+const COLLECT_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
