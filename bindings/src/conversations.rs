@@ -76,6 +76,8 @@ pub enum LastLineKind {
     Event,
     /// Something that could not be opened or is not valid.
     Gap,
+    /// Messages whose keys this device does not have yet.
+    Unreadable,
     /// A message that a rule of retention erased.
     Erased,
     /// Something that only a newer app can show.
@@ -219,6 +221,7 @@ impl From<read::LastLine> for LastLine {
                 (MessageKind::Text, _) => LastLineKind::Text,
                 (MessageKind::Event, _) => LastLineKind::Event,
                 (MessageKind::Gap, _) => LastLineKind::Gap,
+                (MessageKind::Unreadable, _) => LastLineKind::Unreadable,
                 (MessageKind::Unknown | MessageKind::Newer, _) => LastLineKind::UpdateApp,
             },
             text: last.text,

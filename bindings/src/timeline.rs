@@ -39,6 +39,8 @@ pub enum Line {
     Reset,
     /// Something that could not be opened or is not valid. It stays visible, and is never skipped silently.
     Gap,
+    /// Messages whose keys this device does not have yet; `missing` of the line says how many.
+    Unreadable,
     /// A message that a rule of retention erased.
     Erased,
     /// Something that only a newer app can show.
@@ -247,6 +249,7 @@ impl Line {
             (_, MessageState::Erased) => Self::Erased,
             (MessageKind::Text, _) => Self::Text { text: text.unwrap_or_default() },
             (MessageKind::Gap, _) => Self::Gap,
+            (MessageKind::Unreadable, _) => Self::Unreadable,
             (MessageKind::Event, _) => match Event::from_content(content.unwrap_or_default()) {
                 Event::Created => Self::Created,
                 Event::Joined(people) => Self::Joined { people: names(people) },

@@ -55,7 +55,8 @@ pub mod path {
     pub const PACKAGES_TAKE: &str = "/v1/packages/take";
     /// GET `/v1/tree/<log>/<hex tree hash>` → the ratchet tree's TLS bytes.
     pub const TREE: &str = "/v1/tree";
-    /// GET `/v1/groupinfo/<log>/<gen>/<epoch>` → array of bstr: GroupInfos as MLSMessage.
+    /// GET `/v1/groupinfo/<log>/<gen>/<epoch>` → array of bstr: GroupInfos as MLSMessage, in the order in
+    /// which they came. PUT bstr → `[]`: a member's own.
     pub const GROUP_INFO: &str = "/v1/groupinfo";
     /// POST [`HeadsProofRequest`](super::HeadsProofRequest) → array of [`HeadsProof`](super::HeadsProof).
     pub const PROOF_HEADS: &str = "/v1/proof/heads";

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::{Mutex, Notify};
 
 use super::AccountError;
+use super::enter::Entering;
 use super::link::LinkTeller;
 use crate::env::Env;
 use crate::inbound::Me;
@@ -51,6 +52,8 @@ pub struct Core {
     pub(super) to_name: Notify,
     /// How the server is reached.
     pub(super) link: LinkTeller,
+    /// When groups may be entered by an external commit.
+    pub(super) entering: Entering,
 }
 
 /// What is kept in memory between two transactions.

@@ -19,6 +19,7 @@ use rand::Rng as _;
 use tokio::sync::{Mutex, Notify};
 
 use super::engine::{Core, Engine};
+use super::enter::Entering;
 use super::error::AccountError;
 use super::link::LinkTeller;
 use crate::env::Env;
@@ -144,6 +145,7 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         to_pull: Notify::new(),
         to_name: Notify::new(),
         link: LinkTeller::default(),
+        entering: Entering::default(),
     })
 }
 

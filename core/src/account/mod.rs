@@ -8,6 +8,7 @@
 
 mod engine;
 mod enrol;
+mod enter;
 mod error;
 mod link;
 mod pull;

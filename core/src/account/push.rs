@@ -15,7 +15,7 @@ use crate::outbox::outcome::{self, Next};
 use crate::outbox::plan::{self, Batch, Step, What};
 use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
 use crate::store::Tx;
-use crate::store::rows::log::LogState;
+use crate::store::rows::log::{self, LogState};
 use crate::store::rows::message::{self, MessageState};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind};
@@ -54,10 +54,28 @@ impl Core {
                 failed.get_or_insert(error);
             }
         }
+        self.enter_all(&mut failed).await?;
         failed.map_or(Ok(()), Err)
     }
 
-    async fn push_log(&self, log: LogId) -> Result<(), AccountError> {
+    /// Enters the groups that this phone has no keys of, the newest conversation first; what people
+    /// write meanwhile goes first.
+    async fn enter_all(&self, failed: &mut Option<AccountError>) -> Result<(), AccountError> {
+        let to_enter: Vec<LogId> =
+            self.store.read(|conn| Ok::<_, AccountError>(log::to_enter(conn)?)).await?;
+        for log in to_enter {
+            let said = self.store.read(|conn| Ok::<_, AccountError>(outbox::logs_with_work(conn)?));
+            let said = if failed.is_none() { said.await? } else { Vec::new() };
+            for log in said.into_iter().chain([log]) {
+                if let Err(error) = self.push_log(log).await {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn push_log(&self, log: LogId) -> Result<(), AccountError> {
         let mut pulls = 0;
         for _ in 0..STEPS {
             let next = match self.step(log).await? {
@@ -78,6 +96,8 @@ impl Core {
                     self.set_body(id, for_what.with(taken.collect())).await?;
                     continue;
                 }
+                Step::Enter if self.enter(log).await? => continue,
+                Step::Enter => break,
                 Step::Send(batch) => self.send(log, batch).await?,
                 // The others were carried out under the lock.
                 _ => continue,
@@ -308,7 +328,8 @@ impl Core {
                 let waits = pending.filter(|pending| pending.core == core);
                 let abandoned = match waits {
                     Some(pending) => {
-                        let mls = change::abandon(conn, &ledger, rng).map_err(ChangeError::from)?;
+                        let mls = change::abandon(conn, &ledger, &pending, rng)
+                            .map_err(ChangeError::from)?;
                         Some((pending.outbox, mls))
                     }
                     None => None,
@@ -344,7 +365,7 @@ impl Core {
 
 fn fail(
     tx: &Tx<'_>,
-    local: crate::store::rows::log::LocalLog,
+    local: log::LocalLog,
     intent: &outbox::Intent,
     reason: u64,
 ) -> Result<(), crate::store::StoreError> {

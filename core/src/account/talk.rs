@@ -307,7 +307,8 @@ fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
 fn writable(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
     let row = log::find(tx, log)?.ok_or(AccountError::NoConversation)?;
     match row.state {
-        LogState::Active => Ok(row.local),
+        // What is written while the group is entered anew waits until it is.
+        LogState::Active | LogState::Broken => Ok(row.local),
         _ => Err(AccountError::NoConversation),
     }
 }

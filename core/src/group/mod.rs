@@ -2,13 +2,14 @@
 //!
 //! Everything here runs on a [`Scratch`] above the stored state; what changed is stored with the
 //! rest in one transaction. [`commit`] makes and takes in changes of a group, [`join`] enters by a
-//! Welcome, [`packages`] makes the key packages by which others add this device. Who may change what
+//! Welcome, [`enter`] by an external commit, [`packages`] makes the key packages by which others add this device. Who may change what
 //! is not judged here, but by the protocol's `authorise`.
 //!
 //! A new epoch comes out as [`EpochKeys`]: its chains, and the capsule that every member expects.
 //! The exported secret and the epoch's secret live no longer than the call (docs/protocol.md §4).
 
 pub mod commit;
+pub mod enter;
 pub mod join;
 pub mod packages;
 pub mod scratch;

@@ -8,8 +8,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use hauspost_protocol::encoding::{Bytes, FormError, decode, encode};
 use hauspost_protocol::mls::storage::Backend;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 type Value = Zeroizing<Vec<u8>>;
 
@@ -71,6 +72,26 @@ impl MlsChanges {
         })
     }
 
+    /// For the store, until what they belong to is accepted.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let pairs = self.0.iter();
+        let pairs: Vec<(Bytes, Option<Bytes>)> = pairs
+            .map(|(key, value)| (Bytes(key.clone()), value.as_ref().map(|v| Bytes(v.to_vec()))))
+            .collect();
+        let bytes = Zeroizing::new(encode(&pairs));
+        for mut value in pairs.into_iter().filter_map(|(_, value)| value) {
+            value.0.zeroize();
+        }
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
+        let pairs: Vec<(Bytes, Option<Bytes>)> = decode(bytes)?;
+        let pairs = pairs.into_iter();
+        Ok(Self(pairs.map(|(key, value)| (key.0, value.map(|v| Zeroizing::new(v.0)))).collect()))
+    }
+
     /// Adds later changes to these.
     pub fn then(&mut self, later: Self) {
         self.0.extend(later.0);
@@ -109,5 +130,19 @@ mod tests {
         scratch.take_changes().apply(&stored).unwrap();
         assert_eq!(stored.get(b"new").unwrap().as_deref(), Some(b"3".as_slice()));
         assert_eq!(stored.get(b"gone").unwrap(), None);
+    }
+
+    #[test]
+    fn changes_that_wait_in_the_store_are_the_same_afterwards() {
+        let stored = MemoryBackend::default();
+        stored.put(b"gone", b"2").unwrap();
+        let scratch = Scratch::new(&stored);
+        scratch.put(b"new", b"3").unwrap();
+        scratch.delete(b"gone").unwrap();
+        let bytes = scratch.take_changes().to_bytes();
+        MlsChanges::from_bytes(&bytes).unwrap().apply(&stored).unwrap();
+        assert_eq!(stored.get(b"new").unwrap().as_deref(), Some(b"3".as_slice()));
+        assert_eq!(stored.get(b"gone").unwrap(), None);
+        assert!(MlsChanges::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     }
 }

@@ -201,6 +201,86 @@ fn a_pending_commit_survives_a_restart_and_its_secret_comes_once() {
     assert_eq!(ben.take(&own.message).unwrap(), Some((own.ga, own.exported.to_vec())));
 }
 
+impl Phone {
+    /// Makes an external commit on this GroupInfo, and stores what follows from it at once.
+    fn enter(&mut self, follower: &Follower, group_info: &[u8]) -> Result<OwnCommit, GroupError> {
+        self.run(|provider, member| enter::enter(provider, member, follower, group_info))
+    }
+}
+
+#[test]
+fn a_device_that_enters_by_itself_shares_the_secret_and_nobody_else_has_lost_it() {
+    let ([mut anna, mut ben, mut carl], mut follower) = three();
+    let own = anna.commit(Change::default());
+    follow(&mut follower, &own);
+    anna.merge_own();
+    ben.take(&own.message).unwrap();
+    carl.take(&own.message).unwrap();
+
+    let mut dora = Phone::new(4);
+    let entry = dora.enter(&follower, &own.group_info).unwrap();
+    follow(&mut follower, &entry);
+    let shared = Some((entry.ga, entry.exported.to_vec()));
+    for phone in [&mut anna, &mut ben, &mut carl] {
+        assert_eq!(phone.take(&entry.message).unwrap(), shared);
+    }
+    let next = dora.commit(Change::default());
+    follow(&mut follower, &next);
+    assert_eq!(anna.take(&next.message).unwrap(), Some((next.ga, next.exported.to_vec())));
+}
+
+#[test]
+fn attacks_18_entering_changes_nothing_of_the_stored_state_until_its_scratch_is_applied() {
+    let ([mut anna, mut ben, _], mut follower) = three();
+    let own = anna.commit(Change::default());
+    follow(&mut follower, &own);
+    anna.merge_own();
+    let before = ben.stored.clone();
+    let provider = provider(&ben.stored, &mut ben.rng);
+    let member = Member { key: &ben.key, certificate: &ben.certificate };
+    enter::enter(&provider, member, &follower, &own.group_info).unwrap();
+    assert!(ben.stored == before, "the race may still be lost");
+    let scratch = MlsChanges::from_bytes(&provider.backend().take_changes().to_bytes()).unwrap();
+    drop(provider);
+    // It is lost: Ben takes Anna's commit as if nothing had been.
+    ben.take(&own.message).unwrap();
+    // Had it been won, the scratch would be all of it.
+    ben.stored = before;
+    scratch.apply(&ben.stored).unwrap();
+    ben.commit(Change::default());
+}
+
+#[test]
+fn attacks_2_after_a_commit_that_nobody_can_follow_each_enters_anew_on_the_other_s_group_info() {
+    let ([mut anna, mut ben, mut carl], mut follower) = three();
+    // What makes it a bomb does not matter to those who cannot follow it.
+    let bomb = anna.commit(Change::default());
+    follow(&mut follower, &bomb);
+    let back = ben.enter(&follower, &bomb.group_info).unwrap();
+    follow(&mut follower, &back);
+    assert_eq!(back.leaves, [0, 1, 2].map(LeafIndex), "its own leaf is replaced");
+    assert!(carl.take(&back.message).is_err());
+    let last = carl.enter(&follower, &back.group_info).unwrap();
+    follow(&mut follower, &last);
+    assert_eq!(ben.take(&last.message).unwrap(), Some((last.ga, last.exported.to_vec())));
+    let next = ben.commit(Change::default());
+    follow(&mut follower, &next);
+    assert_eq!(carl.take(&next.message).unwrap(), Some((next.ga, next.exported.to_vec())));
+}
+
+#[test]
+fn a_group_info_of_another_epoch_is_no_way_in() {
+    let ([mut anna, ..], mut follower) = three();
+    let old = anna.commit(Change::default());
+    follow(&mut follower, &old);
+    anna.merge_own();
+    let new = anna.commit(Change::default());
+    follow(&mut follower, &new);
+    let mut dora = Phone::new(4);
+    assert!(dora.enter(&follower, &old.group_info).is_err());
+    assert!(dora.enter(&follower, &new.group_info).is_ok());
+}
+
 #[test]
 fn every_member_expects_the_same_capsule_and_another_epoch_has_another() {
     let mut rng = StdRng::seed_from_u64(1);

@@ -1,18 +1,17 @@
 //! What changes a conversation itself: its beginning, commits, capsules, invitations (C6, C7, C9).
 
 use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys};
-use hauspost_protocol::authorise::{AuthorisedCommit, Conversation, Judgement, Rule};
+use hauspost_protocol::authorise::{AuthorisedCommit, Judgement, Rule};
 use hauspost_protocol::body::{
     CapsuleBody, CommitBody, InviteBody, InviteOp, LogType, SignedPayload,
 };
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::entry::{Entry, Kind};
+use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::epoch::{Chain, EpochContext};
 use hauspost_protocol::ids::{DeviceId, Digest, LeafIndex, Seq, UserId};
 use hauspost_protocol::mls::extension::{GroupBinding, group_id};
-use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::mls::public::{CommitFacts, Follower, Roster};
 use hauspost_protocol::rules::change::{self, ChangeFault};
 use hauspost_protocol::rules::form::Parsed;
@@ -20,14 +19,14 @@ use hauspost_protocol::wire::LogNews;
 use openmls::group::GroupId;
 use openmls::prelude::{LeafNodeIndex, Sender};
 
+use super::follow::begin;
 use super::store::{Line, OwnRecord, Pending};
 use super::{Code, Halt, Reader, Snapshot, Walk};
 use crate::group::{self, EpochKeys, MlsChanges, commit, join};
 use crate::ledger::{EpochState, Ledger};
-use crate::store::StoreError;
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::Event;
-use crate::store::rows::{entry, outbox};
+use crate::store::rows::outbox::{self, PendingCommit};
 
 /// What merging an own pending commit stores; made when the commit was, since the exporter answers
 /// once.
@@ -108,66 +107,104 @@ impl Walk<'_> {
                 if own { Pending::Won(pending.outbox, entry.seq) } else { Pending::Lost };
             own
         });
-        if own.is_none() && signed.device == reader.me.device {
+        let external = own.as_ref().is_some_and(|pending| pending.scratch.is_some());
+        let unknown = own.is_none() && signed.device == reader.me.device;
+        let inside = was_member && !external && !unknown;
+        let tried = if inside {
+            let mut work = Work { reader, ledger, entry, parsed, body };
+            let mls = &mut self.changes.mls;
+            match &own {
+                Some(pending) => work.merge_own(&pending.after, mls),
+                None => work.merge_as_member(mls),
+            }
+        } else if unknown {
             // A commit of this device that this database does not know (C12).
-            return Err(Halt::Broken(Code::Rollback));
-        }
-        if own.is_none() && !was_member && ledger.follower.is_none() {
-            ledger.follower = Some(self.follow_again(reader, ledger, entry.seq)?);
-        }
-        let mut work = Work { reader, ledger, entry, parsed, body };
-        let (authorised, entered) = match own {
-            Some(pending) => work.merge_own(&pending.after, &mut self.changes.mls)?,
-            None if was_member => work.merge_as_member(&mut self.changes.mls)?,
-            None => work.follow(self.news, &mut self.changes.mls)?,
+            Err(Halt::Broken(Code::Rollback))
+        } else if let Some(pending) = own.as_ref().filter(|_| !external) {
+            let mut work = Work { reader, ledger, entry, parsed, body };
+            work.merge_own(&pending.after, &mut self.changes.mls)
+        } else {
+            self.follow_to(reader, ledger, entry.seq, &parsed.head)?;
+            let mut work = Work { reader, ledger, entry, parsed, body };
+            match &own {
+                Some(pending) => work.enter(pending, &mut self.changes.mls),
+                None => work.follow(self.news, &mut self.changes.mls),
+            }
+        };
+        let (authorised, came) = match tried {
+            // The commit is neither skipped nor does it move the MLS state: if it is its author's and
+            // may be, the phone goes on outside.
+            Err(Halt::Broken(code)) => {
+                let author = reader.company.at(body.at.co).device(signed.device);
+                let author = author.ok_or(Halt::Stop(Code::Signature))?;
+                signed
+                    .verify(&author.signature_key, &entry.head)
+                    .map_err(|_| Halt::Stop(Code::Signature))?;
+                self.follow_to(reader, ledger, entry.seq, &parsed.head)?;
+                let mut work = Work { reader, ledger, entry, parsed, body };
+                let followed = work.follow(self.news, &mut self.changes.mls)?;
+                self.lose_the_way(reader, ledger, entry, code);
+                followed
+            }
+            done => done?,
+        };
+        let entered = match came {
+            Came::In(epoch) => Some(epoch),
+            Came::Out => None,
+            Came::Lost(code) => {
+                self.lose_the_way(reader, ledger, entry, code);
+                None
+            }
         };
         let facts = authorised.facts().clone();
         if let Some(conversation) = &mut ledger.conversation {
             conversation.begin_epoch(&authorised, entry.seq, entry.t_ms);
         }
-        self.begin_epoch(reader, ledger, entry, entered, facts.epoch);
+        let had_leaf = before.leaf_of(reader.me.device).is_some();
+        self.begin_epoch(reader, ledger, entry, (had_leaf, entered), facts.epoch);
         self.tell(ledger, entry, &facts, &before, was_member);
         Ok(())
     }
 
-    /// The group as it is seen from outside, for a device that was removed and may come back: all
-    /// commits before this one, replayed.
-    fn follow_again(
-        &self,
+    /// The group from outside as it was before the commit at `until`, where this phone does not follow
+    /// it yet.
+    fn follow_to(
+        &mut self,
         reader: &Reader<'_>,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         until: Seq,
-    ) -> Result<Follower, Halt> {
-        let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
-        let mut commits = Vec::new();
-        for row in entry::commits(reader.conn, ledger.row.local)? {
-            let held = entry::held(reader.conn, ledger.row.local, row.seq)?;
-            let (_, payload) = held.ok_or(StoreError::Missing("commit"))?;
-            commits.push((row.seq, row.t_ms, payload));
+        head: &Head,
+    ) -> Result<(), Halt> {
+        let before = (head.r#gen, head.epoch);
+        let follower = ledger.follower.as_ref();
+        if follower.is_none_or(|known| (known.r#gen(), known.epoch().next()) != before) {
+            ledger.follower = Some(self.follow_again(reader.conn, ledger, until)?);
         }
-        for (row, held) in &self.changes.entries {
-            if let Some((_, payload)) = held.as_ref().filter(|_| row.kind == Kind::Commit.code()) {
-                commits.push((row.seq, row.t_ms, payload.clone()));
-            }
+        Ok(())
+    }
+
+    /// Nobody can process the commit, or this phone alone cannot: it sends nothing and reads nothing
+    /// of the group until it has entered anew (C7, C12). Somebody has to hear of it, once.
+    pub(super) fn lose_the_way(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        code: Code,
+    ) {
+        let row = &mut ledger.row;
+        tracing::warn!(log = %row.local.id, seq = entry.seq.0, code = code as u64, "log broken");
+        let first = row.state != LogState::Broken;
+        row.state = LogState::Broken;
+        row.stop_code = Some(code as u64);
+        row.stop_seq = Some(entry.seq);
+        row.own_leaf = None;
+        ledger.epoch = None;
+        self.changes.touched.epoch = true;
+        self.changes.touched.chains.clear();
+        if first {
+            self.alarm(reader, ledger, code, entry.seq, Some(entry));
         }
-        let mut follower = None;
-        for (seq, t_ms, payload) in commits.into_iter().filter(|(seq, ..)| *seq < until) {
-            let signed: SignedPayload = decode(&payload).map_err(|_| Halt::Stop(Code::Form))?;
-            let body: CommitBody = decode(&signed.body).map_err(|_| Halt::Stop(Code::Form))?;
-            if let Some(base) = &body.base {
-                // Only the first generation: this build stops at a reset.
-                let mut first = Conversation::begin(
-                    conversation.genesis.clone(),
-                    &encode(&conversation.genesis),
-                );
-                first.genesis_hash = conversation.genesis_hash;
-                follower = Some(begin(&first, base)?);
-            }
-            let follower = follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
-            let staged = follower.stage(&body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
-            follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
-        }
-        follower.ok_or(Halt::Stop(Code::Mismatch))
     }
 
     fn begin_epoch(
@@ -175,13 +212,16 @@ impl Walk<'_> {
         reader: &Reader<'_>,
         ledger: &mut Ledger,
         entry: &Entry,
-        entered: Option<EpochState>,
+        (had_leaf, entered): (bool, Option<EpochState>),
         epoch: hauspost_protocol::ids::Epoch,
     ) {
-        if ledger.epoch.is_some() && entered.is_none() {
+        let has_leaf = ledger.leaf_of(reader.me.device).is_some();
+        if had_leaf && !has_leaf {
             ledger.row.state = LogState::Left;
-        } else if entered.is_some() && ledger.row.state == LogState::Left {
+        } else if entered.is_some() && ledger.row.state != LogState::Stopped {
             ledger.row.state = LogState::Active;
+            ledger.row.stop_code = None;
+            ledger.row.stop_seq = None;
         }
         ledger.row.epoch = epoch;
         ledger.row.epoch_seq = Some(entry.seq);
@@ -291,7 +331,7 @@ impl Walk<'_> {
             });
         }
         if body.op == InviteOp::Leave {
-            if body.user == reader.me.user {
+            if body.user == reader.me.user && ledger.row.state != LogState::Stopped {
                 ledger.row.state = LogState::Left;
             }
             let event = Event::Left(vec![body.user]);
@@ -311,7 +351,17 @@ struct Work<'w, 'r> {
     body: &'w CommitBody,
 }
 
-type Entered = (AuthorisedCommit, Option<EpochState>);
+/// Where a commit leaves this phone.
+enum Came {
+    /// In the new epoch.
+    In(EpochState),
+    /// Without a leaf, or without the keys of the epoch.
+    Out,
+    /// With a leaf whose Welcome is missing or does not fit: it has to enter by itself.
+    Lost(Code),
+}
+
+type Entered = (AuthorisedCommit, Came);
 
 impl Work<'_, '_> {
     /// The phone's own commit came back: the group enters the epoch that was prepared.
@@ -327,7 +377,19 @@ impl Work<'_, '_> {
         commit::merge_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
         *mls = provider.backend().take_changes();
         let after = After::from_bytes(after).ok_or(Halt::Broken(Code::Mls))?;
-        Ok((authorised, Some(epoch_state(after.chains, after.capsule.0))))
+        Ok((authorised, Came::In(epoch_state(after.chains, after.capsule.0))))
+    }
+
+    /// The phone's own external commit came back: what it prepared becomes real.
+    fn enter(&mut self, pending: &PendingCommit, mls: &mut MlsChanges) -> Result<Entered, Halt> {
+        let follower = self.ledger.follower.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+        let staged = follower.stage(&self.body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
+        let authorised = self.authorised(staged.facts(), staged.binding())?;
+        let scratch = pending.scratch.as_ref().and_then(|bytes| MlsChanges::from_bytes(bytes).ok());
+        let after = After::from_bytes(&pending.after);
+        let (scratch, after) = scratch.zip(after).ok_or(Halt::Broken(Code::Mls))?;
+        mls.then(scratch);
+        Ok((authorised, Came::In(epoch_state(after.chains, after.capsule.0))))
     }
 
     /// Another member's commit, seen from inside.
@@ -348,11 +410,11 @@ impl Work<'_, '_> {
         let exported =
             commit::merge(&provider, &mut group, taken).map_err(|_| Halt::Broken(Code::Mls))?;
         *mls = provider.backend().take_changes();
-        let entered = match exported {
-            Some(exported) => Some(self.keys(&facts, &binding, &exported)?),
-            None => None,
+        let came = match exported {
+            Some(exported) => Came::In(self.keys(&facts, &binding, &exported)?),
+            None => Came::Out,
         };
-        Ok((authorised, entered))
+        Ok((authorised, came))
     }
 
     /// A commit seen from outside; if its Welcome is for this device, the phone enters.
@@ -364,23 +426,27 @@ impl Work<'_, '_> {
         let (seq, t_ms) = (self.entry.seq, self.entry.t_ms);
         let follower = self.ledger.follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
         follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
-        if follower.roster().leaf_of(self.reader.me.device).is_none() {
-            return Ok((authorised, None));
+        let device = self.reader.me.device;
+        if facts.adds.iter().all(|(leaf, _)| leaf.certificate.device != device) {
+            return Ok((authorised, Came::Out));
         }
         let welcome = news.welcomes.iter().find(|(at, _)| *at == seq);
-        let (_, welcome) = welcome.ok_or(Halt::Broken(Code::Welcome))?;
+        let Some((_, welcome)) = welcome else {
+            return Ok((authorised, Came::Lost(Code::Welcome)));
+        };
         if Some(sha256(welcome)) != self.body.welcome_hash {
             return Err(Halt::Stop(Code::Welcome));
         }
         let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
-        let joined = join::join(&provider, welcome, &follower.tree_bytes())
-            .map_err(|_| Halt::Broken(Code::Welcome))?;
+        let Ok(joined) = join::join(&provider, welcome, &follower.tree_bytes()) else {
+            return Ok((authorised, Came::Lost(Code::Welcome)));
+        };
         if joined.ga != self.body.ga {
             return Err(Halt::Stop(Code::Welcome));
         }
         *mls = provider.backend().take_changes();
         let entered = self.keys(&facts, &binding, &joined.exported)?;
-        Ok((authorised, Some(entered)))
+        Ok((authorised, Came::In(entered)))
     }
 
     fn group_id(&self) -> GroupId {
@@ -431,12 +497,6 @@ impl Work<'_, '_> {
         let keys = EpochKeys::derive(exported, context, leaves, &keys);
         Ok(epoch_state(keys.chains, encode(&keys.capsule)))
     }
-}
-
-/// The follower of a conversation's first generation.
-fn begin(conversation: &Conversation, base: &[u8]) -> Result<Follower, Halt> {
-    let suite = Suite::from_code(conversation.genesis.suite).ok_or(Halt::Stop(Code::Mismatch))?;
-    Follower::begin(base, suite, &conversation.binding()).map_err(|_| Halt::Stop(Code::Mls))
 }
 
 /// The archive keys that a group is bound to.

@@ -5,11 +5,13 @@
 //! the group, [`records`] opens messages and checks what their authors signed, [`store`] writes down
 //! what came of it all. The cursor always advances: a record that cannot be opened becomes a visible
 //! gap with its reason (C8). Only a broken chain, a fork or a commit that may not be stops a log, and
-//! raises an alarm (C1, C7).
+//! raises an alarm (C1, C7). A commit that nobody can process does not: [`follow`] goes on outside of
+//! the group until the phone has entered anew.
 
 mod adopt;
 mod codes;
 mod commits;
+mod follow;
 mod records;
 mod store;
 
@@ -30,6 +32,7 @@ use rusqlite::Connection;
 
 pub use codes::{Code, report_code};
 pub use commits::{After, archive_keys};
+pub use follow::outside;
 pub use store::Changes;
 
 use crate::group::Member;

@@ -58,8 +58,7 @@ impl Walk<'_> {
         if ledger.epoch.is_none() {
             // What was opened before in this walk comes first in its author's count.
             self.judge_records(reader, ledger)?;
-            self.unread(ledger, head);
-            return Ok(());
+            return self.unread(reader, ledger, entry, head, core);
         }
         let Some(slot) = head.slot else { return Err(Halt::Stop(Code::Form)) };
         let in_force = (head.r#gen, head.epoch) == (ledger.row.r#gen, ledger.row.epoch);
@@ -67,11 +66,7 @@ impl Walk<'_> {
             if let Some(intent) = self.own_intent(reader, ledger, core)? {
                 return self.own(ledger, entry, slot.index, &intent);
             }
-            // Written under this device's leaf, but not by this database (C12).
-            ledger.row.state = LogState::Broken;
-            ledger.row.stop_code = Some(Code::Rollback as u64);
-            ledger.row.stop_seq = Some(entry.seq);
-            self.alarm(reader, ledger, Code::Rollback, entry.seq, None);
+            self.rolled_back(reader, ledger, entry.seq);
         }
         let company = reader.company.at(entry.co);
         self.note_revoked(reader, ledger, entry.co);
@@ -119,15 +114,56 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A record that was not for this device counts for its author, so that who comes back later does
-    /// not miss what was never his (C4: a jump over unread entries is no finding).
-    fn unread(&mut self, ledger: &mut Ledger, head: &Head) {
-        let member = head.slot.and_then(|slot| ledger.member(slot.leaf).copied());
+    /// Something stands under this device's leaf that this database does not know: it is a copy, or
+    /// was restored. What the others write is read on, as long as the epoch lasts; nothing is sent
+    /// before the group is entered anew, and somebody has to hear of it (C12).
+    fn rolled_back(&mut self, reader: &Reader<'_>, ledger: &mut Ledger, seq: Seq) {
+        if ledger.row.state == LogState::Broken {
+            return;
+        }
+        ledger.row.state = LogState::Broken;
+        ledger.row.stop_code = Some(Code::Rollback as u64);
+        ledger.row.stop_seq = Some(seq);
+        self.alarm(reader, ledger, Code::Rollback, seq, None);
+    }
+
+    /// A record of an epoch whose keys this device does not have. It counts for its author, so that who
+    /// comes back later does not miss what was never his (C4: a jump over unread entries is no
+    /// finding). If it was for this person, the timeline says that it is not readable here yet.
+    fn unread(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        head: &Head,
+        core: CoreHash,
+    ) -> Result<(), Halt> {
+        let Some(slot) = head.slot else { return Err(Halt::Stop(Code::Form)) };
+        let member = ledger.member(slot.leaf).copied();
+        if member.is_some_and(|member| member.device == reader.me.device) {
+            if let Some(intent) = self.own_intent(reader, ledger, core)? {
+                return self.own(ledger, entry, slot.index, &intent);
+            }
+            self.rolled_back(reader, ledger, entry.seq);
+            ledger.row.own_dctr += 1;
+        }
         let author = member.and_then(|member| ledger.authors.get_mut(&member.device));
         if let Some(author) = author {
             author.next_dctr += 1;
             self.changes.touched.authors.insert(author.device);
         }
+        let conversation = ledger.conversation.as_ref();
+        let for_me = conversation.is_some_and(|known| known.roster.has_user(reader.me.user));
+        if for_me && ledger.row.state != LogState::Left {
+            match self.changes.lines.last_mut() {
+                Some(Line::Unreadable { count, .. }) => *count += 1,
+                _ => {
+                    let (seq, t_ms) = (entry.seq, entry.t_ms);
+                    self.changes.lines.push(Line::Unreadable { seq, count: 1, t_ms });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn note_own_index(&self, ledger: &mut Ledger, leaf: LeafIndex) {

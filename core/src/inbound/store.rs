@@ -45,6 +45,7 @@ pub(super) enum Line {
     Message(Box<NewMessage>),
     Event { seq: Seq, event: Event, by: (UserId, DeviceId), t_ms: TimeMs },
     Gap { seq: Seq, by: (UserId, DeviceId), t_ms: TimeMs },
+    Unreadable { seq: Seq, count: u64, t_ms: TimeMs },
     Title(String),
 }
 
@@ -131,6 +132,9 @@ impl Changes {
                     message::event(tx, local, seq, &event, by, t_ms)?;
                 }
                 Line::Gap { seq, by, t_ms } => message::gap(tx, local, seq, by, t_ms)?,
+                Line::Unreadable { seq, count, t_ms } => {
+                    message::unreadable(tx, local, seq, count, t_ms)?;
+                }
                 Line::Title(title) => {
                     let title = Some(title.as_str()).filter(|title| !title.is_empty());
                     conversation::set_title(tx, local, title)?;

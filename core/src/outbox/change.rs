@@ -10,6 +10,7 @@ use hauspost_protocol::epoch::EpochContext;
 use hauspost_protocol::ids::{Epoch, LeafIndex, TimeMs};
 use hauspost_protocol::mls::extension::{GroupBinding, group_id};
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
+use hauspost_protocol::mls::public::Follower;
 use hauspost_protocol::wire::NewEntry;
 use openmls::group::MlsGroup;
 use openmls::prelude::KeyPackage;
@@ -19,6 +20,7 @@ use rusqlite::Connection;
 use super::intent::{Add, Create, Package};
 use super::seal::seen;
 use crate::group::commit::{self, Change, OwnCommit};
+use crate::group::enter;
 use crate::group::{self, EpochKeys, GroupError, MlsChanges, ScratchProvider};
 use crate::inbound::{After, Me, Snapshot, archive_keys};
 use crate::ledger::Ledger;
@@ -142,9 +144,43 @@ pub fn prepare(
         group_info: own.group_info.0,
         welcome: own.welcome.map(|welcome| welcome.0),
         after: after.to_bytes(),
+        scratch: None,
         made_ms: now_ms,
     };
     Ok(Prepared { mls: provider.backend().take_changes(), pending })
+}
+
+/// Makes the external commit by which this phone enters the group on this GroupInfo. `follower` has
+/// followed the group from outside to its newest epoch.
+pub fn enter(
+    conn: &Connection,
+    me: &Me,
+    company: &Company,
+    (ledger, follower): (&Ledger, &Follower),
+    group_info: &[u8],
+    mut rng: StdRng,
+    now_ms: TimeMs,
+) -> Result<PendingCommit, ChangeError> {
+    let provider = group::provider(Snapshot(conn), &mut rng);
+    let own = enter::enter(&provider, me.member(), follower, group_info)?;
+    let staged = follower.stage(&own.message).map_err(GroupError::from)?;
+    if staged.facts().ga != own.ga {
+        return Err(GroupError::State.into());
+    }
+    let bound = (follower.binding().clone(), None, at(company));
+    let mut entries = Vec::new();
+    let (core, after) = batch(me, company, ledger, &mut entries, &own, bound, false)?;
+    Ok(PendingCommit {
+        log: ledger.row.local.id,
+        outbox: None,
+        core,
+        batch: encode(&entries),
+        group_info: own.group_info.0,
+        welcome: None,
+        after: after.to_bytes(),
+        scratch: Some(provider.backend().take_changes().to_bytes()),
+        made_ms: now_ms,
+    })
 }
 
 /// Commit and capsule as entries, and what merging will store.
@@ -227,8 +263,13 @@ fn packages(suite: Suite, taken: &[Package]) -> Vec<KeyPackage> {
 pub fn abandon(
     conn: &Connection,
     ledger: &Ledger,
+    pending: &PendingCommit,
     mut rng: StdRng,
 ) -> Result<MlsChanges, GroupError> {
+    if pending.scratch.is_some() {
+        // It never touched the group's state.
+        return Ok(MlsChanges::default());
+    }
     let provider: ScratchProvider<_> = group::provider(Snapshot(conn), &mut rng);
     let id = group_id(ledger.row.local.id, ledger.row.r#gen);
     match commit::load(&provider, &id) {

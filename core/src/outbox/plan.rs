@@ -23,6 +23,8 @@ pub enum Step {
     Rest,
     /// The next log number is to be reserved for this creation.
     Reserve(i64, Create),
+    /// The group is to be entered by an external commit.
+    Enter,
     /// Key packages of a suite are to be taken of these devices.
     Packages(i64, PackagesFor, Suite, Vec<DeviceId>),
     /// A commit is to be made.
@@ -87,13 +89,16 @@ pub fn next(
     let log = ledger.row.local.id;
     let open = outbox::open(conn, log, limits::BATCH_ENTRIES as u32)?;
     match ledger.row.state {
-        LogState::Active => {}
+        LogState::Active | LogState::Broken => {}
         LogState::Left if !open.is_empty() => {
             return Ok(Step::Fail(open.iter().map(|intent| intent.id).collect(), REASON_LEFT));
         }
         _ => return Ok(Step::Rest),
     }
-    if let Some(pending) = outbox::pending(conn, log)? {
+    // Who lost the way sends nothing but the commit by which he enters anew (C12).
+    let pending = outbox::pending(conn, log)?
+        .filter(|pending| ledger.row.state == LogState::Active || pending.scratch.is_some());
+    if let Some(pending) = pending {
         let entries: Vec<NewEntry> =
             decode(&pending.batch).map_err(|_| StoreError::Unreadable("pending commit"))?;
         // A commit's batch ends with the commit and its capsule.
@@ -102,6 +107,12 @@ pub fn next(
         let welcome = pending.welcome.map(Bytes);
         let request = AppendRequest { log, entries, group_info, welcome };
         return Ok(Step::Send(Batch { request, what }));
+    }
+    if must_enter(me, company, ledger) {
+        return Ok(Step::Enter);
+    }
+    if ledger.row.state == LogState::Broken {
+        return Ok(Step::Rest);
     }
     let Some(first) = open.first() else { return Ok(Step::Rest) };
     if first.kind == IntentKind::Create {
@@ -175,6 +186,21 @@ pub fn next(
         // A newer build's intent waits for the newer build.
         IntentKind::Create | IntentKind::Newer => Step::Rest,
     })
+}
+
+/// Whether this device enters the group by itself: it may, and has no keys of the epoch in force, or none
+/// that it may use (C7, C9, C12).
+pub fn must_enter(me: &Me, company: &Company, ledger: &Ledger) -> bool {
+    let row = &ledger.row;
+    let without_keys = match row.state {
+        LogState::Active => ledger.epoch.is_none(),
+        // Behind a commit that the phone went on after, not before an entry that it cannot follow.
+        LogState::Broken => row.stop_seq != Some(row.next_seq),
+        _ => false,
+    };
+    let conversation = ledger.conversation.as_ref();
+    let may = conversation.is_some_and(|known| known.in_force && known.may_enter(me.user));
+    without_keys && may && company.now().is_active(me.device)
 }
 
 fn create(me: &Me, company: &Company, intent: &Intent) -> Step {

@@ -62,12 +62,12 @@ impl HttpsConnection {
         let url = format!("{}{}", self.base, request.path);
         let mut builder = match request.method {
             Method::Get => self.client.get(url),
-            Method::Post => self
-                .client
-                .post(url)
-                .header(header::CONTENT_TYPE, wire::MEDIA_TYPE)
-                .body(request.body),
+            Method::Post => self.client.post(url),
+            Method::Put => self.client.put(url),
         };
+        if request.method != Method::Get {
+            builder = builder.header(header::CONTENT_TYPE, wire::MEDIA_TYPE).body(request.body);
+        }
         if let Some(token) = request.bearer {
             builder = builder.header(wire::TOKEN_HEADER, token);
         }

@@ -38,6 +38,8 @@ pub enum Method {
     Get,
     /// Acts.
     Post,
+    /// Puts what the path names.
+    Put,
 }
 
 /// One request.

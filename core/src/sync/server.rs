@@ -108,6 +108,18 @@ impl Server {
         self.call(get(format!("{}/{log}/{gen}/{epoch}", path::GROUP_INFO))).await
     }
 
+    /// Puts this phone's own GroupInfo of the newest epoch.
+    pub async fn put_group_info(
+        &self,
+        log: LogId,
+        (r#gen, epoch): (Gen, Epoch),
+        info: &Bytes,
+    ) -> Result<(), SyncError> {
+        let path = format!("{}/{log}/{gen}/{epoch}", path::GROUP_INFO);
+        let request = Request { method: Method::Put, path, bearer: None, body: encode(info) };
+        self.call::<Vec<u64>>(request).await.map(|_| ())
+    }
+
     /// Places of logs in a checkpoint's heads tree.
     pub async fn heads(&self, request: &HeadsProofRequest) -> Result<Vec<HeadsProof>, SyncError> {
         self.call(post(path::PROOF_HEADS, request)).await

@@ -235,6 +235,11 @@ fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
             let text = format!("{time} something of {by} is here that could not be opened");
             note(&text, columns, warning())
         }
+        MessageKind::Unreadable => {
+            let text =
+                format!("{time} {} messages are not readable on this device yet", row.missing);
+            note(&text, columns, dim())
+        }
         MessageKind::Event => {
             let event = Event::from_content(row.content.as_deref().unwrap_or_default());
             let names = |users: &[UserId]| {

@@ -179,6 +179,7 @@ impl Offer<'_> {
             tx.put_pair(pair, self.request.log)?;
         }
         let (mut conversation, mut follower) = (created.conversation, created.follower);
+        note_entering(tx, no, &BTreeSet::new(), &conversation)?;
         let mut seqs = vec![place.append(tx, genesis, &self.fresh[0].1, None)?];
         let entries = [(commit, &*self.fresh[1].1), (capsule, &*self.fresh[2].1)];
         seqs.extend(self.begin_epoch(
@@ -226,6 +227,7 @@ impl Offer<'_> {
         accepted: AcceptedCommit,
     ) -> Result<Vec<Seq>, Fault> {
         let before = devices(&conversation.roster);
+        let entered_before = entering(conversation);
         let seq = place.append(tx, commit, commit_payload, None)?;
         let capsule_seq = place.append(tx, capsule, capsule_payload, None)?;
         let AcceptedCommit { staged, authorised } = accepted;
@@ -239,6 +241,7 @@ impl Offer<'_> {
         for device in before.difference(&after) {
             tx.leave(place.no, *device, seq)?;
         }
+        note_entering(tx, place.no, &entered_before, conversation)?;
         tx.restart_chains(place.no)?;
         let row = ConversationRow { state: encode(conversation), public: follower.to_bytes() };
         tx.put_conversation(place.no, &row)?;
@@ -259,6 +262,9 @@ impl Offer<'_> {
         let mut conversation = parse_state(&state)?;
         let company = self.session.company.now();
         let revoked = conversation.revoked(&company);
+        let invites =
+            entries.iter().any(|entry| matches!(entry.payload, ParsedPayload::Invite(..)));
+        let before = invites.then(|| entering(&conversation));
         let mut place = Place::next(&log, self.now_ms, company.size());
         let session = self.rules(&company, place.t_ms);
         let mut seqs = Vec::with_capacity(entries.len());
@@ -297,6 +303,9 @@ impl Offer<'_> {
         if changed {
             tx.put_conversation_state(log.no, &encode(&conversation))?;
         }
+        if let Some(before) = before {
+            note_entering(tx, log.no, &before, &conversation)?;
+        }
         Ok((seqs, devices(&conversation.roster).into_iter().collect()))
     }
 }
@@ -310,7 +319,8 @@ fn pair(r#type: LogType, creator: UserId, members: &[UserId]) -> Option<(UserId,
     }
 }
 
-fn parse_state(state: &[u8]) -> Result<Conversation, StoreError> {
+/// The stored state of a conversation.
+pub fn parse_state(state: &[u8]) -> Result<Conversation, StoreError> {
     decode(state).map_err(|_| StoreError::Damaged("conversation"))
 }
 
@@ -327,6 +337,25 @@ fn forget_tree(
 
 fn devices(roster: &Roster) -> BTreeSet<DeviceId> {
     roster.iter().map(|(_, member)| member.device).collect()
+}
+
+/// Whose devices may enter by themselves (C9).
+fn entering(conversation: &Conversation) -> BTreeSet<UserId> {
+    let named = conversation.people().map(|(user, _)| user);
+    let seated = conversation.roster.iter().map(|(_, member)| member.user);
+    named.chain(seated).filter(|user| conversation.may_enter(*user)).collect()
+}
+
+/// Keeps what changed of it.
+fn note_entering(
+    tx: &mut dyn Tx,
+    no: LogNo,
+    before: &BTreeSet<UserId>,
+    conversation: &Conversation,
+) -> Result<(), StoreError> {
+    let after = entering(conversation);
+    after.difference(before).try_for_each(|user| tx.set_let_in(no, *user, true))?;
+    before.difference(&after).try_for_each(|user| tx.set_let_in(no, *user, false))
 }
 
 /// What the author says that he had seen stands in this log: nobody's word is put into another

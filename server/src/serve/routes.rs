@@ -226,6 +226,17 @@ pub fn table() -> Vec<Route> {
             "The GroupInfos kept for an epoch, as MLSMessage",
             get(material::group_info),
         ),
+        Route {
+            answer: Cbor("[]"),
+            ..Route::put(
+                format!("{}/{{log}}/{{gen}}/{{epoch}}", path::GROUP_INFO),
+                Session,
+                Cbor("bstr"),
+                SMALL_BODY,
+                "A member's own GroupInfo of the newest epoch, as MLSMessage",
+                put(material::put_group_info),
+            )
+        },
         Route::post(
             path::PROOF_HEADS,
             Session,

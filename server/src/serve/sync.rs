@@ -1,10 +1,10 @@
 //! Everything that changed since a device's cursors, in one answer.
 //!
 //! The company log comes first, since everything else relies on it; then the conversations, the
-//! newest first. A device sees a log from its first entry up to the commit that took its leaf, and
-//! of the records only those of epochs in which it had one.
+//! newest first. A device sees a log from its first entry on as long as its user may enter, else up
+//! to the commit that took its leaf; and of the records only those of epochs in which it had one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -77,11 +77,18 @@ fn logs_with_news(
     for stay in tx.memberships(device)? {
         stays.entry(stay.no).or_default().push(stay);
     }
+    let user = session.device()?.user;
+    let let_in: BTreeSet<LogNo> = tx.let_in(user)?.into_iter().collect();
+    for no in &let_in {
+        stays.entry(*no).or_default();
+    }
     let cursors: HashMap<LogId, Seq> = request.cursors.iter().copied().collect();
     let mut found = Vec::new();
     for (no, stays) in stays {
         let Some(mut log) = tx.log_by_no(no)? else { continue };
-        log.size = readable_size(&log, &stays);
+        if !let_in.contains(&no) {
+            log.size = readable_size(&log, &stays);
+        }
         let from = cursors.get(&log.log).copied().unwrap_or(Seq(0));
         if from.0 < log.size {
             found.push((log, from, stays));
@@ -91,7 +98,7 @@ fn logs_with_news(
     Ok(found)
 }
 
-/// How much of a log a device may read that has, or had, a leaf in these stretches.
+/// How much of a log a device may read that had a leaf in these stretches, and may not enter again.
 pub fn readable_size(log: &LogRow, stays: &[Membership]) -> u64 {
     // The commit that took the leaf away is one batch with its capsule.
     let ends = stays.iter().map(|stay| stay.to.map_or(log.size, |to| (to.0 + 2).min(log.size)));

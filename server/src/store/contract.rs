@@ -38,6 +38,7 @@ macro_rules! contract_tests {
             two_takers_never_get_the_same_one_time_package
             a_tree_is_kept_under_its_hash_until_it_is_dropped
             a_device_has_one_group_info_for_each_epoch
+            who_may_enter_a_log_is_known_until_it_is_taken_back
             a_change_in_the_directory_is_seen_by_its_version
             heads_are_read_as_they_were
             a_document_is_complete_with_its_last_chunk_and_known_in_its_own_log_only
@@ -398,8 +399,29 @@ pub(crate) async fn a_device_has_one_group_info_for_each_epoch(database: Databas
         tx.put_group_info(LogNo(1), Gen(0), Epoch(2), other, b"later")
     })
     .await;
-    let found = read(&database, |tx| tx.group_infos(LogNo(1), Gen(0), Epoch(1))).await;
-    assert_eq!(found, [(DEVICE, b"mended".to_vec()), (other, b"second".to_vec())]);
+    let found = || read(&database, |tx| tx.group_infos(LogNo(1), Gen(0), Epoch(1)));
+    assert_eq!(found().await, [(other, b"second".to_vec()), (DEVICE, b"mended".to_vec())]);
+    write(&database, move |tx| tx.drop_group_info(LogNo(1), Gen(0), Epoch(1), other)).await;
+    assert_eq!(found().await, [(DEVICE, b"mended".to_vec())]);
+    let later = read(&database, |tx| tx.group_infos(LogNo(1), Gen(0), Epoch(2))).await;
+    assert_eq!(later, [(other, b"later".to_vec())]);
+}
+
+pub(crate) async fn who_may_enter_a_log_is_known_until_it_is_taken_back(database: Database) {
+    two_logs(&database).await;
+    write(&database, |tx| {
+        tx.set_let_in(LogNo(1), USER, true)?;
+        tx.set_let_in(LogNo(1), USER, true)?;
+        tx.set_let_in(LogNo(2), USER, true)?;
+        tx.set_let_in(LogNo(1), OTHER, true)
+    })
+    .await;
+    let logs = |user| read(&database, move |tx| tx.let_in(user));
+    assert_eq!(logs(USER).await, [LogNo(1), LogNo(2)]);
+    write(&database, |tx| tx.set_let_in(LogNo(1), USER, false)).await;
+    assert_eq!((logs(USER).await, logs(OTHER).await), (vec![LogNo(2)], vec![LogNo(1)]));
+    let may = |user| read(&database, move |tx| tx.is_let_in(LogNo(1), user));
+    assert!(!may(USER).await && may(OTHER).await);
 }
 
 pub(crate) async fn a_change_in_the_directory_is_seen_by_its_version(database: Database) {

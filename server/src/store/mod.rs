@@ -105,10 +105,14 @@ pub trait ReadTx: BlobReads {
     fn stays(&self, no: LogNo, device: DeviceId) -> Result<Vec<Membership>, StoreError>;
     /// All memberships of a log, ended ones too.
     fn members(&self, no: LogNo) -> Result<Vec<Membership>, StoreError>;
+    /// The logs that devices of this user may enter.
+    fn let_in(&self, user: UserId) -> Result<Vec<LogNo>, StoreError>;
+    /// Whether devices of this user may enter this log.
+    fn is_let_in(&self, no: LogNo, user: UserId) -> Result<bool, StoreError>;
 
     /// A ratchet tree by its hash.
     fn tree(&self, no: LogNo, hash: Digest) -> Result<Option<Vec<u8>>, StoreError>;
-    /// The GroupInfos kept for an epoch, the committer's first.
+    /// The GroupInfos kept for an epoch, in the order in which they came: the committer's first.
     fn group_infos(
         &self,
         no: LogNo,
@@ -168,6 +172,8 @@ pub trait Tx: ReadTx + BlobWrites {
     fn join(&mut self, no: LogNo, device: DeviceId, from: Seq) -> Result<(), StoreError>;
     /// A device has no leaf after this entry, which it may still read.
     fn leave(&mut self, no: LogNo, device: DeviceId, to: Seq) -> Result<(), StoreError>;
+    /// Devices of this user may enter the log from now on, or may not any more.
+    fn set_let_in(&mut self, no: LogNo, user: UserId, may: bool) -> Result<(), StoreError>;
 
     /// Keeps a ratchet tree under its hash.
     fn put_tree(&mut self, no: LogNo, hash: Digest, tree: &[u8]) -> Result<(), StoreError>;
@@ -181,6 +187,14 @@ pub trait Tx: ReadTx + BlobWrites {
         epoch: Epoch,
         device: DeviceId,
         info: &[u8],
+    ) -> Result<(), StoreError>;
+    /// Forgets a device's GroupInfo of an epoch.
+    fn drop_group_info(
+        &mut self,
+        no: LogNo,
+        r#gen: Gen,
+        epoch: Epoch,
+        device: DeviceId,
     ) -> Result<(), StoreError>;
     /// Keeps the Welcome of a commit.
     fn put_welcome(&mut self, no: LogNo, seq: Seq, welcome: &[u8]) -> Result<(), StoreError>;

@@ -1,7 +1,7 @@
 //! The promises, checked when everything is healed: nothing lost, nothing doubled, one order
 //! everywhere, the archive equal to the phones, and no alarm for honest faults.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hauspost::archive::replay::replay;
 use hauspost::store::sqlite::SqliteStore;
@@ -12,13 +12,14 @@ use hauspost_core::store::StoreError as PhoneError;
 use hauspost_core::store::rows::log::{self, LogState};
 use hauspost_core::store::rows::message::{Message, MessageKind, MessageState};
 use hauspost_core::store::rows::{alarm, entry, quarantine};
+use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::content::{Content, Shown};
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{ArchivedEntry, Entry, Head};
 use hauspost_protocol::epoch::Chains;
-use hauspost_protocol::ids::{DeviceId, EntryHash, LogId, LogNo, MessageId, Seq};
+use hauspost_protocol::ids::{DeviceId, EntryHash, LogId, LogNo, MessageId, Seq, UserId};
 use hauspost_protocol::record;
 use hauspost_protocol::tree::chain::walk;
 use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead};
@@ -42,6 +43,8 @@ struct Truth {
     row: LogRow,
     rows: Vec<EntryRow>,
     members: Vec<Membership>,
+    /// Whose devices may enter it, and so follow it to its end.
+    let_in: BTreeSet<UserId>,
     records: Vec<Opened>,
 }
 
@@ -54,7 +57,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
     let (logs, heads) = database.read(read_server).await.expect("the server's store is read");
     let mut truths: BTreeMap<LogId, Truth> = BTreeMap::new();
     let mut company = Company::new(pin());
-    for (row, rows, members) in logs {
+    for (row, rows, members, let_in) in logs {
         chain(&row, &rows, heads.get(&row.no), &mut broken);
         if row.no == LogNo(0) {
             for entry in &rows {
@@ -63,7 +66,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
             broken.extend(company.findings().map(|(seq, what)| format!("company {seq}: {what}")));
             continue;
         }
-        truths.insert(row.log, Truth { row, rows, members, records: Vec::new() });
+        truths.insert(row.log, Truth { row, rows, members, let_in, records: Vec::new() });
     }
     for truth in truths.values_mut() {
         open_archive(truth, &company, &mut broken);
@@ -87,7 +90,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
     (broken, records)
 }
 
-type Logs = Vec<(LogRow, Vec<EntryRow>, Vec<Membership>)>;
+type Logs = Vec<(LogRow, Vec<EntryRow>, Vec<Membership>, BTreeSet<UserId>)>;
 
 fn read_server(
     tx: &dyn hauspost::store::ReadTx,
@@ -100,7 +103,12 @@ fn read_server(
             rows.extend(tx.entries(row.no, Seq(rows.len() as u64), budget, &|_| true)?);
         }
         let members = tx.members(row.no)?;
-        logs.push((row, rows, members));
+        let state = tx.conversation_state(row.no)?;
+        let state = state.and_then(|state| decode::<Conversation>(&state).ok());
+        let people = state.iter().flat_map(|state| state.people().map(|(user, _)| user));
+        let may = |user: &UserId| state.as_ref().is_some_and(|state| state.may_enter(*user));
+        let let_in = people.filter(may).collect();
+        logs.push((row, rows, members, let_in));
     }
     let mut heads = BTreeMap::new();
     if let Some(newest) = tx.outer_size(0)?.checked_sub(1) {
@@ -258,9 +266,12 @@ async fn phone(
         }
         let Some(truth) = truths.get(&id) else { continue };
         let stays: Vec<_> = truth.members.iter().filter(|member| member.device == device).collect();
-        // The commit that took the leaf, and its capsule.
+        // To the end, or to the commit that took the leaf, and its capsule.
         let ends = stays.iter().map(|stay| stay.to.map_or(truth.row.size, |to| to.0 + 2));
-        let readable = ends.max().unwrap_or(0);
+        let readable = match truth.let_in.contains(&account.user()) {
+            true => truth.row.size,
+            false => ends.max().unwrap_or(0),
+        };
         if row.next_seq.0 != readable {
             broken.push(tell(format!("read to {} of {readable}", row.next_seq)));
         }
@@ -296,6 +307,7 @@ async fn phone(
     }
     for truth in truths.values() {
         let member = truth.members.iter().any(|member| member.device == device);
+        let member = member || truth.let_in.contains(&account.user());
         if member && !has.contains(&truth.row.log) {
             broken.push(format!("phone {number} knows nothing of log {}", truth.row.log));
         }

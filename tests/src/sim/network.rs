@@ -258,8 +258,9 @@ impl Wire {
             axum::http::Request::builder().uri(&request.path).method(match request.method {
                 Method::Get => "GET",
                 Method::Post => "POST",
+                Method::Put => "PUT",
             });
-        if request.method == Method::Post {
+        if request.method != Method::Get {
             builder = builder.header("content-type", wire::MEDIA_TYPE);
         }
         if let Some(bearer) = &request.bearer {

@@ -1,9 +1,12 @@
 //! What the server says of what a phone sends, and does not do (§8).
 
+use std::sync::{Arc, Mutex};
+
 use hauspost_core::inbound::Code;
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_core::sync::{NetworkError, Response};
 use hauspost_protocol::encoding::{decode, encode};
+use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::{Epoch, Gen, Seq};
 use hauspost_protocol::wire::{AppendRequest, Outcome, path};
 
@@ -103,29 +106,60 @@ async fn a_false_word_that_the_index_is_another_loses_and_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_20_an_index_above_the_own_next_means_that_somebody_else_wrote() {
-    let scene = Scene::open().await;
-    claims(&scene, |_| Outcome::Gap(7));
-    scene.ben.account.send_text(scene.log, "vier").await.unwrap();
-    let _ = scene.ben.account.send_once().await;
-    scene.lies.is_honest_again();
-    scene.ben.settle().await;
-    assert_eq!(scene.ben.stopped(scene.log).await, Some(Code::Rollback as u64));
-    assert_eq!(scene.ben.alarm_codes().await, [Code::Rollback as u64]);
-    assert_eq!(scene.ben.texts(scene.log).await, ["eins", "zwei", "drei", "vier"], "kept");
+    enters_anew_before_it_sends(Outcome::Gap(7)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attacks_30_a_conflict_alarms_and_nothing_more_is_sent() {
+async fn attacks_30_a_conflict_alarms_and_nothing_more_is_sent_before_the_group_is_entered_anew() {
+    enters_anew_before_it_sends(Outcome::Conflict).await;
+}
+
+/// The server answers one record like this: that somebody else uses this phone's leaf.
+async fn enters_anew_before_it_sends(answer: Outcome) {
     let scene = Scene::open().await;
-    claims(&scene, |_| Outcome::Conflict);
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (kinds, mut answer) = (sent.clone(), Some(answer));
+    scene.lies.answers(move |request| {
+        if request.path != path::APPEND {
+            return None;
+        }
+        let append: AppendRequest = decode(&request.body).unwrap();
+        kinds.lock().unwrap().push(Head::parse(&append.entries[0].0).unwrap().kind);
+        let outcomes = vec![answer.take()?; append.entries.len()];
+        Some(Ok(Response { status: 200, body: encode(&outcomes) }))
+    });
     scene.ben.account.send_text(scene.log, "vier").await.unwrap();
-    let _ = scene.ben.account.send_once().await;
-    scene.lies.is_honest_again();
     scene.ben.settle().await;
-    scene.anna.settle().await;
-    assert_eq!(scene.ben.stopped(scene.log).await, Some(Code::Rollback as u64));
+    assert_eq!(*sent.lock().unwrap(), [Kind::Record, Kind::Commit, Kind::Record]);
     assert_eq!(scene.ben.alarm_codes().await, [Code::Rollback as u64]);
-    assert_eq!(scene.anna.texts(scene.log).await, ["eins", "zwei", "drei"]);
+    assert_eq!(scene.ben.stopped(scene.log).await, None);
+    scene.anna.settle().await;
+    assert_eq!(scene.anna.texts(scene.log).await, ["eins", "zwei", "drei", "vier"]);
+    assert_eq!(scene.ben.texts(scene.log).await, ["eins", "zwei", "drei", "vier"]);
+    assert_eq!(scene.anna.alarms().await + scene.anna.gaps(scene.log).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_30_a_server_that_goes_on_saying_so_gets_no_more_than_a_few_commits() {
+    let scene = Scene::open().await;
+    let commits = Arc::new(Mutex::new(0));
+    let counted = commits.clone();
+    scene.lies.answers(move |request| {
+        if request.path != path::APPEND {
+            return None;
+        }
+        let append: AppendRequest = decode(&request.body).unwrap();
+        if Head::parse(&append.entries[0].0).unwrap().kind == Kind::Commit {
+            *counted.lock().unwrap() += 1;
+            return None;
+        }
+        let outcomes = vec![Outcome::Conflict; append.entries.len()];
+        Some(Ok(Response { status: 200, body: encode(&outcomes) }))
+    });
+    scene.ben.account.send_text(scene.log, "vier").await.unwrap();
+    scene.ben.settle().await;
+    assert!(*commits.lock().unwrap() <= 3, "then it waits, longer each time");
+    assert_eq!(scene.ben.stopped(scene.log).await, Some(Code::Rollback as u64));
     assert_eq!(scene.ben.texts(scene.log).await, ["eins", "zwei", "drei", "vier"], "kept");
 }
 

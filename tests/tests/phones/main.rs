@@ -203,7 +203,7 @@ async fn who_had_no_phone_when_the_conversation_began_is_added_when_he_has_one()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phone_restored_from_an_old_backup_is_caught_before_it_sends() {
+async fn attacks_20_a_phone_restored_from_an_old_backup_enters_anew_before_it_sends() {
     let mut world = World::found().await;
     let anna = world.phone("anna").await;
     let ben = world.phone("ben").await;
@@ -215,11 +215,15 @@ async fn a_phone_restored_from_an_old_backup_is_caught_before_it_sends() {
     anna.settle().await;
     let anna = anna.restored().await;
     anna.account.send_text(log, "mit altem Schlüssel").await.unwrap();
-    anna.try_to_settle().await;
+    anna.settle().await;
     assert_eq!(anna.alarms().await, 1);
     ben.settle().await;
-    assert_eq!(ben.texts(log).await, ["vorher", "nach der Sicherung"]);
+    // She entered anew before she sent; what she had written meanwhile she reads again.
+    assert_eq!(ben.texts(log).await, ["vorher", "nach der Sicherung", "mit altem Schlüssel"]);
+    assert_eq!(anna.texts(log).await, ben.texts(log).await);
+    assert_eq!(anna.stopped(log).await, None);
     assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
+    assert_eq!(ben.missing(log).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
--- version 1
+-- version 2
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -175,7 +175,7 @@ CREATE TABLE pending_commit (
     welcome BLOB,
     after BLOB NOT NULL,          -- what merging stores: chains, expected capsule, roster
     made_ms INTEGER NOT NULL
-) STRICT;
+, scratch BLOB) STRICT;
 CREATE TABLE person (
     user BLOB PRIMARY KEY,
     handle TEXT NOT NULL,

@@ -267,6 +267,18 @@ pub fn all(conn: &Connection) -> Result<Vec<Log>, StoreError> {
     Ok(logs)
 }
 
+/// The logs that this device may have to enter: it lost the way in them, or never had a leaf. Those
+/// with the newest messages first.
+pub fn to_enter(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT l.log FROM conversation c CROSS JOIN log l ON l.id = c.log
+         WHERE l.state = 3 OR (l.state = 0 AND l.own_leaf IS NULL AND l.epoch > 0)
+         ORDER BY c.order_ms DESC, c.log DESC",
+    )?;
+    let rows = select.query_map([], |row| cell(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// A larger part of a log's state.
 pub fn part(
     conn: &Connection,

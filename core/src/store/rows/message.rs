@@ -21,6 +21,8 @@ code_cell! {
         Event = 2,
         /// A record that could not be opened or accepted.
         Gap = 3,
+        /// A stretch of records whose keys this device does not have yet; `missing` says how many.
+        Unreadable = 4,
     }
 }
 
@@ -409,6 +411,29 @@ pub fn gap(
     t_ms: TimeMs,
 ) -> Result<(), StoreError> {
     insert(tx, log, &line(seq, MessageKind::Gap, None, by, t_ms)).map(|_| ())
+}
+
+/// Says in the timeline that so many records from here on are not readable on this device yet. They
+/// are added to the line before, if nothing came in between.
+pub fn unreadable(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    seq: Seq,
+    count: u64,
+    t_ms: TimeMs,
+) -> Result<(), StoreError> {
+    let mut update = tx.prepare_cached(
+        "UPDATE message SET missing = missing + ?3
+         WHERE kind = 4 AND key = (SELECT max(key) FROM message WHERE key BETWEEN ?1 AND ?2)",
+    )?;
+    let ordered = (key(log, 0), seq_key(log, seq));
+    if update.execute(params![ordered.0, ordered.1, C(count)])? > 0 {
+        tx.refresh(log, 0);
+        return Ok(());
+    }
+    let nobody = (UserId([0; 16]), DeviceId([0; 16]));
+    let line = line(seq, MessageKind::Unreadable, None, nobody, t_ms);
+    insert(tx, log, &NewMessage { missing: count, ..line }).map(|_| ())
 }
 
 fn line(

@@ -6,6 +6,7 @@
 
 use hauspost_protocol::ids::{CoreHash, Epoch, Gen, LogId, MessageId, RecordIndex, Seq, TimeMs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use zeroize::Zeroizing;
 
 use crate::observe::Change;
 use crate::store::cell::{C, cell, code_cell};
@@ -318,7 +319,7 @@ fn change(tx: &Tx<'_>, sql: &str, params: impl rusqlite::Params) -> Result<(), S
 
 /// A commit of ours that the server has not answered: all that is needed to send it again, and what
 /// to store when it is taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PendingCommit {
     /// The conversation.
     pub log: LogId,
@@ -334,14 +335,22 @@ pub struct PendingCommit {
     pub welcome: Option<Vec<u8>>,
     /// What merging stores: chains, expected capsule, roster.
     pub after: Vec<u8>,
+    /// Of an external commit, what it changes of the group's state when it is merged.
+    pub scratch: Option<Zeroizing<Vec<u8>>>,
     /// When it was made.
     pub made_ms: TimeMs,
+}
+
+impl std::fmt::Debug for PendingCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PendingCommit({}, {})", self.log, self.core)
+    }
 }
 
 /// The commit of this log that is under way.
 pub fn pending(conn: &Connection, log: LogId) -> Result<Option<PendingCommit>, StoreError> {
     let mut select = conn.prepare_cached(
-        "SELECT log, outbox, core, batch, group_info, welcome, after, made_ms
+        "SELECT log, outbox, core, batch, group_info, welcome, after, made_ms, scratch
          FROM pending_commit WHERE log = ?1",
     )?;
     let found = select.query_row([C(log)], |row| {
@@ -354,6 +363,7 @@ pub fn pending(conn: &Connection, log: LogId) -> Result<Option<PendingCommit>, S
             welcome: row.get(5)?,
             after: row.get(6)?,
             made_ms: cell(row, 7)?,
+            scratch: row.get::<_, Option<Vec<u8>>>(8)?.map(Zeroizing::new),
         })
     });
     Ok(found.optional()?)
@@ -371,8 +381,8 @@ pub fn put_pending(tx: &Tx<'_>, commit: &PendingCommit) -> Result<(), StoreError
     tx.flush();
     let mut insert = tx.prepare_cached(
         "INSERT OR REPLACE INTO pending_commit
-             (log, outbox, core, batch, group_info, welcome, after, made_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (log, outbox, core, batch, group_info, welcome, after, made_ms, scratch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     insert.execute(params![
         C(commit.log),
@@ -383,6 +393,7 @@ pub fn put_pending(tx: &Tx<'_>, commit: &PendingCommit) -> Result<(), StoreError
         commit.welcome,
         commit.after,
         C(commit.made_ms),
+        commit.scratch.as_ref().map(|scratch| &scratch[..]),
     ])?;
     Ok(())
 }

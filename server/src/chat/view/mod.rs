@@ -141,6 +141,7 @@ fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
         (MessageKind::Text, _) => text::line(last.text.as_deref().unwrap_or_default()),
         (MessageKind::Event, _) => return "people changed".to_owned(),
         (MessageKind::Gap, _) => return "something could not be opened".to_owned(),
+        (MessageKind::Unreadable, _) => return "not readable on this device yet".to_owned(),
         _ => return "update the app".to_owned(),
     };
     let failed = if last.state == MessageState::Failed { "✗ " } else { "" };

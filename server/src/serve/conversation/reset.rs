@@ -5,7 +5,10 @@ use hauspost_protocol::mls::public::Follower;
 use hauspost_protocol::rules::form::Parsed;
 use hauspost_protocol::rules::server as rules;
 
-use super::{Fault, Offer, Place, Written, check_seen, devices, forget_tree, parse_state};
+use super::{
+    Fault, Offer, Place, Written, check_seen, devices, entering, forget_tree, note_entering,
+    parse_state,
+};
 use crate::store::{LogRow, StoreError, Tx};
 
 impl Offer<'_> {
@@ -34,6 +37,7 @@ impl Offer<'_> {
             tx.leave(log.no, device, place.seq)?;
         }
         let (mut conversation, mut follower) = (accepted.conversation, accepted.follower);
+        note_entering(tx, log.no, &entering(&before), &conversation)?;
         let entries = [(commit, &*self.fresh[1].1), (capsule, &*self.fresh[2].1)];
         let both = (&mut conversation, &mut follower);
         seqs.extend(self.begin_epoch(tx, &mut place, entries, both, accepted.commit)?);

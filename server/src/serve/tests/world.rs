@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hauspost_core::group::{Member, ScratchProvider, commit, packages, provider};
+use hauspost_core::group::{Member, ScratchProvider, commit, enter, packages, provider};
 use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
 use hauspost_protocol::body::{
     CommitBody, Genesis, HistoryRule, LogType, SignedPayload, genesis_hash, unsigned_payload,
@@ -33,7 +33,9 @@ use hauspost_protocol::ids::{
 use hauspost_protocol::mls::certificate::DeviceCertificate;
 use hauspost_protocol::mls::extension::GroupBinding;
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
+use hauspost_protocol::mls::public::Follower;
 use hauspost_protocol::mls::storage::MemoryBackend;
+use hauspost_protocol::rules::form::{self, ParsedPayload};
 use hauspost_protocol::wire::{
     AppendRequest, EnrolAnswer, EnrolRequest, Found, Hello, NewEntry, Outcome, PackageTaken,
     PackagesPut, PackagesTake, Principal, SESSION_LABEL, SessionAnswer, SessionRequest, SyncAnswer,
@@ -454,6 +456,17 @@ impl Phone {
             commit::merge_own(provider, &mut group).unwrap();
             own
         });
+        self.batch(room, own, seen, at, base)
+    }
+
+    fn batch(
+        &self,
+        room: &mut Room,
+        own: commit::OwnCommit,
+        seen: Option<Seen>,
+        at: At,
+        base: Option<Bytes>,
+    ) -> AppendRequest {
         room.epoch = room.epoch.next();
         let context = EpochContext {
             log: room.log,
@@ -486,6 +499,47 @@ impl Phone {
             group_info: Some(own.group_info),
             welcome: own.welcome,
         }
+    }
+}
+
+impl Phone {
+    /// The batch by which this phone enters a room by itself, on one of its GroupInfos. Its group is in
+    /// the new epoch at once.
+    pub async fn entering(&mut self, world: &World, room: &mut Room) -> AppendRequest {
+        let news = self.sync(world, vec![]).await;
+        let news = news.logs.into_iter().find(|news| news.log == room.log).unwrap();
+        let mut follower = None;
+        for entry in &news.entries {
+            let payload = entry.payload.bytes().unwrap_or_default();
+            let Ok(parsed) = form::parse(&entry.head, payload) else { continue };
+            if let ParsedPayload::Commit(_, body) = &parsed.payload {
+                if let Some(base) = &body.base {
+                    let begun = Follower::begin(base, Suite::Hybrid, &room.binding).unwrap();
+                    follower = Some(begun);
+                }
+                let follower = follower.as_mut().unwrap();
+                let staged = follower.stage(&body.mls_message).unwrap();
+                follower.merge(staged, entry.seq, entry.t_ms).unwrap();
+            }
+        }
+        let follower = follower.unwrap();
+        let path = format!("{}/{}/0/{}", path::GROUP_INFO, room.log, follower.epoch());
+        let infos: Vec<Bytes> = world.get(&path, Some(&self.token)).await;
+        let own = self.run(|provider, member| {
+            enter::enter(provider, member, &follower, infos.last().unwrap()).unwrap()
+        });
+        let company = world.company(&self.token).await;
+        let at = At { co: company.size(), company_hash: company.now().hash() };
+        self.batch(room, own, Some(newest(&news.entries)), at, None)
+    }
+
+    /// This phone's own GroupInfo of the room's newest epoch.
+    pub fn group_info(&mut self, room: &Room) -> Bytes {
+        let id = room.binding.group_id();
+        self.run(|provider, member| {
+            let group = commit::load(provider, &id).unwrap();
+            enter::group_info(provider, member, &group).unwrap()
+        })
     }
 }
 

@@ -148,6 +148,18 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         all(self.main, "read members", sql, [int(no.0)], membership)
     }
 
+    fn let_in(&self, user: UserId) -> Result<Vec<LogNo>, StoreError> {
+        let sql = "SELECT no FROM let_in WHERE user = ?1 ORDER BY no";
+        all(self.main, "read who may enter", sql, [user.0], |row| uint(row, 0).map(LogNo))
+    }
+
+    fn is_let_in(&self, no: LogNo, user: UserId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM let_in WHERE user = ?1 AND no = ?2";
+        let key = params![user.0, int(no.0)];
+        let found = one(self.main, "read who may enter", sql, key, |row| row.get::<_, i64>(0))?;
+        Ok(found.is_some())
+    }
+
     fn tree(&self, no: LogNo, hash: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT tree FROM trees WHERE no = ?1 AND hash = ?2";
         one(self.main, "read a tree", sql, params![int(no.0), hash.0], |row| row.get(0))

@@ -125,6 +125,12 @@ pub const MAIN: &[&str] = &[
     CREATE TABLE blob_totals (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
     INSERT INTO blob_totals (blobs, bytes) VALUES (0, 0);
 ",
+    r"
+    -- whose devices may enter a conversation by themselves, with a leaf or without
+    CREATE TABLE let_in (
+        user BLOB NOT NULL, no INTEGER NOT NULL, PRIMARY KEY (user, no)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

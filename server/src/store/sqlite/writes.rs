@@ -134,6 +134,14 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         change(self.main, "end a membership", sql, row).map(|_| ())
     }
 
+    fn set_let_in(&mut self, no: LogNo, user: UserId, may: bool) -> Result<(), StoreError> {
+        let sql = match may {
+            true => "INSERT OR IGNORE INTO let_in (user, no) VALUES (?1, ?2)",
+            false => "DELETE FROM let_in WHERE user = ?1 AND no = ?2",
+        };
+        change(self.main, "note who may enter", sql, params![user.0, int(no.0)]).map(|_| ())
+    }
+
     fn put_tree(&mut self, no: LogNo, hash: Digest, tree: &[u8]) -> Result<(), StoreError> {
         let sql = "INSERT OR IGNORE INTO trees (no, hash, tree) VALUES (?1, ?2, ?3)";
         change(self.main, "keep a tree", sql, params![int(no.0), hash.0, tree]).map(|_| ())
@@ -152,11 +160,24 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         device: DeviceId,
         info: &[u8],
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO group_infos (no, gen, epoch, device, info)
-                   VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT (no, gen, epoch, device) DO UPDATE SET info = excluded.info";
+        // What a device puts again is the newest.
+        let sql = "INSERT OR REPLACE INTO group_infos (no, gen, epoch, device, info)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
         let row = params![int(no.0), r#gen.0, int(epoch.0), device.0, info];
         change(self.main, "keep a GroupInfo", sql, row).map(|_| ())
+    }
+
+    fn drop_group_info(
+        &mut self,
+        no: LogNo,
+        r#gen: Gen,
+        epoch: Epoch,
+        device: DeviceId,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM group_infos
+                   WHERE no = ?1 AND gen = ?2 AND epoch = ?3 AND device = ?4";
+        let key = params![int(no.0), r#gen.0, int(epoch.0), device.0];
+        change(self.main, "forget a GroupInfo", sql, key).map(|_| ())
     }
 
     fn put_welcome(&mut self, no: LogNo, seq: Seq, welcome: &[u8]) -> Result<(), StoreError> {

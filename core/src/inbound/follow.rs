@@ -1,0 +1,83 @@
+//! A group as it is seen from outside, made anew from the log: for a device that was removed and may
+//! come back, and for one that lost its way and enters anew (C7, C9).
+
+use hauspost_protocol::authorise::Conversation;
+use hauspost_protocol::body::{CommitBody, SignedPayload};
+use hauspost_protocol::encoding::{decode, encode};
+use hauspost_protocol::entry::Kind;
+use hauspost_protocol::ids::{Seq, TimeMs};
+use hauspost_protocol::mls::member::Suite;
+use hauspost_protocol::mls::public::Follower;
+use rusqlite::Connection;
+
+use super::{Code, Halt, Walk};
+use crate::ledger::Ledger;
+use crate::store::StoreError;
+use crate::store::rows::entry;
+
+/// A commit of the log: number, time, payload.
+type Commit = (Seq, TimeMs, Vec<u8>);
+
+/// The group at the newest entry that is stored; none if the stored commits do not make it.
+pub fn outside(conn: &Connection, ledger: &Ledger) -> Result<Option<Follower>, StoreError> {
+    match replay(ledger, stored(conn, ledger)?) {
+        Ok(follower) => Ok(Some(follower)),
+        Err(Halt::Store(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+impl Walk<'_> {
+    /// The group before entry `until`: all commits before it, replayed.
+    pub(super) fn follow_again(
+        &self,
+        conn: &Connection,
+        ledger: &Ledger,
+        until: Seq,
+    ) -> Result<Follower, Halt> {
+        let mut commits = stored(conn, ledger)?;
+        for (row, held) in &self.changes.entries {
+            if let Some((_, payload)) = held.as_ref().filter(|_| row.kind == Kind::Commit.code()) {
+                commits.push((row.seq, row.t_ms, payload.clone()));
+            }
+        }
+        commits.retain(|(seq, ..)| *seq < until);
+        replay(ledger, commits)
+    }
+}
+
+fn stored(conn: &Connection, ledger: &Ledger) -> Result<Vec<Commit>, StoreError> {
+    let rows = entry::commits(conn, ledger.row.local)?.into_iter();
+    let commits = rows.map(|row| {
+        let held = entry::held(conn, ledger.row.local, row.seq)?;
+        let (_, payload) = held.ok_or(StoreError::Missing("commit"))?;
+        Ok((row.seq, row.t_ms, payload))
+    });
+    commits.collect()
+}
+
+fn replay(ledger: &Ledger, commits: Vec<Commit>) -> Result<Follower, Halt> {
+    let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+    let mut follower = None;
+    for (seq, t_ms, payload) in commits {
+        let signed: SignedPayload = decode(&payload).map_err(|_| Halt::Stop(Code::Form))?;
+        let body: CommitBody = decode(&signed.body).map_err(|_| Halt::Stop(Code::Form))?;
+        if let Some(base) = &body.base {
+            // Only the first generation: this build stops at a reset.
+            let genesis = conversation.genesis.clone();
+            let mut first = Conversation::begin(genesis, &encode(&conversation.genesis));
+            first.genesis_hash = conversation.genesis_hash;
+            follower = Some(begin(&first, base)?);
+        }
+        let follower = follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
+        let staged = follower.stage(&body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
+        follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
+    }
+    follower.ok_or(Halt::Stop(Code::Mismatch))
+}
+
+/// The follower of a conversation's first generation.
+pub(super) fn begin(conversation: &Conversation, base: &[u8]) -> Result<Follower, Halt> {
+    let suite = Suite::from_code(conversation.genesis.suite).ok_or(Halt::Stop(Code::Mismatch))?;
+    Follower::begin(base, suite, &conversation.binding()).map_err(|_| Halt::Stop(Code::Mls))
+}
