@@ -2,6 +2,7 @@
 //! for people. Never a debug string, never content.
 
 use hauspost_core::account::AccountError;
+use hauspost_core::outbox::{REASON_DEFECT, REASON_LEFT, REASON_NOBODY};
 use hauspost_core::store::StoreError;
 
 /// Why a call failed.
@@ -41,7 +42,11 @@ impl Failure {
             Some(11) => ("no-conversation", "The server does not know this conversation."),
             Some(20) => ("policy", "The company's policy does not allow this."),
             Some(103) => ("full", "A conversation has no room for so many devices."),
-            Some(21) => ("left", "You are no longer in this conversation."),
+            Some(21 | REASON_LEFT) => ("left", "You are no longer in this conversation."),
+            Some(REASON_NOBODY) => {
+                ("nobody", "None of these people has a phone that can be added yet.")
+            }
+            Some(REASON_DEFECT) => ("defect", "The app could not make this."),
             _ => ("refused", "The server did not take this."),
         };
         Self { code: code.into(), text: text.into() }
@@ -115,7 +120,8 @@ fn text_of(code: &str) -> &'static str {
         "company-log" => "The server shows a history that cannot be true. Tell your admin.",
         "certificate" => "The server gave a certificate that does not fit this phone.",
         "no-conversation" => "There is no such conversation, or it does not go on.",
-        "message" => "The message is empty or too long.",
+        "no-change" => "There is no such change that failed.",
+        "message" => "The message or name is empty or too long.",
         "group" => "The group cannot be changed like this.",
         "checkpoint" => {
             "The server shows a history that is not signed as it must be. Tell your admin."

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hauspost_core::account::Account as Core;
-use hauspost_core::read::Window;
+use hauspost_core::read::{self, WantedChange, Window};
 use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
 use hauspost_protocol::ids::{LogId, Seq, UserId};
 
@@ -120,6 +120,48 @@ pub struct TimelinePage {
     pub more_after: bool,
 }
 
+/// What this person wanted to change.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum ChangeWanted {
+    /// To begin the conversation.
+    Create {
+        /// With whom.
+        people: Vec<String>,
+    },
+    /// To add people.
+    Add {
+        /// Whom.
+        people: Vec<String>,
+    },
+    /// To remove a person.
+    Remove {
+        /// Whom.
+        person: String,
+    },
+    /// To leave.
+    Leave,
+    /// To give it another name.
+    Rename {
+        /// Which.
+        title: String,
+    },
+    /// Something else.
+    Other,
+}
+
+/// A change that could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct FailedChange {
+    /// Names it when it is dismissed or tried again.
+    pub id: i64,
+    /// What was wanted.
+    pub wanted: ChangeWanted,
+    /// When it was wanted, by this phone: Unix time in milliseconds.
+    pub time_ms: i64,
+    /// Why it failed.
+    pub failure: Failure,
+}
+
 /// One conversation.
 #[derive(uniffi::Object)]
 pub struct Timeline {
@@ -213,10 +255,64 @@ impl Timeline {
         runtime::run(async move { Ok(core.remove_member(log, person).await?) }).await
     }
 
+    /// Gives the conversation another name. The server never learns it.
+    pub async fn rename(&self, title: String) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.rename(log, &title).await?) }).await
+    }
+
+    /// Whether the conversation makes no sound on this phone.
+    pub async fn set_muted(&self, muted: bool) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.set_muted(log, muted).await?) }).await
+    }
+
+    /// The changes that this person wanted here and that could not be made, oldest first. `Change.Outbox` says
+    /// when to look again.
+    pub async fn failed_changes(&self) -> Result<Vec<FailedChange>, HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move {
+            let failed = core.failed_changes(log).await?;
+            Ok(failed.into_iter().map(FailedChange::from).collect())
+        })
+        .await
+    }
+
+    /// The person knows that a change failed; it is not shown any more.
+    pub async fn dismiss(&self, id: i64) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.dismiss(log, id).await?) }).await
+    }
+
+    /// Tries a change once more that failed.
+    pub async fn try_again(&self, id: i64) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.try_again(log, id).await?) }).await
+    }
+
     /// Leaves the conversation. Its history stays on this phone.
     pub async fn leave(&self) -> Result<(), HauspostError> {
         let (core, log) = (self.core.clone(), self.log);
         runtime::run(async move { Ok(core.leave(log).await?) }).await
+    }
+}
+
+impl From<read::FailedChange> for FailedChange {
+    fn from(failed: read::FailedChange) -> Self {
+        let names = |people: Vec<UserId>| people.iter().map(UserId::to_string).collect();
+        Self {
+            id: failed.id,
+            wanted: match failed.wanted {
+                WantedChange::Create(people) => ChangeWanted::Create { people: names(people) },
+                WantedChange::Add(people) => ChangeWanted::Add { people: names(people) },
+                WantedChange::Remove(user) => ChangeWanted::Remove { person: user.to_string() },
+                WantedChange::Leave => ChangeWanted::Leave,
+                WantedChange::Rename(title) => ChangeWanted::Rename { title },
+                WantedChange::Renew | WantedChange::Newer => ChangeWanted::Other,
+            },
+            time_ms: failed.made_ms as i64,
+            failure: Failure::of(Some(failed.reason)),
+        }
     }
 }
 

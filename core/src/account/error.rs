@@ -50,6 +50,9 @@ pub enum AccountError {
     /// No such conversation.
     #[error("there is no such conversation")]
     NoConversation,
+    /// No change of this number has failed.
+    #[error("there is no such change that failed")]
+    NoChange,
     /// The message is empty or too long.
     #[error("the message is empty or too long")]
     Message,
@@ -86,6 +89,7 @@ impl AccountError {
             Self::CompanyLog(_) => "company-log",
             Self::Certificate => "certificate",
             Self::NoConversation => "no-conversation",
+            Self::NoChange => "no-change",
             Self::Message => "message",
             Self::Change(_) => "group",
             Self::Checkpoint => "checkpoint",

@@ -18,21 +18,33 @@ pub enum Link {
 }
 
 /// The link, told to all who watch.
-pub(super) struct LinkTeller(watch::Sender<Link>);
+pub(super) struct LinkTeller {
+    link: watch::Sender<Link>,
+    /// Told each time that the server is reached again.
+    back: watch::Sender<()>,
+}
 
 impl Default for LinkTeller {
     fn default() -> Self {
-        Self(watch::Sender::new(Link::Connecting))
+        Self { link: watch::Sender::new(Link::Connecting), back: watch::Sender::new(()) }
     }
 }
 
 impl LinkTeller {
     pub(super) fn watch(&self) -> watch::Receiver<Link> {
-        self.0.subscribe()
+        self.link.subscribe()
+    }
+
+    /// Changes when the server, which was not reached, is reached again after this call.
+    pub(super) fn back(&self) -> watch::Receiver<()> {
+        self.back.subscribe()
     }
 
     pub(super) fn tell(&self, link: Link) {
-        self.0.send_if_modified(|told| std::mem::replace(told, link) != link);
+        let is_new = self.link.send_if_modified(|told| std::mem::replace(told, link) != link);
+        if is_new && link == Link::Online {
+            self.back.send_replace(());
+        }
     }
 
     /// The stream broke off; what was refused stays refused until a pull is answered.
@@ -44,7 +56,7 @@ impl LinkTeller {
             }
             was_online
         };
-        self.0.send_if_modified(online);
+        self.link.send_if_modified(online);
     }
 
     pub(super) fn tell_error(&self, error: &AccountError) {

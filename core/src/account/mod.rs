@@ -4,13 +4,14 @@
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
 //! new, [`push`] sends what is wanted, [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`] is what people do, [`link`] what a status line shows, [`error`] how it fails.
+//! [`talk`] and [`manage`] are what people do, [`link`] what a status line shows, [`error`] how it fails.
 
 mod engine;
 mod enrol;
 mod enter;
 mod error;
 mod link;
+mod manage;
 mod pull;
 mod push;
 mod report;
@@ -126,7 +127,7 @@ impl Account {
 
     /// Sends what waits, as far as it can be sent now.
     pub async fn send_once(&self) -> Result<(), AccountError> {
-        self.core.push().await
+        self.core.push().await.map(|_| ())
     }
 
     /// Brings the server's stock of this phone's key packages up, if it is low.
@@ -157,7 +158,7 @@ impl Account {
 
     /// Ends the tasks, waits for the running transaction and closes the database: no lock is left.
     pub async fn suspend(&self) {
-        self.tasks.stop();
+        self.tasks.end().await;
         self.core.store.suspend().await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use hauspost_protocol::encoding::encode;
+use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Outcome;
 
@@ -10,15 +10,15 @@ use super::AccountError;
 use super::engine::Core;
 use crate::ledger::Ledger;
 use crate::outbox::change::{self, ChangeError, Wanted};
-use crate::outbox::intent::Create;
+use crate::outbox::intent::{Add, Create};
 use crate::outbox::outcome::{self, Next};
 use crate::outbox::plan::{self, Batch, Step, What};
 use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
-use crate::store::Tx;
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::message::{self, MessageState};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind};
+use crate::store::{StoreError, Tx};
 
 /// Steps for one log before the others get their turn: enough to invite a thousand people and add
 /// them.
@@ -26,11 +26,39 @@ const STEPS: usize = 128;
 /// Pulls that a log may ask for without anything of it being accepted.
 const PULLS: usize = 4;
 
+/// What became of the things that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// All that can be sent is sent.
+    All,
+    /// The server takes some of it later.
+    Some,
+}
+
+/// What became of all logs' things.
+struct Round {
+    pushed: Pushed,
+    /// The first failure.
+    failed: Option<AccountError>,
+}
+
+impl Round {
+    fn note(&mut self, of_log: Result<Pushed, AccountError>) {
+        match of_log {
+            Ok(Pushed::All) => {}
+            Ok(Pushed::Some) => self.pushed = Pushed::Some,
+            Err(error) => {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+}
+
 impl Core {
     /// Sends what waits, for all logs, as far as it can be sent now.
     ///
     /// One log that fails does not hold up the others; the first failure is told at the end.
-    pub(super) async fn push(&self) -> Result<(), AccountError> {
+    pub(super) async fn push(&self) -> Result<Pushed, AccountError> {
         let _one = self.pushing.lock().await;
         // Before the first send the phone knows all that there is: a copy of it, or an older self,
         // shows before its keys are used (C12).
@@ -48,38 +76,34 @@ impl Core {
                 Ok::<_, AccountError>(logs)
             })
             .await?;
-        let mut failed = None;
+        let mut round = Round { pushed: Pushed::All, failed: None };
         for log in logs {
-            if let Err(error) = self.push_log(log).await {
-                failed.get_or_insert(error);
-            }
+            round.note(self.push_log(log).await);
         }
-        self.enter_all(&mut failed).await?;
-        failed.map_or(Ok(()), Err)
+        self.enter_all(&mut round).await?;
+        round.failed.map_or(Ok(round.pushed), Err)
     }
 
     /// Enters the groups that this phone has no keys of, the newest conversation first; what people
     /// write meanwhile goes first.
-    async fn enter_all(&self, failed: &mut Option<AccountError>) -> Result<(), AccountError> {
+    async fn enter_all(&self, round: &mut Round) -> Result<(), AccountError> {
         let to_enter: Vec<LogId> =
             self.store.read(|conn| Ok::<_, AccountError>(log::to_enter(conn)?)).await?;
         for log in to_enter {
             let said = self.store.read(|conn| Ok::<_, AccountError>(outbox::logs_with_work(conn)?));
-            let said = if failed.is_none() { said.await? } else { Vec::new() };
+            let said = if round.failed.is_none() { said.await? } else { Vec::new() };
             for log in said.into_iter().chain([log]) {
-                if let Err(error) = self.push_log(log).await {
-                    failed.get_or_insert(error);
-                }
+                round.note(self.push_log(log).await);
             }
         }
         Ok(())
     }
 
-    pub(super) async fn push_log(&self, log: LogId) -> Result<(), AccountError> {
+    pub(super) async fn push_log(&self, log: LogId) -> Result<Pushed, AccountError> {
         let mut pulls = 0;
         for _ in 0..STEPS {
             let next = match self.step(log).await? {
-                Step::Rest => break,
+                Step::Rest => return Ok(Pushed::All),
                 Step::Reserve(id, create) => {
                     let log_no = Some(self.server.reserve().await?);
                     let body = encode(&Create { log_no, ..create });
@@ -112,7 +136,7 @@ impl Core {
                 }
             }
         }
-        Ok(())
+        Ok(Pushed::Some)
     }
 
     async fn set_body(&self, id: i64, body: Vec<u8>) -> Result<(), AccountError> {
@@ -233,19 +257,13 @@ impl Core {
         };
         tracing::warn!(log = %ledger.row.local.id, reason, "a group change cannot be made");
         let Some(id) = wanted.intent() else { return Ok((ledger, Err(error.into()))) };
-        let by_itself = matches!(wanted, Wanted::Add(_, add) if add.by_itself);
         let never_began = matches!(wanted, Wanted::Create(..));
         let ledger = self
             .store
             .write(move |tx| {
-                if by_itself {
-                    outbox::discard(tx, id)?;
-                } else {
-                    outbox::fail(tx, id, reason)?;
-                }
+                end_change(tx, id, reason)?;
                 if never_began {
-                    ledger.row.state = LogState::Left;
-                    ledger.store(tx, &Default::default())?;
+                    end_creation(tx, &mut ledger, reason)?;
                 }
                 Ok::<_, AccountError>(ledger)
             })
@@ -265,7 +283,7 @@ impl Core {
                 });
                 if let Some(reason) = refused {
                     self.store
-                        .write(move |tx| Ok::<_, AccountError>(outbox::fail(tx, intent, reason)?))
+                        .write(move |tx| Ok::<_, AccountError>(end_change(tx, intent, reason)?))
                         .await?;
                 }
                 let all = outcomes.iter().all(|given| outcome::meaning(given) == Next::Done);
@@ -337,6 +355,7 @@ impl Core {
                 Ok::<_, AccountError>((ledger, abandoned))
             })
             .await?;
+        let had_intent = matches!(&abandoned, Some((Some(_), _)));
         if let Some((intent, mls)) = abandoned {
             ledger = self
                 .store
@@ -344,11 +363,9 @@ impl Core {
                     mls.apply(&MlsTable(tx))?;
                     outbox::delete_pending(tx, log)?;
                     if let (Next::Refused(reason), Some(intent)) = (next, intent) {
-                        outbox::fail(tx, intent, reason)?;
+                        end_change(tx, intent, reason)?;
                         if ledger.row.epoch.0 == 0 {
-                            // The conversation never came to be.
-                            ledger.row.state = LogState::Left;
-                            ledger.store(tx, &Default::default())?;
+                            end_creation(tx, &mut ledger, reason)?;
                         }
                     }
                     Ok::<_, AccountError>(ledger)
@@ -357,10 +374,32 @@ impl Core {
         }
         Self::put_ledger(&mut engine, ledger);
         Ok(match next {
+            // What was wanted behind it goes on. What the phone wants by itself it would want again at
+            // once.
+            Next::Refused(_) if had_intent => next,
             Next::Refused(_) => Next::Later,
             _ => Next::Pull,
         })
     }
+}
+
+/// Ends a change that cannot be made: the person sees why. What the phone wanted by itself is wanted
+/// again at the next occasion, and nobody has to hear of it.
+fn end_change(tx: &Tx<'_>, id: i64, reason: u64) -> Result<(), StoreError> {
+    let Some(intent) = outbox::find(tx, id)? else { return Ok(()) };
+    let by_itself = intent.kind == IntentKind::Add
+        && decode::<Add>(&intent.body).is_ok_and(|add| add.by_itself);
+    if by_itself { outbox::discard(tx, id) } else { outbox::fail(tx, id, reason) }
+}
+
+/// The conversation never came to be, and what was written into it ends for the same reason.
+fn end_creation(tx: &Tx<'_>, ledger: &mut Ledger, reason: u64) -> Result<(), StoreError> {
+    let local = ledger.row.local;
+    for intent in outbox::open(tx, local.id, u32::MAX)? {
+        fail(tx, local, &intent, reason)?;
+    }
+    ledger.row.state = LogState::Left;
+    ledger.store(tx, &Default::default())
 }
 
 fn fail(
@@ -368,7 +407,7 @@ fn fail(
     local: log::LocalLog,
     intent: &outbox::Intent,
     reason: u64,
-) -> Result<(), crate::store::StoreError> {
+) -> Result<(), StoreError> {
     outbox::fail(tx, intent.id, reason)?;
     match intent.message_id {
         Some(message_id) => message::set_state(tx, local, message_id, MessageState::Failed),

@@ -6,6 +6,7 @@ use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::{Control, Message};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
+use hauspost_protocol::limits::NAME_BYTES;
 use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
@@ -32,6 +33,9 @@ impl Account {
         title: Option<&str>,
         members: Vec<UserId>,
     ) -> Result<LogId, AccountError> {
+        if title.is_some_and(|title| title.len() > NAME_BYTES) {
+            return Err(AccountError::Message);
+        }
         self.create(LogType::Group, members, title.map(str::to_owned)).await
     }
 
@@ -300,11 +304,11 @@ fn failed(tx: &Tx<'_>, log: LogId, message_id: MessageId) -> Result<i64, Account
     intent.map(|intent| intent.id).ok_or(AccountError::Message)
 }
 
-fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
+pub(super) fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
     log::local(tx, log)?.ok_or(AccountError::NoConversation)
 }
 
-fn writable(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
+pub(super) fn writable(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
     let row = log::find(tx, log)?.ok_or(AccountError::NoConversation)?;
     match row.state {
         // What is written while the group is entered anew waits until it is.

@@ -7,10 +7,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::engine::Core;
 use super::link::Link;
+use super::push::Pushed;
 use crate::observe::Change;
 use crate::sync::Backoff;
 
@@ -34,13 +36,21 @@ impl Tasks {
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
         ];
-        core.to_pull.notify_one();
-        core.to_send.notify_one();
     }
 
-    pub(super) fn stop(&self) {
+    /// Ends the tasks. Each may go on to its next await for a moment.
+    fn stop(&self) -> Vec<JoinHandle<()>> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.drain(..).for_each(|task| task.abort());
+        running.iter().for_each(JoinHandle::abort);
+        std::mem::take(&mut *running)
+    }
+
+    /// Ends the tasks; when this returns none of them acts any more.
+    pub(super) async fn end(&self) {
+        for task in self.stop() {
+            // Its end is what is waited for, however it ends.
+            let _ = task.await;
+        }
     }
 }
 
@@ -53,6 +63,7 @@ impl Drop for Tasks {
 async fn pull(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
+        let back = core.link.back();
         match core.pull_all().await {
             Ok(()) => {
                 core.link.tell(Link::Online);
@@ -66,7 +77,11 @@ async fn pull(core: Arc<Core>) {
             Err(error) => {
                 tracing::debug!(code = error.code(), "pull failed");
                 core.link.tell_error(&error);
-                wait(&core, &mut backoff).await;
+                // A stream that came about meanwhile shows that the server is back.
+                tokio::select! {
+                    () = core.to_pull.notified() => {}
+                    () = wait(&core, &mut backoff, back) => {}
+                }
             }
         }
     }
@@ -75,18 +90,28 @@ async fn pull(core: Arc<Core>) {
 async fn push(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
-        core.to_send.notified().await;
-        while let Err(error) = core.push().await {
-            tracing::debug!(code = error.code(), "sending failed");
-            wait(&core, &mut backoff).await;
+        let back = core.link.back();
+        match core.push().await {
+            Ok(Pushed::All) => {
+                backoff.reset();
+                core.to_send.notified().await;
+                continue;
+            }
+            Ok(Pushed::Some) => tracing::debug!("the server takes the rest later"),
+            Err(error) => tracing::debug!(code = error.code(), "sending failed"),
         }
-        backoff.reset();
+        // What is wanted meanwhile, perhaps in another conversation, does not wait for that.
+        tokio::select! {
+            () = core.to_send.notified() => {}
+            () = wait(&core, &mut backoff, back) => {}
+        }
     }
 }
 
 async fn listen(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
+        let mut back = core.link.back();
         match core.server.live().await {
             Ok(mut hints) => {
                 // What came between the last pull and this stream.
@@ -95,23 +120,25 @@ async fn listen(core: Arc<Core>) {
                     backoff.reset();
                     core.to_pull.notify_one();
                 }
+                back = core.link.back();
             }
             Err(error) => tracing::debug!(%error, "no live stream"),
         }
         core.link.tell_broken();
-        wait(&core, &mut backoff).await;
+        wait(&core, &mut backoff, back).await;
     }
 }
 
 async fn look_after(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
+        let back = core.link.back();
         let stocked = core.stock_packages().await;
         let named = core.refresh_people().await;
         let added = core.add_missing().await;
         if let Err(error) = stocked.and(named).and(added) {
             tracing::debug!(code = error.code(), "upkeep failed");
-            wait(&core, &mut backoff).await;
+            wait(&core, &mut backoff, back).await;
             continue;
         }
         backoff.reset();
@@ -128,9 +155,10 @@ async fn report(core: Arc<Core>) {
     let changes = core.store.observe();
     let mut backoff = Backoff::default();
     loop {
+        let back = core.link.back();
         if let Err(error) = core.report().await {
             tracing::debug!(code = error.code(), "reporting failed");
-            wait(&core, &mut backoff).await;
+            wait(&core, &mut backoff, back).await;
             continue;
         }
         backoff.reset();
@@ -148,7 +176,13 @@ async fn report(core: Arc<Core>) {
     }
 }
 
-async fn wait(core: &Core, backoff: &mut Backoff) {
+/// Waits as long as the failures so far demand, or until a server that was not reached is reached
+/// again: the first of the tasks to find it back wakes the others. `back` is from before the try that
+/// failed.
+async fn wait(core: &Core, backoff: &mut Backoff, mut back: watch::Receiver<()>) {
     let wait_ms = backoff.next_ms(&mut core.env.randomness.rng());
-    core.env.clock.sleep(wait_ms).await;
+    tokio::select! {
+        () = core.env.clock.sleep(wait_ms) => {}
+        Ok(()) = back.changed() => {}
+    }
 }

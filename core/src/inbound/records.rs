@@ -5,6 +5,7 @@
 //! checked in one batch; then the authors' counters are followed in the log's order.
 
 use hauspost_protocol::content::{Content, Control, Shown};
+use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::epoch::{Chain, RecordKey};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, MessageId, Seq, TimeMs};
@@ -18,6 +19,7 @@ use hauspost_protocol::statement::Statement;
 use super::store::{Line, OwnRecord};
 use super::{Code, Halt, Reader, Walk};
 use crate::ledger::Ledger;
+use crate::outbox::intent::Say;
 use crate::store::StoreError;
 use crate::store::rows::author::Author;
 use crate::store::rows::log::LogState;
@@ -194,6 +196,11 @@ impl Walk<'_> {
             t_ms: entry.t_ms,
             state: intent.state,
         });
+        // A name in its place: another one that was given meanwhile stands before or after it.
+        let said = decode::<Say>(&intent.body).map(|say| Content::read(say.ptype, &say.content));
+        if let Ok(Content::Control(Control::Title(title))) = said {
+            self.changes.lines.push(Line::Title(title));
+        }
         Ok(())
     }
 

@@ -4,12 +4,14 @@
 //! [`observe`](crate::observe) when to ask again. Nothing here writes.
 
 mod conversations;
+mod failures;
 mod search;
 mod timeline;
 
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
 };
+pub use self::failures::{FailedChange, WantedChange, failed_changes};
 pub use self::search::{SearchHit, SearchPage, SnippetPart, search};
 pub use self::timeline::{TimelinePage, Window, timeline};
 

@@ -95,7 +95,10 @@ impl Connection for HttpsConnection {
 
     fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
         async move {
-            let answer = self.prepare(request).send().await.map_err(|error| name(&error))?;
+            // The first line comes at once; a request's own timeout would end the stream itself.
+            let begun = tokio::time::timeout(ANSWER_TIMEOUT, self.prepare(request).send());
+            let answer = begun.await.map_err(|_| NetworkError::Timeout)?;
+            let answer = answer.map_err(|error| name(&error))?;
             if !answer.status().is_success() {
                 return Err(NetworkError::Broken);
             }

@@ -89,15 +89,19 @@ impl Serve {
 }
 
 fn start_log(json: bool) {
-    let level = std::env::var("HAUSPOST_LOG").ok().and_then(|level| level.parse().ok());
-    let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
-    let filter = EnvFilter::new(format!("{LOG_TARGETS}={level}"));
+    let level = std::env::var("HAUSPOST_LOG").unwrap_or_default();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(&level))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process, as tests do, keeps the first log.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
+
+/// Our own targets down to this level, and INFO when it names none.
+fn filter(level: &str) -> EnvFilter {
+    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
+    EnvFilter::new(format!("{LOG_TARGETS}={level}"))
 }
 
 /// Ends when the person or the system asks the process to stop; heard from the call on.
@@ -129,5 +133,53 @@ impl From<ServeError> for Failure {
             }
             _ => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written when our own crates and others speak at every level.
+    fn log_at(level: &str) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter(level))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "hyper", "theirs");
+            tracing::trace!(target: "openmls::group", "theirs");
+            tracing::info!(target: "hauspost::serve", "our info");
+            tracing::trace!(target: "hauspost_core::account", "our trace");
+        });
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_level_of_the_log_is_ours_alone_and_opens_it_to_no_other_crate() {
+        for level in ["", "trace", "TRACE", "hyper=trace", "trace,hyper=trace", "off", "5"] {
+            assert!(!log_at(level).contains("theirs"), "{level:?}");
+        }
+        assert!(log_at("").contains("our info") && !log_at("").contains("our trace"));
+        assert!(log_at("trace").contains("our trace"));
+        assert!(log_at("hyper=trace").contains("our info"), "what is no level changes nothing");
+        assert!(!log_at("off").contains("our info"));
     }
 }

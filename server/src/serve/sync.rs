@@ -40,7 +40,10 @@ fn news(
     request: &SyncRequest,
     now_ms: TimeMs,
 ) -> Result<SyncAnswer, Refusal> {
-    let company_size = session.company.size();
+    // As this transaction sees it: the session's copy may be newer, and would leave the device without
+    // what it asked for.
+    let company_log = tx.log_by_no(COMPANY_LOG)?.ok_or(Refusal::NotFounded)?;
+    let company_size = company_log.size;
     let mut page = Page { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
     let company = page.take(tx, COMPANY_LOG, request.company_next, &|_| true)?;
     let company_known = request.company_next.0 + company.len() as u64 >= company_size;

@@ -22,7 +22,7 @@ use hauspost_tests::real::World;
 use crate::Scene;
 
 /// A key of the server's own, as whoever holds the server has it.
-fn seed(world: &World, name: &str) -> Secret {
+pub(crate) fn seed(world: &World, name: &str) -> Secret {
     let text = std::fs::read_to_string(world.data().join("keys").join(name)).unwrap();
     let seed: [u8; 32] = hex::decode(text.trim()).unwrap().try_into().unwrap();
     Secret::new(seed)

@@ -7,6 +7,9 @@
 mod answers;
 mod chain;
 mod company;
+mod heads;
+mod reaching;
+mod refusals;
 mod reports;
 mod sending;
 
@@ -28,9 +31,13 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
+        Self::open_under(Hostile::default()).await
+    }
+
+    /// With a server that lies from the beginning on.
+    async fn open_under(lies: Hostile) -> Self {
         let mut world = World::found().await;
         let anna = world.phone("anna").await;
-        let lies = Hostile::default();
         let ben = world.phone_over("ben", lies.network()).await;
         anna.settle().await;
         let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();

@@ -122,10 +122,14 @@ pub fn held(conn: &Connection, log: LocalLog, seq: Seq) -> Result<Option<Held>, 
     Ok(found)
 }
 
-/// Lets go of heads and payloads below `below`, which a durable checkpoint covers.
+/// Lets go of heads and payloads below `below`, which a durable checkpoint covers. Commits stay as
+/// long as the log: rosters are replayed from them.
 pub fn release(tx: &Tx<'_>, log: LocalLog, below: Seq) -> Result<(), StoreError> {
-    tx.prepare_cached("DELETE FROM held_entry WHERE key >= ?1 AND key < ?2")?
-        .execute([key(log, 0), seq_key(log, below)])?;
+    tx.prepare_cached(
+        "DELETE FROM held_entry WHERE key >= ?1 AND key < ?2
+             AND key NOT IN (SELECT key FROM entry WHERE kind = 1 AND key >= ?1 AND key < ?2)",
+    )?
+    .execute([key(log, 0), seq_key(log, below)])?;
     Ok(())
 }
 

@@ -182,6 +182,16 @@ pub fn logs_with_work(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The intents of a log that failed and are no messages, in order.
+pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<Intent>, StoreError> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox
+         WHERE log = ?1 AND state = 4 AND message_id IS NULL ORDER BY id",
+    ))?;
+    let rows = select.query_map([C(log)], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The intent to send this message, whatever its state.
 pub fn by_message(
     conn: &Connection,

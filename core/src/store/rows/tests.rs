@@ -90,9 +90,13 @@ async fn an_entry_is_found_by_its_number_and_by_its_core_unless_it_is_a_record()
         assert!(entry::has_core(tx, CoreHash([0; 32]))?);
         assert!(!entry::has_core(tx, CoreHash([1; 32]))?);
         assert_eq!(entry::skeleton(tx, log, Seq(1), 9)?, [entry(1, 3)]);
-        entry::release(tx, log, Seq(1))?;
-        assert_eq!(entry::held(tx, log, Seq(0))?, None);
-        assert!(entry::held(tx, log, Seq(1))?.is_some());
+        entry::append(tx, log, &entry(2, 2), Some((b"head", b"payload")))?;
+        entry::append(tx, log, &entry(3, 2), Some((b"head", b"payload")))?;
+        entry::release(tx, log, Seq(3))?;
+        assert!(entry::held(tx, log, Seq(0))?.is_some(), "a commit stays as long as the log");
+        assert_eq!(entry::held(tx, log, Seq(1))?, None);
+        assert_eq!(entry::held(tx, log, Seq(2))?, None);
+        assert!(entry::held(tx, log, Seq(3))?.is_some(), "not covered yet");
         Ok(())
     })
     .await;

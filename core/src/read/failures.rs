@@ -1,0 +1,76 @@
+//! Changes of a conversation that this person wanted and that could not be made.
+
+use hauspost_protocol::content::Control;
+use hauspost_protocol::encoding::decode;
+use hauspost_protocol::ids::{LogId, TimeMs, UserId};
+use rusqlite::Connection;
+
+use crate::outbox::intent::{Add, Create, Remove, Say};
+use crate::store::StoreError;
+use crate::store::rows::outbox::{self, Intent, IntentKind};
+
+/// A change that could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedChange {
+    /// Its number; names it when it is dismissed or tried again.
+    pub id: i64,
+    /// What was wanted.
+    pub wanted: WantedChange,
+    /// Why it failed: an outcome's code, or one of [`outbox`](crate::outbox).
+    pub reason: u64,
+    /// When it was wanted, by the phone's clock.
+    pub made_ms: TimeMs,
+}
+
+/// What was wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedChange {
+    /// The conversation itself, with these people.
+    Create(Vec<UserId>),
+    /// These people in it.
+    Add(Vec<UserId>),
+    /// This person out of it.
+    Remove(UserId),
+    /// To leave.
+    Leave,
+    /// New keys.
+    Renew,
+    /// Another name.
+    Rename(String),
+    /// Something that a newer build wanted.
+    Newer,
+}
+
+/// The failed changes of a conversation, oldest first.
+pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<FailedChange>, StoreError> {
+    let failed = outbox::failed_changes(conn, log)?;
+    Ok(failed.into_iter().map(FailedChange::from).collect())
+}
+
+impl From<Intent> for FailedChange {
+    fn from(intent: Intent) -> Self {
+        Self {
+            id: intent.id,
+            wanted: WantedChange::of(intent.kind, &intent.body).unwrap_or(WantedChange::Newer),
+            reason: intent.reason.unwrap_or_default(),
+            made_ms: intent.made_ms,
+        }
+    }
+}
+
+impl WantedChange {
+    fn of(kind: IntentKind, body: &[u8]) -> Option<Self> {
+        Some(match kind {
+            IntentKind::Create => Self::Create(decode::<Create>(body).ok()?.members),
+            IntentKind::Add => Self::Add(decode::<Add>(body).ok()?.users),
+            IntentKind::Remove => Self::Remove(decode::<Remove>(body).ok()?.user),
+            IntentKind::Leave => Self::Leave,
+            IntentKind::Update => Self::Renew,
+            IntentKind::Record => match decode(&decode::<Say>(body).ok()?.content).ok()? {
+                Control::Title(title) => Self::Rename(title),
+                _ => return None,
+            },
+            IntentKind::Newer => return None,
+        })
+    }
+}
