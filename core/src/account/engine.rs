@@ -50,6 +50,8 @@ pub struct Core {
     pub(super) to_pull: Notify,
     /// The company log names devices of people whose names may not be known.
     pub(super) to_name: Notify,
+    /// A conversation has another roster, in which somebody may be missing.
+    pub(super) to_add: Notify,
     /// How the server is reached.
     pub(super) link: LinkTeller,
     /// When groups may be entered by an external commit.

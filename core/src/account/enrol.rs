@@ -143,6 +143,7 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         server_ms: AtomicU64::new(0),
         to_send: Notify::new(),
         to_pull: Notify::new(),
+        to_add: Notify::new(),
         to_name: Notify::new(),
         link: LinkTeller::default(),
         entering: Entering::default(),

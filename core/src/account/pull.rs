@@ -45,14 +45,15 @@ impl Core {
             moved |= self.take_in_log(&mut engine, news).await?;
         }
         drop(engine);
+        // Before anything that may fail: what moved now does not move again.
+        if moved {
+            self.to_send.notify_one();
+        }
         if let Some(news) = answer.checkpoint {
             match self.take_in_checkpoint(news).await {
                 Err(AccountError::Checkpoint) => self.doubt().await?,
                 taken => taken?,
             }
-        }
-        if moved {
-            self.to_send.notify_one();
         }
         Ok(answer.more && moved)
     }
@@ -164,6 +165,7 @@ impl Core {
         let company = self.company(engine).await?;
         let ledger = self.take_ledger(engine, news.log).await?;
         let mut ledger = ledger.unwrap_or_else(|| Ledger::new(news.log, LogType::Group));
+        let epoch = ledger.row.epoch;
         let me = self.me.clone();
         let rng = self.env.randomness.rng();
         let now_ms = self.env.clock.now_ms();
@@ -185,6 +187,9 @@ impl Core {
                     Ok::<_, AccountError>(ledger)
                 })
                 .await?;
+        }
+        if ledger.row.epoch != epoch {
+            self.to_add.notify_one();
         }
         if ledger.row.local.number != 0 {
             Self::put_ledger(engine, ledger);

@@ -101,6 +101,7 @@ impl Core {
 
     pub(super) async fn push_log(&self, log: LogId) -> Result<Pushed, AccountError> {
         let mut pulls = 0;
+        let mut knows_all = false;
         for _ in 0..STEPS {
             let next = match self.step(log).await? {
                 Step::Rest => return Ok(Pushed::All),
@@ -108,6 +109,12 @@ impl Core {
                     let log_no = Some(self.server.reserve().await?);
                     let body = encode(&Create { log_no, ..create });
                     self.set_body(id, body).await?;
+                    continue;
+                }
+                // Who got a phone since the last pull is to be in it, too.
+                Step::Packages(..) if !knows_all => {
+                    knows_all = true;
+                    self.pull_all().await?;
                     continue;
                 }
                 Step::Packages(id, for_what, suite, devices) => {

@@ -142,10 +142,14 @@ async fn look_after(core: Arc<Core>) {
             continue;
         }
         backoff.reset();
-        let rest = core.env.clock.sleep(10 * PULL_EVERY_MS);
-        tokio::select! {
-            () = core.to_name.notified() => {}
-            () = rest => {}
+        let mut rest = core.env.clock.sleep(10 * PULL_EVERY_MS);
+        loop {
+            tokio::select! {
+                () = core.to_name.notified() => break,
+                () = &mut rest => break,
+                // Somebody got his first phone while the conversation began.
+                () = core.to_add.notified() => if core.add_missing().await.is_err() { break },
+            }
         }
     }
 }

@@ -185,6 +185,27 @@ async fn started_phones_talk_by_themselves_and_stop_when_they_are_suspended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_got_his_phone_since_the_last_pull_is_in_the_conversation_from_its_first_word_on() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "bist du da?").await.unwrap();
+    anna.account.send_once().await.unwrap();
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["bist du da?"]);
+    let dora = world.phone("dora").await;
+    let group = carla.account.create_group(None, vec![anna.account.user()]).await.unwrap();
+    carla.settle().await;
+    carla.account.add_members(group, vec![dora.account.user()]).await.unwrap();
+    carla.account.send_text(group, "alle da?").await.unwrap();
+    carla.account.send_once().await.unwrap();
+    dora.settle().await;
+    assert_eq!(dora.texts(group).await, ["alle da?"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_had_no_phone_when_the_conversation_began_is_added_when_he_has_one() {
     let mut world = World::found().await;
     let anna = world.phone("anna").await;
