@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test soak kotlin swift check deny isolation bench book setup
+.PHONY: demo test soak fuzz kotlin swift check deny isolation bench book setup
 
 ## The main job, told as a story: a company is founded, people talk, one leaves, the archive is opened and verified.
 demo: setup
@@ -22,6 +22,11 @@ soak: setup
 	HAUSPOST_SEEDS=$(SEEDS) HAUSPOST_FROM=$(FROM) $(CARGO) test -p hauspost-tests --test simulation -- \
 		as_many_companies --nocapture
 
+## Bytes that nobody meant, for each family of decoders and the rules: make fuzz SECONDS=600 TARGETS="rules mls"
+SECONDS ?= 60
+fuzz: setup
+	tools/fuzz $(SECONDS) $(TARGETS)
+
 ## The Kotlin package and its tests, on the JVM. Nothing was loaded on a phone or an emulator.
 kotlin: setup
 	tools/kotlin
@@ -35,6 +40,7 @@ swift: setup
 check: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	tools/file-length
 

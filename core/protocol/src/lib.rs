@@ -45,3 +45,6 @@ pub mod statement;
 pub mod tree;
 pub mod wire;
 pub mod xwing;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;

@@ -14,7 +14,8 @@ pub mod decide;
 pub mod reset;
 pub mod view;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, dead_code, reason = "for tests; a fuzzer uses part of it")]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

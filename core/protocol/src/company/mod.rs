@@ -10,7 +10,8 @@ pub mod body;
 mod checked;
 pub mod entry;
 pub mod finding;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, dead_code, reason = "for tests; a fuzzer uses part of it")]
 pub(crate) mod fixture;
 mod judge;
 mod signers;

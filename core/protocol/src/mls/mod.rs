@@ -10,7 +10,8 @@ pub mod extension;
 pub mod member;
 pub mod public;
 pub mod storage;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, dead_code, reason = "for tests; a fuzzer uses part of it")]
 pub(crate) mod testing;
 
 /// An object of MLS.
