@@ -94,8 +94,8 @@ pub enum Refusal {
     /// A document cannot be kept or read now; the word says whether the disk is full.
     #[error("{}", if matches!(.0, BlobError::Full) { "full" } else { "store" })]
     Blob(#[source] BlobError),
-    /// The store fails; the same request later may succeed.
-    #[error("store")]
+    /// The store fails, or its disk is full; the same request later may succeed.
+    #[error("{}", if matches!(.0, StoreError::Full) { "full" } else { "store" })]
     Store(#[source] StoreError),
 }
 
@@ -116,7 +116,9 @@ impl Refusal {
             Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Chunk => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Blob(BlobError::Full) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Blob(BlobError::Full) | Self::Store(StoreError::Full) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             Self::Store(_) | Self::Blob(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -32,7 +32,13 @@ pub use rows::*;
 /// The store fails. Nothing of the transaction remains.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The backend cannot do what was asked: disk full, file damaged, connection lost.
+    /// The disk is full. When there is space again, the same succeeds.
+    #[error("the disk is full")]
+    Full,
+    /// The backend undid the transaction without saying why.
+    #[error("the store undid the transaction")]
+    Undone,
+    /// The backend cannot do what was asked: file damaged, connection lost.
     #[error("the store failed to {action}: {source}")]
     Backend {
         /// What was tried.
@@ -355,7 +361,8 @@ where
         // What the job holds is let go before anyone acts on the answer.
         drop(job);
         let result = match (end, result) {
-            (Ok(()), Some(result)) => result,
+            // What the job itself met says more than what it led to.
+            (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
             (Ok(()), None) => Err(StoreError::Defect.into()),
             (Err(error), _) => Err(error.into()),
         };

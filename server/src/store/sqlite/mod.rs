@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Params, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Params, Row};
 
 use super::{ReadJob, Store, StoreError, WriteJob};
 use threads::{Readers, Writer};
@@ -91,6 +91,21 @@ impl Connections {
         schema::migrate(&self.shred, schema::SHRED)
     }
 
+    /// Whether both databases are in a transaction.
+    fn are_writing(&self) -> bool {
+        !self.main.is_autocommit() && !self.shred.is_autocommit()
+    }
+
+    /// Ends what transactions there are, and keeps nothing of them.
+    fn roll_back(&self) {
+        for connection in [&self.main, &self.shred] {
+            if !connection.is_autocommit() {
+                // What fails here is undone when the connection closes.
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+        }
+    }
+
     fn both(&self, action: &'static str, sql: &str) -> Result<(), StoreError> {
         self.shred.execute_batch(sql).map_err(backend(action))?;
         self.main.execute_batch(sql).map_err(backend(action))
@@ -119,7 +134,10 @@ fn open_one(path: &Path) -> Result<Connection, StoreError> {
 
 /// Names what failed.
 fn backend(action: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Backend { action, source: Arc::new(source) }
+    move |source| match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        _ => StoreError::Backend { action, source: Arc::new(source) },
+    }
 }
 
 /// One transaction over the two databases; `R` is the randomness that a writing one needs.

@@ -218,3 +218,160 @@ async fn what_was_answered_survives_a_kill_in_the_middle_of_a_group_commit() {
         prev = row.hash;
     }
 }
+
+/// A small file system of its own, so that the disk is really full.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None for who may not mount, and then a test has to do with a limit of SQLite's own.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(folder.path())
+            .stderr(std::process::Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+
+    /// Takes what room is left, but for some bytes; remove the file to give it back.
+    fn fill(&self, but: usize) -> PathBuf {
+        use std::io::Write as _;
+        let path = self.0.path().join("filler");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let mut len = 0;
+        while file.write_all(&[7; 4_096]).is_ok() {
+            len += 4_096;
+        }
+        file.set_len((len as u64).saturating_sub(but as u64)).unwrap();
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+/// One of 20 KiB, like no other.
+fn payload(number: u64) -> Vec<u8> {
+    number.to_be_bytes().repeat(2_500)
+}
+
+/// Appends payloads of 20 KiB until the store refuses one; how many were answered.
+async fn append_until_full(database: &Database) -> u64 {
+    for answered in 0u64.. {
+        match database.write(move |tx| append(tx, LogNo(1), &payload(answered))).await {
+            Ok(_) => {}
+            Err(StoreError::Full) => return answered,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(answered < 10_000, "the disk is never full");
+    }
+    unreachable!()
+}
+
+async fn is_whole(database: &Database, answered: u64) {
+    let everything = Budget { entries: usize::MAX >> 1, bytes: usize::MAX };
+    let rows = database
+        .read::<_, StoreError>(move |tx| tx.entries(LogNo(1), Seq(0), everything, &|_| true))
+        .await
+        .unwrap();
+    assert_eq!(rows.len() as u64, answered);
+    let mut prev = EntryHash::ZERO;
+    for row in rows {
+        assert_eq!(row.entry.payload.bytes().unwrap().len(), 20_000);
+        assert_eq!(row.entry.hash(prev), row.hash);
+        prev = row.hash;
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_half_written_and_space_again_mends_it() {
+    let Some(disk) = SmallDisk::mount("16m") else {
+        println!("may not mount: only the limit of pages is tested");
+        return;
+    };
+    let database = open(disk.0.path()).unwrap();
+    two_logs(&database).await;
+    let filler = disk.fill(1_000_000);
+    let answered = append_until_full(&database).await;
+    assert!(answered > 0);
+    is_whole(&database, answered).await;
+    // Small things, and many at once, are refused or kept, and never half of one.
+    let small: Vec<_> = (0..50u8)
+        .map(|number| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let name = format!("small {number}");
+                let put = move |tx: &mut dyn Tx| tx.put_setting(&name, &[number; 3_000]);
+                database.write::<_, StoreError>(put).await
+            })
+        })
+        .collect();
+    let mut kept = Vec::new();
+    for (number, small) in small.into_iter().enumerate() {
+        match small.await.unwrap() {
+            Ok(()) => kept.push(number),
+            Err(StoreError::Full) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    std::fs::remove_file(filler).unwrap();
+    database.write(move |tx| append(tx, LogNo(1), &payload(answered))).await.unwrap();
+    is_whole(&database, answered + 1).await;
+    for number in 0..50usize {
+        let find = move |tx: &dyn crate::store::ReadTx| tx.setting(&format!("small {number}"));
+        let found = database.read::<_, StoreError>(find).await.unwrap();
+        assert_eq!(found.is_some(), kept.contains(&number), "{number}");
+    }
+    // And all of it is on the disk.
+    database.close().await;
+    let database = open(disk.0.path()).unwrap();
+    is_whole(&database, answered + 1).await;
+}
+
+#[tokio::test]
+async fn a_job_that_finds_the_disk_full_takes_no_other_of_its_group_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let writing = Connections::open(folder.path()).unwrap();
+    writing.migrate().unwrap();
+    // Few pages more than there are, so that one large job does not fit and small ones do.
+    let pages: i64 = writing.main.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    writing.main.pragma_update(None, "max_page_count", pages + 40).unwrap();
+    let reading = vec![Connections::open(folder.path()).unwrap()];
+    let store = SqliteStore {
+        writer: Writer::start(writing, StdRng::seed_from_u64(1)),
+        readers: Readers::start(reading),
+        folder: folder.path().to_owned(),
+    };
+    let database = Database::new(store);
+    let put = |name: String, len: usize| {
+        let mut write = Box::pin(database.write::<_, StoreError>(move |tx: &mut dyn Tx| {
+            tx.put_setting(&name, &vec![7; len])?;
+            tx.put_setting(&format!("{name} again"), &vec![7; len])
+        }));
+        // Handed over at once, so that what follows is in the same group or the next.
+        assert!((&mut write).now_or_never().is_none_or(|done| done.is_ok()));
+        write
+    };
+    for round in 0..20 {
+        let before = put(format!("before {round}"), 100);
+        let large = put(format!("large {round}"), 400_000);
+        let after = put(format!("after {round}"), 100);
+        before.await.unwrap();
+        assert!(matches!(large.await, Err(StoreError::Full)), "{round}");
+        after.await.unwrap();
+    }
+    for round in 0..20 {
+        for (name, there) in [("before", true), ("large", false), ("after", true)] {
+            for name in [format!("{name} {round}"), format!("{name} {round} again")] {
+                let find = move |tx: &dyn crate::store::ReadTx| tx.setting(&name);
+                let found = database.read::<_, StoreError>(find).await.unwrap();
+                assert_eq!(found.is_some(), there);
+            }
+        }
+    }
+}

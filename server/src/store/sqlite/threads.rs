@@ -86,23 +86,49 @@ fn wait_for(thread: JoinHandle<()>) {
 
 fn write_all(connections: &Connections, mut rng: StdRng, queue: &Receiver<Box<dyn WriteJob>>) {
     while let Ok(first) = queue.recv() {
-        if let Err(error) = connections.both("begin a transaction", "BEGIN IMMEDIATE") {
-            let _ = connections.shred.execute_batch("ROLLBACK");
-            first.done(Err(error));
-            continue;
-        }
-        let mut ran = Vec::new();
-        let mut next = Some(first);
-        while let Some(mut job) = next {
-            let end = run_one(connections, &mut rng, job.as_mut());
-            ran.push((job, end));
-            next = if ran.len() < GROUP { queue.try_recv().ok() } else { None };
-        }
-        let committed = commit(connections);
-        for (job, end) in ran {
-            job.done(committed.clone().and(end));
+        let undone = write_group(connections, &mut rng, first, || queue.try_recv().ok());
+        // One of them met a full disk or a broken file. Alone, each hears only of itself.
+        for job in undone {
+            write_group(connections, &mut rng, job, || None);
         }
     }
+}
+
+/// Runs jobs in one transaction, syncs once and tells them all. A group of several that the database
+/// undid is given back untold.
+fn write_group(
+    connections: &Connections,
+    rng: &mut StdRng,
+    first: Box<dyn WriteJob>,
+    mut more: impl FnMut() -> Option<Box<dyn WriteJob>>,
+) -> Vec<Box<dyn WriteJob>> {
+    if let Err(error) = connections.both("begin a transaction", "BEGIN IMMEDIATE") {
+        connections.roll_back();
+        first.done(Err(error));
+        return Vec::new();
+    }
+    let mut ran = Vec::new();
+    let mut next = Some(first);
+    while let Some(mut job) = next {
+        let end = run_one(connections, rng, job.as_mut());
+        ran.push((job, end));
+        // After some errors SQLite keeps nothing of a transaction, not even what other jobs wrote. What
+        // ran now would be committed by itself, perhaps without its shred keys.
+        let goes_on = connections.are_writing() && ran.len() < GROUP;
+        next = if goes_on { more() } else { None };
+    }
+    let committed =
+        if connections.are_writing() { commit(connections) } else { Err(StoreError::Undone) };
+    if committed.is_err() {
+        connections.roll_back();
+        if ran.len() > 1 {
+            return ran.into_iter().map(|(job, _)| job).collect();
+        }
+    }
+    for (job, end) in ran {
+        job.done(committed.clone().and(end));
+    }
+    Vec::new()
 }
 
 /// Runs a job between a savepoint and its release, or undoes it.
@@ -127,20 +153,11 @@ fn run_one(
 
 /// Makes the group durable: the shred keys first (see the module above).
 fn commit(connections: &Connections) -> Result<(), StoreError> {
-    let failed = backend("commit");
-    let committed = connections
+    connections
         .shred
         .execute_batch("COMMIT")
         .and_then(|()| connections.main.execute_batch("COMMIT"))
-        .map_err(failed);
-    if committed.is_err() {
-        for connection in [&connections.main, &connections.shred] {
-            if !connection.is_autocommit() {
-                let _ = connection.execute_batch("ROLLBACK");
-            }
-        }
-    }
-    committed
+        .map_err(backend("commit"))
 }
 
 /// The threads that answer reads.
