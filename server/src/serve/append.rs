@@ -38,12 +38,13 @@ pub async fn append(
         return Err(Refusal::Form);
     }
     let now_ms = node.now_ms();
+    let mut ahead = conversation::ahead::stage(&node, &claim, &request).await?;
     let written = node
         .write_as(&claim, move |tx, session| {
             if request.log == session.company_id()?.log() {
                 write_company(tx, session, &request.entries, now_ms)
             } else {
-                conversation::write(tx, session, &request, now_ms)
+                conversation::write(tx, session, &request, ahead.take(), now_ms)
             }
         })
         .await;
@@ -168,10 +169,11 @@ fn write_company(
     now_ms: TimeMs,
 ) -> Result<Appended, Stop> {
     let known = Known::look_up(tx, COMPANY_LOG, entries)?;
-    let mut company = Company::clone(&session.company);
+    let mut company = Arc::clone(&session.company);
     let mut accepted = Vec::new();
-    for place in known.fresh() {
-        let entry = &entries[place];
+    let fresh = known.fresh();
+    for place in &fresh {
+        let entry = &entries[*place];
         let outcome = match Head::parse(&entry.0) {
             Err(FormError::TooLarge) => Outcome::TooLarge,
             Err(_) => Outcome::Form,
@@ -181,7 +183,13 @@ fn write_company(
             }
             Ok(_) => {
                 let size = company.size();
-                match company::append(tx, &mut company, entry, now_ms)? {
+                // A copy of the company is made for those that others of the batch stand on.
+                let appended = if Some(place) == fresh.last() {
+                    company::append_last(tx, &company, entry, now_ms)?
+                } else {
+                    company::append(tx, Arc::make_mut(&mut company), entry, now_ms)?
+                };
+                match appended {
                     Ok(seq) => Outcome::Ok(seq),
                     Err(finding) => outcome_of(finding, size),
                 }

@@ -10,7 +10,7 @@ use hauspost_protocol::company::body::{CompanyBody, company_pin};
 use hauspost_protocol::company::entry::CompanyPayload;
 use hauspost_protocol::company::finding::{Applied, Finding};
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::entry::{Entry, Head, Kind, Link, Payload};
+use hauspost_protocol::entry::{Entry, Head, Kind, Payload};
 use hauspost_protocol::ids::{EntryHash, LogNo, Seq, TimeMs};
 use hauspost_protocol::wire::NewEntry;
 
@@ -111,32 +111,57 @@ fn read_on(company: &mut Company, tx: &dyn ReadTx, size: u64) -> Result<(), Refu
 pub fn append(
     tx: &mut dyn Tx,
     company: &mut Company,
-    (head, payload): &NewEntry,
+    entry: &NewEntry,
     now_ms: TimeMs,
 ) -> Result<Result<Seq, Finding>, Refusal> {
-    let kind = Head::parse(head)?.kind;
+    let entry = next(company, entry, now_ms);
+    let prev = company.now().hash();
+    match company.apply(&entry) {
+        Err(_) => Err(Refusal::Form),
+        Ok(Applied::Ignored(_, finding)) => Ok(Err(finding)),
+        Ok(Applied::Counts(_)) => keep(tx, &entry, prev).map(Ok),
+    }
+}
+
+/// The same for the last entry of a transaction, which no copy of the company has to follow: whoever
+/// reads next brings his copy up to date.
+pub fn append_last(
+    tx: &mut dyn Tx,
+    company: &Company,
+    entry: &NewEntry,
+    now_ms: TimeMs,
+) -> Result<Result<Seq, Finding>, Refusal> {
+    let (head, payload) = entry;
+    if company.id().map(|company| company.log()) != Some(Head::parse(head)?.log) {
+        return Err(Refusal::Form);
+    }
+    let entry = next(company, entry, now_ms);
+    match company.check(head, payload, entry.t_ms) {
+        Err(finding) => Ok(Err(finding)),
+        Ok(()) => keep(tx, &entry, company.now().hash()).map(Ok),
+    }
+}
+
+fn next(company: &Company, (head, payload): &NewEntry, now_ms: TimeMs) -> Entry {
     let seq = Seq(company.size());
-    let link = Link {
-        seq,
-        prev: company.hash_at(seq.0).unwrap_or(EntryHash::ZERO),
-        t_ms: now_ms.max(company.t_ms()),
-        co: seq.0,
-    };
-    let entry = Entry {
+    Entry {
         head: head.clone(),
         payload: Payload::Kept(payload.clone()),
         seq,
-        t_ms: link.t_ms,
-        co: link.co,
-    };
-    match company.apply(&entry) {
-        Err(_) => return Err(Refusal::Form),
-        Ok(Applied::Ignored(_, finding)) => return Ok(Err(finding)),
-        Ok(Applied::Counts(_)) => {}
+        t_ms: now_ms.max(company.t_ms()),
+        co: seq.0,
     }
-    tx.append(
-        COMPANY_LOG,
-        &NewRow { kind, head, payload, core: entry.core(), link, author: None },
-    )?;
-    Ok(Ok(seq))
+}
+
+fn keep(tx: &mut dyn Tx, entry: &Entry, prev: EntryHash) -> Result<Seq, Refusal> {
+    let row = NewRow {
+        kind: Head::parse(&entry.head)?.kind,
+        head: &entry.head,
+        payload: entry.payload.bytes().unwrap_or_default(),
+        core: entry.core(),
+        link: entry.link(prev),
+        author: None,
+    };
+    tx.append(COMPANY_LOG, &row)?;
+    Ok(entry.seq)
 }

@@ -4,8 +4,10 @@
 //! The rules themselves are `hauspost_protocol::rules::server`. Records touch the log, their
 //! chain's counter and nothing else, whatever the size of the group.
 
+pub(super) mod ahead;
 mod reset;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use hauspost_protocol::authorise::Conversation;
@@ -60,11 +62,12 @@ impl From<MlsError> for Fault {
     }
 }
 
-/// Appends a batch.
+/// Appends a batch; `ahead` is what [`ahead::stage`] made of it.
 pub fn write(
     tx: &mut dyn Tx,
     session: &Session,
     request: &AppendRequest,
+    ahead: Option<Follower>,
     now_ms: TimeMs,
 ) -> Result<Appended, Stop> {
     let device = session.device()?.device;
@@ -79,7 +82,8 @@ pub fn write(
         let wake = Wake::Devices(Vec::new());
         return Ok(Appended { outcomes: known.accepted([]), wake });
     }
-    let offer = Offer { session, device, request, fresh: &fresh, now_ms };
+    let ahead = Cell::new(ahead);
+    let offer = Offer { session, device, request, fresh: &fresh, ahead, now_ms };
     match offer.write(tx, log) {
         Ok((seqs, wake)) => {
             let outcomes = known.accepted(seqs.into_iter().map(Outcome::Ok));
@@ -96,6 +100,7 @@ struct Offer<'a> {
     device: DeviceId,
     request: &'a AppendRequest,
     fresh: &'a [&'a NewEntry],
+    ahead: Cell<Option<Follower>>,
     now_ms: TimeMs,
 }
 
@@ -199,10 +204,14 @@ impl Offer<'_> {
         commit: &Parsed,
         capsule: &Parsed,
     ) -> Result<Written, Fault> {
-        let row = tx.conversation(log.no)?.ok_or(StoreError::Damaged("conversation"))?;
-        let mut conversation = parse_state(&row.state)?;
+        let state = tx.conversation_state(log.no)?.ok_or(StoreError::Damaged("conversation"))?;
+        let mut conversation = parse_state(&state)?;
         check_seen(tx, log.no, commit)?;
-        let mut follower = Follower::from_bytes(&row.public)?;
+        let mut follower =
+            match self.ahead.take().filter(|group| ahead::is_of(group, &conversation)) {
+                Some(group) => group,
+                None => group(tx, log.no)?,
+            };
         let company = self.session.company.now();
         let at = self.at(commit)?;
         let offer = self.commit_offer(commit, capsule)?;
@@ -317,6 +326,11 @@ fn pair(r#type: LogType, creator: UserId, members: &[UserId]) -> Option<(UserId,
         (LogType::SelfNotes, []) => Some((creator, creator)),
         _ => None,
     }
+}
+
+fn group(tx: &dyn ReadTx, no: LogNo) -> Result<Follower, Fault> {
+    let row = tx.conversation(no)?.ok_or(StoreError::Damaged("conversation"))?;
+    Ok(Follower::from_bytes(&row.public)?)
 }
 
 /// The stored state of a conversation.

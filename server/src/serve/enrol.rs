@@ -62,14 +62,13 @@ pub async fn enrol(
                 };
             }
             let certificate = issue(&shared.keys.issuing, id, &checked, now_ms, serial)?;
-            let mut company = Company::clone(&company);
             let row = EnrolmentRow {
                 seed: checked.voucher.seed.0,
                 request: digest,
                 company_seq: Seq(company.size()),
                 certificate: certificate.der().to_vec(),
             };
-            enter(tx, &mut company, &shared.keys.issuing, checked, &certificate, now_ms)?;
+            enter(tx, &company, &shared.keys.issuing, checked, &certificate, now_ms)?;
             tx.put_enrolment(&row)?;
             tx.put_history_key(device, &request.history_key)?;
             Ok((answer(row), true))
@@ -113,7 +112,7 @@ fn issue(
 /// Appends the `device` entry, signed by the issuing key.
 fn enter(
     tx: &mut dyn Tx,
-    company: &mut Company,
+    company: &Company,
     issuing: &SigningKey,
     checked: CheckedEnrolment,
     certificate: &DeviceCertificate,
@@ -133,7 +132,7 @@ fn enter(
         replaces: None,
     };
     let entry = company_entry(enrolment.company, body, &[issuing]);
-    company::append(tx, company, &entry, now_ms)?
+    company::append_last(tx, company, &entry, now_ms)?
         .map_err(|finding| Refusal::conflict(finding.to_string()))
         .map(|_| ())
 }

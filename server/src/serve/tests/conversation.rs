@@ -6,7 +6,7 @@ use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::body::Scope;
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{At, Entry, Kind};
-use hauspost_protocol::ids::{Digest, LeafIndex, LogId, Seq};
+use hauspost_protocol::ids::{Digest, Epoch, Gen, LeafIndex, LogId, Seq};
 use hauspost_protocol::tree::checkpoint::Checkpoint;
 use hauspost_protocol::tree::heads::{HeadsLeaf, OuterLeaf};
 use hauspost_protocol::tree::merkle;
@@ -149,6 +149,32 @@ async fn a_removed_device_reads_up_to_its_removal_and_no_further() {
 }
 
 #[tokio::test]
+async fn of_two_commits_that_are_judged_at_once_one_counts_and_the_other_is_stale() {
+    let (world, mut anna, _, mut room) = two().await;
+    let mut twin = anna.twin();
+    let seen = Some(newest(&entries(&world, &anna, room.log).await));
+    let (judged_by, epoch) = (at(&world, &anna).await, room.epoch);
+    let change = || Change { removes: vec![LeafIndex(1)], ..Default::default() };
+    let one = anna.commit(&mut room, change(), seen, judged_by, None);
+    room.epoch = epoch;
+    let other = twin.commit(&mut room, change(), seen, judged_by, None);
+    assert_ne!(one.entries, other.entries);
+    // Both are staged in the same epoch, whichever is written first.
+    let both = tokio::join!(anna.append(&world, &one), twin.append(&world, &other));
+    let counts = vec![Outcome::Ok(Seq(3)), Outcome::Ok(Seq(4))];
+    let stale = vec![Outcome::Stale(Gen(0), Epoch(2)); 2];
+    assert!(both == (counts.clone(), stale.clone()) || both == (stale, counts), "{both:?}");
+    // The winner's epoch is the one that the next commit continues.
+    let winner = if matches!(both.0[0], Outcome::Ok(_)) { &mut anna } else { &mut twin };
+    let seen = Some(newest(&entries(&world, winner, room.log).await));
+    let next = winner.commit(&mut room, Change::default(), seen, judged_by, None);
+    world.advance(31 * 86_400_000);
+    let winner = world.sign_in_again(winner.twin()).await;
+    let taken = winner.append(&world, &next).await;
+    assert_eq!(taken, [Outcome::Ok(Seq(5)), Outcome::Ok(Seq(6))]);
+}
+
+#[tokio::test]
 async fn a_newcomer_sees_earlier_records_without_their_payloads() {
     let (world, mut anna, _ben, mut room) = two().await;
     anna.append(&world, &room.request(vec![room.record(0, 0, b"before")])).await;
@@ -161,12 +187,7 @@ async fn a_newcomer_sees_earlier_records_without_their_payloads() {
         use hauspost_protocol::entry::Head;
         let at = at(&world, &anna).await;
         let body = InviteBody { seen: Some(seen), at, op: InviteOp::Invite, user: carol.user() };
-        let head = encode(&Head::plain(
-            Kind::Invite,
-            room.log,
-            hauspost_protocol::ids::Gen(0),
-            room.epoch,
-        ));
+        let head = encode(&Head::plain(Kind::Invite, room.log, Gen(0), room.epoch));
         let signed = SignedPayload::sign(&anna.key, &head, encode(&body), anna.device());
         (Bytes(head), Bytes(encode(&signed)))
     };

@@ -348,6 +348,18 @@ impl Phone {
         SessionRequest { principal, challenge, signature: signature.to_bytes().into() }
     }
 
+    /// The same phone once more, as if its storage was copied.
+    pub fn twin(&self) -> Self {
+        Self {
+            number: self.number,
+            key: self.key.clone(),
+            certificate: self.certificate.clone(),
+            stored: MemoryBackend::from_bytes(&self.stored.to_bytes()).unwrap(),
+            rng: StdRng::seed_from_u64(u64::from(self.number) + 1_000),
+            token: self.token.clone(),
+        }
+    }
+
     pub fn run<T>(
         &mut self,
         operation: impl FnOnce(&ScratchProvider<&MemoryBackend>, Member<'_>) -> T,

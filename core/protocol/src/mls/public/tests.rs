@@ -52,6 +52,27 @@ fn a_follower_sees_who_sits_where_and_members_share_the_secret() {
 }
 
 #[test]
+fn what_was_staged_ahead_is_handed_out_for_the_very_same_bytes_and_epoch_only() {
+    let (mut follower, mut anna, mut ben, _) = three();
+    let (update, removal) = (anna.commit(Change::default()), ben.removing(&[2]));
+    let facts = follower.stage(&update.commit).unwrap().facts().clone();
+    follower.stage_ahead(&update.commit);
+    let other = follower.stage(&removal.commit).unwrap();
+    assert_eq!(other.facts().removes.len(), 1, "other bytes are staged anew");
+    follower.stage_ahead(&update.commit);
+    assert_eq!(*follower.stage(&update.commit).unwrap().facts(), facts);
+    // Handed out once, and the second time staged anew.
+    let staged = follower.stage(&update.commit).unwrap();
+    // A commit that lost is not merged on what was staged before the winner.
+    follower.stage_ahead(&removal.commit);
+    follower.merge(staged, Seq(9), 90).unwrap();
+    assert!(follower.stage(&removal.commit).is_err());
+    // What MLS refuses stays refused.
+    follower.stage_ahead(b"no commit");
+    assert!(follower.stage(b"no commit").is_err());
+}
+
+#[test]
 fn add_remove_update_and_new_archive_keys_are_followed_and_all_sides_share_each_secret() {
     let (mut follower, mut anna, mut ben, mut clara) = three();
     let mut step = |own: OwnCommit, seq: u64| {
