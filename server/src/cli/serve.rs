@@ -70,7 +70,7 @@ impl Serve {
             (Some(certificate), Some(key)) => Tls::Files { certificate, key },
             _ => Tls::CompanyCa { names: self.hosts },
         };
-        let server = crate::serve::run(config).await?;
+        let mut server = crate::serve::run(config).await?;
         terminal::result(format_args!("hauspost serves {}", server.url()));
         if self.data.join("founding-token").exists() {
             terminal::say(format_args!(
@@ -80,7 +80,10 @@ impl Serve {
                 data = self.data.display(),
             ));
         }
-        stop_asked.await;
+        tokio::select! {
+            () = stop_asked => {}
+            end = server.stopped() => return Ok(end?),
+        }
         let stopping = terminal.spinner("stopping …");
         server.shut_down().await?;
         stopping.finish_and_clear();

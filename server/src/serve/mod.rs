@@ -184,20 +184,48 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     let url = format!("https://{address}");
     node.folder.write(ADDRESS, url.as_bytes(), Access::Public)?;
     let (stopping, app) = (node.stopping.clone(), App(Arc::clone(&node)));
-    let checkpoints = tokio::spawn(checkpoint::keep_making(Arc::clone(&node), config.checkpoints));
-    let collecting = tokio::spawn(blob::keep_collecting(Arc::clone(&node)));
+    let needed = Needed { handle: handle.clone(), stopping: node.stopping.clone() };
+    let checkpoints = checkpoint::keep_making(Arc::clone(&node), config.checkpoints);
+    let checkpoints = tokio::spawn(needed.clone().run(checkpoints));
+    let collecting = tokio::spawn(needed.run(blob::keep_collecting(Arc::clone(&node))));
     tracing::info!(%address, "the server accepts connections");
     let task = tokio::spawn(async move {
         let end = server.serve(router.into_make_service()).await;
+        let asked = node.stopping.is_cancelled();
         node.stopping.cancel();
         let _ = tokio::join!(checkpoints, collecting);
         node.folder.remove(ADDRESS)?;
         // A connection's task may outlive the listener, and with it the node.
         node.close().await?;
         tracing::info!("the server stopped");
-        end.map_err(ServeError::Stopped)
+        match end {
+            Ok(()) if !asked => Err(ServeError::Stopped(io::Error::other("nobody asked it to"))),
+            end => end.map_err(ServeError::Stopped),
+        }
     });
     Ok(Server { address, url, handle, stopping, app, task })
+}
+
+/// What the server cannot do without: when it ends although nobody stops the server, by a defect, the
+/// server stops.
+#[derive(Clone)]
+struct Needed {
+    handle: Handle<SocketAddr>,
+    stopping: CancellationToken,
+}
+
+impl Needed {
+    async fn run(self, task: impl Future<Output = ()>) {
+        task.await;
+    }
+}
+
+impl Drop for Needed {
+    fn drop(&mut self) {
+        if !self.stopping.is_cancelled() {
+            self.handle.shutdown();
+        }
+    }
 }
 
 /// The file that holds the running server's URL.
@@ -231,15 +259,15 @@ impl Server {
 
     /// Accepts nothing more, lets requests under way finish, ends live streams, and returns when
     /// the data folder is free again.
-    pub async fn shut_down(self) -> Result<(), ServeError> {
+    pub async fn shut_down(mut self) -> Result<(), ServeError> {
         self.stopping.cancel();
         self.handle.graceful_shutdown(Some(GRACE));
         self.stopped().await
     }
 
-    /// Waits until the server stopped.
-    pub async fn stopped(self) -> Result<(), ServeError> {
-        match self.task.await {
+    /// Waits until the server stopped, which is an error if nobody asked it to. Asked once.
+    pub async fn stopped(&mut self) -> Result<(), ServeError> {
+        match (&mut self.task).await {
             Ok(end) => end,
             Err(panic) => Err(ServeError::Stopped(io::Error::other(panic))),
         }

@@ -53,7 +53,7 @@ pub const SERVE: &str = "--serve";
 
 /// A server in this process; it prints its URL and runs until it is killed.
 pub async fn serve(folder: &Path) {
-    let server = run(config(folder)).await.unwrap();
+    let mut server = run(config(folder)).await.unwrap();
     println!("{}", server.url());
     server.stopped().await.unwrap();
 }

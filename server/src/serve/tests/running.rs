@@ -34,6 +34,26 @@ async fn a_server_starts_on_an_empty_folder_answers_over_tls_and_ends_in_order()
 }
 
 #[tokio::test]
+async fn a_server_that_stops_by_itself_says_so_and_frees_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServeConfig::new(folder.path(), ([127, 0, 0, 1], 0).into());
+    let mut server = run(config.clone()).await.unwrap();
+    // As if the listener failed.
+    server.handle.shutdown();
+    let end = server.stopped().await.unwrap_err();
+    assert!(matches!(end, ServeError::Stopped(_)), "{end}");
+    // What it needs met a defect.
+    let mut server = run(config.clone()).await.unwrap();
+    let needed =
+        super::super::Needed { handle: server.handle.clone(), stopping: server.stopping.clone() };
+    let defect = tokio::spawn(needed.run(async { panic!("a defect") }));
+    assert!(defect.await.is_err());
+    let end = server.stopped().await.unwrap_err();
+    assert!(matches!(end, ServeError::Stopped(_)), "{end}");
+    run(config).await.unwrap().shut_down().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_second_server_on_the_same_folder_is_refused_and_a_later_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let config = ServeConfig::new(folder.path(), ([127, 0, 0, 1], 0).into());
