@@ -218,7 +218,7 @@ impl From<read::LastLine> for LastLine {
             author: last.author.to_string(),
             kind: match (last.kind, last.state) {
                 (_, MessageState::Erased) => LastLineKind::Erased,
-                (MessageKind::Text, _) => LastLineKind::Text,
+                (MessageKind::Text | MessageKind::File, _) => LastLineKind::Text,
                 (MessageKind::Event, _) => LastLineKind::Event,
                 (MessageKind::Gap, _) => LastLineKind::Gap,
                 (MessageKind::Unreadable, _) => LastLineKind::Unreadable,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hauspost_core::account::Account as Core;
 use hauspost_core::read::{self, WantedChange, Window};
+use hauspost_core::store::rows::file::ShownFile;
 use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
 use hauspost_protocol::ids::{LogId, Seq, UserId};
 
@@ -85,6 +86,30 @@ pub struct TimelineRow {
     pub state: LineState,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// The documents that it brings.
+    pub documents: Vec<Document>,
+}
+
+/// A document of a message.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Document {
+    /// Its place among the message's documents.
+    pub position: u32,
+    /// Its name, as the author's phone had it: not safe for a file system.
+    pub name: String,
+    /// Its media type, as the author's phone named it.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether all of it lies on this phone.
+    pub is_here: bool,
+}
+
+impl From<ShownFile> for Document {
+    fn from(file: ShownFile) -> Self {
+        let ShownFile { position, name, media_type, size, is_here, .. } = file;
+        Self { position, name, media_type, size, is_here }
+    }
 }
 
 /// Which part of a timeline is asked for.
@@ -329,6 +354,7 @@ impl TimelineRow {
             line: Line::new(row.kind, row.state, row.text, row.content.as_deref()),
             state: row.state.into(),
             failure: (row.state == MessageState::Failed).then(|| Failure::of(row.reason)),
+            documents: row.files.into_iter().map(Document::from).collect(),
         }
     }
 }
@@ -343,7 +369,9 @@ impl Line {
         let names = |people: Vec<UserId>| people.iter().map(UserId::to_string).collect();
         match (kind, state) {
             (_, MessageState::Erased) => Self::Erased,
-            (MessageKind::Text, _) => Self::Text { text: text.unwrap_or_default() },
+            (MessageKind::Text | MessageKind::File, _) => {
+                Self::Text { text: text.unwrap_or_default() }
+            }
             (MessageKind::Gap, _) => Self::Gap,
             (MessageKind::Unreadable, _) => Self::Unreadable,
             (MessageKind::Event, _) => match Event::from_content(content.unwrap_or_default()) {

@@ -22,11 +22,12 @@
 //! 2. [`sync`]: how does it speak with the server?
 //! 3. [`group`]: how does it change and follow an MLS group?
 //! 4. [`store`]: what is kept, where, and what is one transaction? [`ledger`]: what of one log?
-//! 5. [`inbound`]: what does it believe of what came, and what becomes of it?
-//! 6. [`outbox`]: what becomes of what a person wants?
-//! 7. [`observe`]: how does a view hear that something changed?
-//! 8. [`read`]: what does a view show?
-//! 9. [`account`]: what does an app hold in its hand?
+//! 5. [`file`](mod@file): where do documents lie?
+//! 6. [`inbound`]: what does it believe of what came, and what becomes of it?
+//! 7. [`outbox`]: what becomes of what a person wants?
+//! 8. [`observe`]: how does a view hear that something changed?
+//! 9. [`read`]: what does a view show?
+//! 10. [`account`]: what does an app hold in its hand?
 
 pub mod env;
 
@@ -37,6 +38,8 @@ pub mod group;
 pub mod store;
 
 pub mod ledger;
+
+pub mod file;
 
 pub mod inbound;
 

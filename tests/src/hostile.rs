@@ -70,6 +70,34 @@ impl Hostile {
         self.0.lock().unwrap().twist = Some(twist);
     }
 
+    /// Changes the bytes that the server hands out at this path.
+    pub fn twists_bytes(
+        &self,
+        at: &'static str,
+        mut twist: impl FnMut(&mut Vec<u8>) + Send + 'static,
+    ) {
+        let twist: Twist = Box::new(move |request, response| {
+            if request.path.starts_with(at) && response.status == 200 {
+                twist(&mut response.body);
+            }
+        });
+        self.0.lock().unwrap().twist = Some(twist);
+    }
+
+    /// Loses the server's answers to those requests of this path that are chosen.
+    pub fn loses_chosen(
+        &self,
+        at: &'static str,
+        mut chosen: impl FnMut(&Request) -> bool + Send + 'static,
+    ) {
+        let twist: Twist = Box::new(move |request, response| {
+            if request.path.starts_with(at) && chosen(request) {
+                response.status = 503;
+            }
+        });
+        self.0.lock().unwrap().twist = Some(twist);
+    }
+
     /// Changes what the server says is new.
     pub fn twists_news(&self, twist: impl FnMut(&mut SyncAnswer) + Send + 'static) {
         self.twists(path::SYNC, twist);

@@ -14,6 +14,8 @@ mod present;
 
 use chacha20poly1305::{AeadInPlace, KeyInit as _, XChaCha20Poly1305};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::crypto::{Context, Secret};
 use crate::encoding::{FormError, Item, Reader, Writer};
 use crate::ids::{Digest, LogId};
@@ -135,6 +137,22 @@ impl FileCipher {
         nonce[19..23].copy_from_slice(&chunk.to_be_bytes());
         nonce[23] = u8::from(chunk + 1 == self.layout.chunks());
         nonce
+    }
+}
+
+/// SHA-256 of a plaintext, piece by piece: what the statement signs.
+#[derive(Clone, Default)]
+pub struct PlainHash(Sha256);
+
+impl PlainHash {
+    /// The next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 

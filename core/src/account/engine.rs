@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::{Mutex, Notify};
 
 use super::AccountError;
+use super::documents::Documents;
 use super::enter::Entering;
 use super::link::LinkTeller;
 use crate::env::Env;
@@ -34,6 +35,8 @@ pub struct Core {
     pub(super) pin: Digest,
     pub(super) server: Server,
     pub(super) engine: Mutex<Engine>,
+    /// Documents on their way.
+    pub(super) documents: Documents,
     /// One pull at a time, so that answers come in the order of their cursors.
     pub(super) pulling: Mutex<()>,
     /// One sender at a time, so that a log's records are sent in order.

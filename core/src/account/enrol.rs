@@ -3,6 +3,7 @@
 //! Keys and request are stored before they are sent, and sent unchanged until they are answered: a
 //! phone that dies in between is not a second device when it comes back.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -18,6 +19,7 @@ use hauspost_protocol::xwing::XWingSeed;
 use rand::Rng as _;
 use tokio::sync::{Mutex, Notify};
 
+use super::documents::Documents;
 use super::engine::{Core, Engine};
 use super::enter::Entering;
 use super::error::AccountError;
@@ -29,7 +31,12 @@ use crate::store::rows::account::{self, Account, AccountState};
 use crate::sync::{Connection, Server, Session, SyncError};
 
 /// Enrols by an invitation, or goes on with what was begun.
-pub(super) async fn enrol(store: Store, invitation: &str, env: Env) -> Result<Core, AccountError> {
+pub(super) async fn enrol(
+    store: Store,
+    folder: &Path,
+    invitation: &str,
+    env: Env,
+) -> Result<Core, AccountError> {
     let invitation: Invitation = invitation.parse()?;
     let stored: Option<Account> =
         store.read(|conn| Ok::<_, AccountError>(account::find(conn)?)).await?;
@@ -49,15 +56,15 @@ pub(super) async fn enrol(store: Store, invitation: &str, env: Env) -> Result<Co
         Some(account) => account,
         None => begin(&store, &invitation, &env).await?,
     };
-    finish(store, begun, env).await
+    finish(store, folder, begun, env).await
 }
 
 /// Opens an enrolled account, or goes on with an enrolment that was broken off.
-pub(super) async fn reopen(store: Store, env: Env) -> Result<Core, AccountError> {
+pub(super) async fn reopen(store: Store, folder: &Path, env: Env) -> Result<Core, AccountError> {
     let stored: Option<Account> =
         store.read(|conn| Ok::<_, AccountError>(account::find(conn)?)).await?;
     let account = stored.ok_or(AccountError::NotEnrolled)?;
-    finish(store, account, env).await
+    finish(store, folder, account, env).await
 }
 
 /// Draws the phone's keys and stores them with the request.
@@ -113,7 +120,12 @@ async fn begin(store: &Store, invitation: &Invitation, env: &Env) -> Result<Acco
 }
 
 /// Sends the request until it is answered, and puts the account together.
-async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, AccountError> {
+async fn finish(
+    store: Store,
+    folder: &Path,
+    mut account: Account,
+    env: Env,
+) -> Result<Core, AccountError> {
     let trust: Trust = decode(&account.trust).map_err(SyncError::from)?;
     let connection = env.network.connect(&account.server, &trust).map_err(SyncError::from)?;
     if account.certificate.is_none() {
@@ -136,6 +148,7 @@ async fn finish(store: Store, mut account: Account, env: Env) -> Result<Core, Ac
         env,
         store,
         engine: Mutex::new(Engine::default()),
+        documents: Documents::new(folder),
         pulling: Mutex::new(()),
         pushing: Mutex::new(()),
         pulled: AtomicBool::new(false),

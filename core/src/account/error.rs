@@ -4,6 +4,7 @@ use hauspost_protocol::company::finding::ChainBreak;
 use hauspost_protocol::invitation::InvitationError;
 
 use crate::env::KeyStoreError;
+use crate::file::DocumentError;
 use crate::outbox::change::ChangeError;
 use crate::store::StoreError;
 use crate::sync::SyncError;
@@ -56,6 +57,9 @@ pub enum AccountError {
     /// The message is empty or too long.
     #[error("the message is empty or too long")]
     Message,
+    /// A document cannot be sent or fetched.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// A group change cannot be made.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -91,6 +95,11 @@ impl AccountError {
             Self::NoConversation => "no-conversation",
             Self::NoChange => "no-change",
             Self::Message => "message",
+            Self::Document(DocumentError::Full) => "disk-full",
+            Self::Document(DocumentError::Folder(_)) => "folder",
+            Self::Document(DocumentError::Missing) => "no-document",
+            Self::Document(DocumentError::Damaged) => "document-damaged",
+            Self::Document(_) => "document",
             Self::Change(_) => "group",
             Self::Checkpoint => "checkpoint",
         }
@@ -100,6 +109,7 @@ impl AccountError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Sync(error) => error.is_retryable(),
+            Self::Document(error) => matches!(error, DocumentError::Full),
             Self::Store(error) => matches!(error, StoreError::Full | StoreError::Suspended),
             Self::KeyStore(error) => matches!(error, KeyStoreError::Unavailable(_)),
             _ => false,

@@ -4,8 +4,10 @@
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
 //! new, [`push`] sends what is wanted, [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`] and [`manage`] are what people do, [`link`] what a status line shows, [`error`] how it fails.
+//! [`talk`] and [`manage`] are what people do, [`documents`] carries what they attach,
+//! [`link`] what a status line shows, [`error`] how it fails.
 
+mod documents;
 mod engine;
 mod enrol;
 mod enter;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
+pub use documents::Transfer;
 pub use engine::Core;
 pub use error::AccountError;
 pub use link::Link;
@@ -50,8 +53,9 @@ impl Account {
     /// hears of them, and the same request is sent again.
     pub async fn enrol(folder: &Path, invitation: &str, env: Env) -> Result<Self, AccountError> {
         let store = open_store(folder, &env).await?;
-        let core = enrol::enrol(store, invitation, env).await?;
+        let core = enrol::enrol(store, folder, invitation, env).await?;
         let account = Self::of(core);
+        account.core.tidy_documents().await?;
         account.settle().await?;
         Ok(account)
     }
@@ -59,7 +63,9 @@ impl Account {
     /// Opens an account that was enrolled in `folder`. Needs no network.
     pub async fn open(folder: &Path, env: Env) -> Result<Self, AccountError> {
         let store = open_store(folder, &env).await?;
-        Ok(Self::of(enrol::reopen(store, env).await?))
+        let account = Self::of(enrol::reopen(store, folder, env).await?);
+        account.core.tidy_documents().await?;
+        Ok(account)
     }
 
     fn of(core: Core) -> Self {
@@ -125,9 +131,13 @@ impl Account {
         self.core.pull_all().await
     }
 
-    /// Sends what waits, as far as it can be sent now.
+    /// Sends what waits, documents too, as far as it can be sent now.
     pub async fn send_once(&self) -> Result<(), AccountError> {
-        self.core.push().await.map(|_| ())
+        self.core.push().await?;
+        if self.core.upload_all().await? {
+            self.core.push().await?;
+        }
+        Ok(())
     }
 
     /// Brings the server's stock of this phone's key packages up, if it is low.
@@ -159,6 +169,7 @@ impl Account {
     /// Ends the tasks, waits for the running transaction and closes the database: no lock is left.
     pub async fn suspend(&self) {
         self.tasks.end().await;
+        self.core.close_documents().await;
         self.core.store.suspend().await;
     }
 

@@ -4,20 +4,22 @@
 
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::{Control, Message};
+use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
 use hauspost_protocol::limits::NAME_BYTES;
-use hauspost_protocol::statement::PayloadType;
+use hauspost_protocol::statement::{File, PayloadType};
 use rand::Rng as _;
 
-use super::{Account, AccountError};
+use super::{Account, AccountError, documents};
+use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
 use crate::read::{self, ConversationCursor, ConversationRow, SearchPage, TimelinePage, Window};
 use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
-use crate::store::rows::outbox::{self, IntentKind, IntentState, NewIntent};
-use crate::store::rows::{conversation, person};
+use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
+use crate::store::rows::{conversation, file, person};
 use crate::store::{StoreError, Tx};
 
 impl Account {
@@ -118,7 +120,7 @@ impl Account {
 
     /// Writes a text. Returns when the message is stored on this phone.
     pub async fn send_text(&self, log: LogId, text: &str) -> Result<MessageId, AccountError> {
-        self.send_message(log, text, None).await
+        self.send_message(log, text, None, None).await
     }
 
     /// Writes a text as the answer to another message.
@@ -128,16 +130,18 @@ impl Account {
         text: &str,
         to: MessageId,
     ) -> Result<MessageId, AccountError> {
-        self.send_message(log, text, Some(to)).await
+        self.send_message(log, text, Some(to), None).await
     }
 
-    async fn send_message(
+    /// Writes a message; `attached` is a document and where it lies.
+    pub(super) async fn send_message(
         &self,
         log: LogId,
         text: &str,
         to: Option<MessageId>,
+        attached: Option<(File, String)>,
     ) -> Result<MessageId, AccountError> {
-        if text.trim().is_empty() {
+        if text.trim().is_empty() && attached.is_none() {
             return Err(AccountError::Message);
         }
         let mut salt = [0; 16];
@@ -150,7 +154,10 @@ impl Account {
         let me = self.core.me.clone();
         let message_id = message.id(&content, me.company, me.user, log);
         let now_ms = self.core.env.clock.now_ms();
-        let text = text.to_owned();
+        let (kind, text) = match &attached {
+            None => (MessageKind::Text, text.to_owned()),
+            Some((file, _)) => (MessageKind::File, said(text, &file.name)),
+        };
         self.core
             .store
             .write(move |tx| {
@@ -171,7 +178,7 @@ impl Account {
                     message_id,
                     author: me.user,
                     device: me.device,
-                    kind: MessageKind::Text,
+                    kind,
                     state: MessageState::Queued,
                     t_ms: now_ms,
                     sent_ms: now_ms,
@@ -182,6 +189,11 @@ impl Account {
                     unread: false,
                 };
                 message::insert(tx, local, &message)?;
+                if let Some((file, source)) = attached {
+                    file::insert(tx, local, message_id, &[file])?;
+                    file::put_upload(tx, local, message_id, id, &source)?;
+                    outbox::wait_for_upload(tx, id)?;
+                }
                 Ok::<_, AccountError>(())
             })
             .await?;
@@ -191,12 +203,14 @@ impl Account {
 
     /// Sends a message that failed once more.
     pub async fn retry(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
+        let key = Secret::random(&mut self.core.env.randomness.rng());
         self.core
             .store
             .write(move |tx| {
                 let local = writable(tx, log)?;
-                let id = failed(tx, log, message_id)?;
-                outbox::retry(tx, id)?;
+                let intent = failed(tx, log, message_id)?;
+                outbox::retry(tx, intent.id)?;
+                documents::retry(tx, local, &intent, key)?;
                 Ok::<_, AccountError>(message::set_state(
                     tx,
                     local,
@@ -206,6 +220,7 @@ impl Account {
             })
             .await?;
         self.core.to_send.notify_one();
+        self.core.documents.to_upload.notify_one();
         Ok(())
     }
 
@@ -215,8 +230,8 @@ impl Account {
             .store
             .write(move |tx| {
                 let local = found(tx, log)?;
-                let id = failed(tx, log, message_id)?;
-                outbox::discard(tx, id)?;
+                let intent = failed(tx, log, message_id)?;
+                outbox::discard(tx, intent.id)?;
                 Ok::<_, AccountError>(message::discard(tx, local, message_id)?)
             })
             .await
@@ -298,10 +313,10 @@ impl Account {
 }
 
 /// The intent of a message that failed.
-fn failed(tx: &Tx<'_>, log: LogId, message_id: MessageId) -> Result<i64, AccountError> {
+fn failed(tx: &Tx<'_>, log: LogId, message_id: MessageId) -> Result<Intent, AccountError> {
     let intent = outbox::by_message(tx, log, message_id)?;
     let intent = intent.filter(|intent| intent.state == IntentState::Failed);
-    intent.map(|intent| intent.id).ok_or(AccountError::Message)
+    intent.ok_or(AccountError::Message)
 }
 
 pub(super) fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {

@@ -32,6 +32,7 @@ impl Tasks {
         *running = vec![
             tokio::spawn(pull(core.clone())),
             tokio::spawn(push(core.clone())),
+            tokio::spawn(carry(core.clone())),
             tokio::spawn(listen(core.clone())),
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
@@ -67,6 +68,7 @@ async fn pull(core: Arc<Core>) {
         match core.pull_all().await {
             Ok(()) => {
                 core.link.tell(Link::Online);
+                core.documents.to_upload.notify_one();
                 backoff.reset();
                 let every = core.env.clock.sleep(PULL_EVERY_MS);
                 tokio::select! {
@@ -94,6 +96,7 @@ async fn push(core: Arc<Core>) {
         match core.push().await {
             Ok(Pushed::All) => {
                 backoff.reset();
+                core.documents.to_upload.notify_one();
                 core.to_send.notified().await;
                 continue;
             }
@@ -104,6 +107,26 @@ async fn push(core: Arc<Core>) {
         tokio::select! {
             () = core.to_send.notified() => {}
             () = wait(&core, &mut backoff, back) => {}
+        }
+    }
+}
+
+async fn carry(core: Arc<Core>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let back = core.link.back();
+        match core.upload_all().await {
+            Ok(_) => {
+                backoff.reset();
+                core.documents.to_upload.notified().await;
+            }
+            Err(error) => {
+                tracing::debug!(code = error.code(), "uploading failed");
+                tokio::select! {
+                    () = core.documents.to_upload.notified() => {}
+                    () = wait(&core, &mut backoff, back) => {}
+                }
+            }
         }
     }
 }

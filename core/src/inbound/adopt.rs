@@ -41,7 +41,7 @@ pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(),
         return Ok(());
     }
     outbox::delete_pending(tx, there.local.id)?;
-    for intent in outbox::open(tx, there.local.id, INTENTS)? {
+    for intent in outbox::unsent(tx, there.local.id, INTENTS)? {
         if intent.kind == IntentKind::Create {
             outbox::discard(tx, intent.id)?;
             continue;

@@ -33,6 +33,7 @@ use rusqlite::Connection;
 pub use codes::{Code, report_code};
 pub use commits::{After, archive_keys};
 pub use follow::outside;
+pub(crate) use records::said;
 pub use store::Changes;
 
 use crate::group::Member;

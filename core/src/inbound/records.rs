@@ -349,7 +349,10 @@ impl Walk<'_> {
                 let log = ledger.row.local.id;
                 let id = message.id(&statement.content, reader.me.company, user, log);
                 match message.shown() {
-                    Shown::Text { text, .. } => (id, MessageKind::Text, Some(text.to_owned())),
+                    Shown::Text { text, .. } => match statement.files.first() {
+                        None => (id, MessageKind::Text, Some(text.to_owned())),
+                        Some(first) => (id, MessageKind::File, Some(said(text, &first.name))),
+                    },
                     _ => (id, MessageKind::Unknown, None),
                 }
             }
@@ -360,7 +363,7 @@ impl Walk<'_> {
             Content::Unknown => (unknown_id(slot.core), MessageKind::Unknown, None),
             Content::Control(_) | Content::Receipt(_) => return,
         };
-        self.changes.lines.push(Line::Message(Box::new(NewMessage {
+        let message = NewMessage {
             place: Place::At(slot.seq),
             message_id,
             author: user,
@@ -374,8 +377,14 @@ impl Walk<'_> {
             content: Some(statement.content.0.clone()),
             record_key: Some(slot.key.clone()),
             unread: user != reader.me.user,
-        })));
+        };
+        self.changes.lines.push(Line::Message(Box::new(message), statement.files.clone()));
     }
+}
+
+/// What a message with documents says: its text, or the first one's name.
+pub(crate) fn said(text: &str, name: &str) -> String {
+    if text.trim().is_empty() { name.to_owned() } else { text.to_owned() }
 }
 
 /// The id under which content of an unknown form is kept; a message's begins with 0x01.

@@ -1,6 +1,7 @@
 //! What reading a log changed, and how it is written down: all of it in one transaction.
 
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
+use hauspost_protocol::statement::File;
 
 use super::{Code, Me, adopt};
 use crate::group::MlsChanges;
@@ -9,6 +10,7 @@ use crate::observe::Change;
 use crate::outbox::outcome;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::entry::{self, EntryRow};
+use crate::store::rows::file;
 use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentState};
@@ -42,7 +44,7 @@ pub(super) type Held = (Vec<u8>, Vec<u8>);
 /// Something that a timeline shows.
 #[derive(Debug)]
 pub(super) enum Line {
-    Message(Box<NewMessage>),
+    Message(Box<NewMessage>, Vec<File>),
     Event { seq: Seq, event: Event, by: (UserId, DeviceId), t_ms: TimeMs },
     Gap { seq: Seq, by: (UserId, DeviceId), t_ms: TimeMs },
     Unreadable { seq: Seq, count: u64, t_ms: TimeMs },
@@ -125,8 +127,10 @@ impl Changes {
         }
         for line in self.lines {
             match line {
-                Line::Message(message) => {
-                    message::insert(tx, local, &message)?;
+                Line::Message(message, files) => {
+                    if message::insert(tx, local, &message)? {
+                        file::insert(tx, local, message.message_id, &files)?;
+                    }
                 }
                 Line::Event { seq, event, by, t_ms } => {
                     message::event(tx, local, seq, &event, by, t_ms)?;

@@ -9,6 +9,9 @@
 //!    └─────────────┘
 //! ```
 //!
+//! A record with a document is `Uploading` before it is queued: it is sealed when the document is
+//! there, and holds nothing up meanwhile.
+//!
 //! The bytes are stored before they are sent and sent unchanged until they are answered, so the
 //! server recognises what it has (S2). [`plan`] says what a log needs next, [`seal`] makes records,
 //! [`change`] makes commits, [`outcome`] takes the server's answer in.
@@ -26,6 +29,12 @@ pub mod seal;
 pub const REASON_LEFT: u64 = 100;
 /// Failed because the intent cannot be read or made.
 pub const REASON_DEFECT: u64 = 101;
+/// Failed because its document was changed while it was sent.
+pub const REASON_CHANGED: u64 = 110;
+/// Failed because its document cannot be read.
+pub const REASON_UNREADABLE: u64 = 111;
+/// Failed because the person gave the upload up.
+pub const REASON_GIVEN_UP: u64 = 112;
 /// Failed because nobody of those named can be added.
 pub const REASON_NOBODY: u64 = 102;
 /// Failed because a conversation has no room for so many devices.

@@ -6,6 +6,7 @@ use hauspost_protocol::wire::Outcome;
 use crate::inbound::Code;
 use crate::ledger::{Ledger, Touched};
 use crate::store::rows::alarm::{self, Alarm};
+use crate::store::rows::file;
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::message::{self, MessageState, Place};
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
@@ -81,6 +82,19 @@ pub fn sealed(
                 rolled_back(tx, ledger, now_ms)?;
                 next = Next::Later;
                 break;
+            }
+            // The server let go of a document that nothing named in time.
+            (Outcome::Blob(root), _) => {
+                let files = match intent.message_id {
+                    Some(message_id) => file::of_message(tx, local.number, message_id)?,
+                    None => Vec::new(),
+                };
+                if files.iter().any(|file| file.blob_root == *root) {
+                    outbox::wait_for_upload(tx, *id)?;
+                }
+                if next == Next::Done {
+                    next = Next::Pull;
+                }
             }
             (_, Next::Refused(reason)) => {
                 if next == Next::Done {

@@ -14,6 +14,7 @@ use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT};
 use crate::inbound::Me;
 use crate::ledger::Ledger;
 use crate::store::StoreError;
+use crate::store::rows::file;
 use crate::store::rows::log::LogState;
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState};
 
@@ -163,7 +164,13 @@ pub fn next(
             let records = open.into_iter().take_while(|intent| {
                 intent.kind == IntentKind::Record && intent.state == IntentState::Queued
             });
-            Step::Seal(records.collect())
+            let mut records: Vec<_> = records.collect();
+            for record in &mut records {
+                if let Some(message_id) = record.message_id {
+                    record.files = file::of_message(conn, ledger.row.local.number, message_id)?;
+                }
+            }
+            Step::Seal(records)
         }
         IntentKind::Add => add(me, company, ledger, first),
         IntentKind::Remove => match decode::<Remove>(&first.body) {

@@ -64,8 +64,9 @@ pub fn records(
             checkpoint: gossip.filter(|_| done.is_empty() && index == RecordIndex(0)),
             ptype: say.ptype,
             content: say.content,
-            files: Vec::new(),
+            files: intent.files.clone(),
         };
+        let head = Head { blobs: statement.blobs().collect(), ..head };
         let Ok(statement) = statement.to_bytes() else {
             done.push(NewSealed { intent, sealed: None });
             continue;

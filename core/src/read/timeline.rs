@@ -6,8 +6,9 @@ use rusqlite::{Connection, params};
 
 use super::PAGE_ROWS;
 use crate::store::StoreError;
+use crate::store::rows::file;
 use crate::store::rows::log::{self, LocalLog};
-use crate::store::rows::message::{COLUMNS, Message, read};
+use crate::store::rows::message::{COLUMNS, Message, MessageKind, read};
 use crate::store::rows::{keys, seq_key};
 
 /// Which part of a timeline is asked for. Keys are those of [`Message::key`].
@@ -83,6 +84,9 @@ fn page(
     }
     if after == 0 {
         more_after = exists(conn, at, last)?;
+    }
+    for row in rows.iter_mut().filter(|row| row.kind == MessageKind::File) {
+        row.files = file::shown(conn, log.number, row.message_id)?;
     }
     Ok(TimelinePage { rows, more_before, more_after })
 }

@@ -4,10 +4,12 @@
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::epoch::RecordKey;
+use hauspost_protocol::file::Leaves;
 use hauspost_protocol::ids::{
     CompanyId, CoreHash, DeviceId, Digest, EntryHash, Epoch, Gen, KeyId, LeafIndex, LogId, LogNo,
     MessageId, RecordIndex, Seq, UserId,
 };
+use hauspost_protocol::statement::File;
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
@@ -116,14 +118,20 @@ impl Cell for SigningKey {
     }
 }
 
-impl Cell for RecordKey {
-    fn put(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(encode(self).into())
-    }
-    fn take(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        decode(value.as_blob()?).map_err(|_| FromSqlError::InvalidType)
-    }
+/// What lies in a column as the protocol encodes it.
+macro_rules! item_cells {
+    ($($type:ty)+) => {$(
+        impl Cell for $type {
+            fn put(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(encode(self).into())
+            }
+            fn take(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                decode(value.as_blob()?).map_err(|_| FromSqlError::InvalidType)
+            }
+        }
+    )+};
 }
+item_cells! { RecordKey File Leaves }
 
 macro_rules! byte_cells {
     ($($type:ident[$len:literal])+) => {$(

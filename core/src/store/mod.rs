@@ -46,7 +46,7 @@ use self::opening::Purpose;
 use self::readers::Readers;
 use self::writer::WriteJob;
 use crate::env::DatabaseKey;
-use crate::observe::{Hub, Observer};
+use crate::observe::{Change, Changes, Hub, Observer};
 
 /// Writes that may wait for the writer; who brings another one waits before handing it over.
 const WAITING_WRITES: usize = 64;
@@ -139,6 +139,13 @@ impl Store {
     /// One who hears of each change from now on.
     pub fn observe(&self) -> Observer {
         self.0.hub.observe()
+    }
+
+    /// Tells observers of something that changed outside of the database.
+    pub(crate) fn tell(&self, change: Change) {
+        let mut changes = Changes::default();
+        changes.add(change);
+        self.0.hub.tell(&changes);
     }
 
     /// Waits for the writes that were handed over, moves the write-ahead log into the database and

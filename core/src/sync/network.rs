@@ -51,7 +51,7 @@ pub struct Request {
     pub path: String,
     /// The session's token, base64url.
     pub bearer: Option<String>,
-    /// The body, in CBOR; empty for [`Method::Get`].
+    /// The body: CBOR for [`Method::Post`], bytes for [`Method::Put`], empty for [`Method::Get`].
     pub body: Vec<u8>,
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use hauspost_protocol::encoding::{Bytes, FormError, Item, decode, encode};
+use hauspost_protocol::file::Present;
 use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
-    AppendRequest, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
+    AppendRequest, BlobBegin, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
     HeadsProofRequest, Hello, Outcome, PackageTaken, PackagesPut, PackagesTake, SyncAnswer,
     SyncRequest, path,
 };
@@ -120,6 +121,34 @@ impl Server {
         self.call::<Vec<u64>>(request).await.map(|_| ())
     }
 
+    /// Begins a document's upload, or takes it up: which of its chunks are there.
+    pub async fn begin_blob(
+        &self,
+        log: LogId,
+        root: Digest,
+        begin: &BlobBegin,
+    ) -> Result<Present, SyncError> {
+        self.call(post(&format!("{}/{log}/{root}", path::BLOB), begin)).await
+    }
+
+    /// Hands over one sealed chunk of a document.
+    pub async fn put_chunk(
+        &self,
+        log: LogId,
+        root: Digest,
+        chunk: u32,
+        sealed: Vec<u8>,
+    ) -> Result<(), SyncError> {
+        let path = format!("{}/{log}/{root}/{chunk}", path::BLOB);
+        let request = Request { method: Method::Put, path, bearer: None, body: sealed };
+        self.bytes(request).await.map(|_| ())
+    }
+
+    /// One sealed chunk of a document.
+    pub async fn chunk(&self, log: LogId, root: Digest, chunk: u32) -> Result<Vec<u8>, SyncError> {
+        self.bytes(get(format!("{}/{log}/{root}/{chunk}", path::BLOB))).await
+    }
+
     /// Places of logs in a checkpoint's heads tree.
     pub async fn heads(&self, request: &HeadsProofRequest) -> Result<Vec<HeadsProof>, SyncError> {
         self.call(post(path::PROOF_HEADS, request)).await
@@ -141,11 +170,15 @@ impl Server {
     /// Sends a request under the session. A token that the server does not take any more is
     /// renewed once; a second refusal means the device itself.
     async fn call<T: Item>(&self, request: Request) -> Result<T, SyncError> {
+        Ok(decode(&self.bytes(request).await?)?)
+    }
+
+    async fn bytes(&self, request: Request) -> Result<Vec<u8>, SyncError> {
         let Some(session) = &self.session else { return Err(SyncError::Session) };
         for _ in 0..2 {
             let bearer = session.bearer(&*self.connection).await?;
             let request = Request { bearer: Some(bearer.clone()), ..request.clone() };
-            match answer(self.connection.request(request).await?) {
+            match accepted(self.connection.request(request).await?) {
                 Err(SyncError::Session) => session.forget(&bearer).await,
                 other => return other,
             }
@@ -164,8 +197,13 @@ fn post<T: Item>(path: &str, body: &T) -> Request {
 
 /// Reads an answer, or names what its status means.
 pub(super) fn answer<T: Item>(response: Response) -> Result<T, SyncError> {
+    Ok(decode(&accepted(response)?)?)
+}
+
+/// The body of an answer, or what its status means.
+fn accepted(response: Response) -> Result<Vec<u8>, SyncError> {
     match response.status {
-        200..=299 => Ok(decode(&response.body)?),
+        200..=299 => Ok(response.body),
         401 => Err(SyncError::Session),
         408 | 425 | 429 | 500..=599 => Err(SyncError::Busy(response.status)),
         status => Err(SyncError::Refused(status)),

@@ -42,6 +42,7 @@ pub fn row(seq: u64, text: &str) -> Message {
         text: Some(text.to_owned()),
         content: None,
         reason: None,
+        files: Vec::new(),
     }
 }
 

@@ -114,7 +114,7 @@ pub fn first_new(dialog: &Dialog, me: UserId) -> Option<i64> {
     let after = dialog.new_after?;
     let mut rows = dialog.rows.iter();
     let is_new = |row: &&Message| {
-        let counts = matches!(row.kind, MessageKind::Text | MessageKind::Unknown);
+        let counts = !matches!(row.kind, MessageKind::Event | MessageKind::Gap);
         counts && row.author != me && row.seq.is_some() && row.seq > after
     };
     rows.find(is_new).map(|row| row.key)
@@ -150,9 +150,10 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
             lines.extend(note(&text, columns, warning()));
         }
         match row.kind {
-            MessageKind::Text => {
+            MessageKind::Text | MessageKind::File => {
                 let same = before.is_some_and(|before| {
-                    before.author == row.author && before.kind == MessageKind::Text
+                    let said = matches!(before.kind, MessageKind::Text | MessageKind::File);
+                    before.author == row.author && said
                 });
                 if !same || is_new_day || new == Some(row.key) || row.missing > 0 {
                     let name = text::fit(state.name(row.author), columns);
@@ -173,7 +174,7 @@ fn message(row: &Message, dialog: &Dialog, columns: usize, zone: &TimeZone) -> V
     if row.state == MessageState::Erased {
         return note("erased by a rule of retention", columns, dim());
     }
-    let shown = text::harmless(row.text.as_deref().unwrap_or_default());
+    let shown = said(row);
     let room = columns.saturating_sub(GUTTER + MARKS).max(1);
     let wrapped = text::wrap(&shown, room);
     let last = wrapped.len() - 1;
@@ -206,6 +207,19 @@ fn message(row: &Message, dialog: &Dialog, columns: usize, zone: &TimeZone) -> V
     lines
 }
 
+/// What a message says, and the documents that it brings.
+fn said(row: &Message) -> String {
+    let text = row.text.as_deref().unwrap_or_default();
+    // Without a word to it, the text is the first document's name.
+    let is_name = row.files.first().is_some_and(|file| file.name == text);
+    let text = (!is_name).then(|| text::harmless(text));
+    let documents = row.files.iter().map(|file| {
+        let here = if file.is_here { ", here" } else { "" };
+        format!("▪ {} ({}{here})", text::line(&file.name), text::bytes(file.size))
+    });
+    text.into_iter().chain(documents).collect::<Vec<_>>().join("\n")
+}
+
 /// What became of a message that was not taken.
 fn reason(code: Option<u64>) -> String {
     match code {
@@ -218,6 +232,10 @@ fn reason(code: Option<u64>) -> String {
         Some(101) => "it could not be sealed on this device".to_owned(),
         Some(102) => "nobody could be reached".to_owned(),
         Some(103) => "there is no room for so many devices".to_owned(),
+        Some(10) => "the server takes no more documents from this device for now".to_owned(),
+        Some(110) => "the document was changed while it was sent".to_owned(),
+        Some(111) => "the document cannot be read any more".to_owned(),
+        Some(112) => "you gave it up".to_owned(),
         Some(code) => format!("refused (code {code})"),
         None => "the reason is not known".to_owned(),
     }

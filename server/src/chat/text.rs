@@ -45,6 +45,20 @@ pub fn fit(text: &str, columns: usize) -> String {
     fitting
 }
 
+/// A number of bytes, as people say it.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let (mut size, mut unit) = (bytes as f64 / 1_000.0, 0);
+    while size >= 999.5 && unit + 1 < UNITS.len() {
+        (size, unit) = (size / 1_000.0, unit + 1);
+    }
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        _ if size < 9.95 => format!("{size:.1} {}", UNITS[unit]),
+        _ => format!("{size:.0} {}", UNITS[unit]),
+    }
+}
+
 /// A line of a wrapped text: a range of its bytes. The space at which it broke is in none.
 pub type Row = std::ops::Range<usize>;
 
@@ -95,6 +109,20 @@ mod tests {
 
     fn wrapped(text: &str, columns: usize) -> Vec<&str> {
         wrap(text, columns).into_iter().map(|row| &text[row]).collect()
+    }
+
+    #[test]
+    fn bytes_are_said_as_people_say_them() {
+        for (size, said) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (12_345, "12 kB"),
+            (999_600, "1.0 MB"),
+            (2 << 30, "2.1 GB"),
+        ] {
+            assert_eq!(bytes(size), said);
+        }
     }
 
     #[test]

@@ -152,7 +152,10 @@ impl Phone {
         let people = account.people(PAGE).await.map_err(|error| self.failed(&error))?;
         let names: BTreeMap<_, _> =
             people.into_iter().map(|person| (person.user, person.name)).collect();
-        let texts = page.rows.into_iter().filter(|row| row.kind == MessageKind::Text);
+        let texts = page
+            .rows
+            .into_iter()
+            .filter(|row| matches!(row.kind, MessageKind::Text | MessageKind::File));
         Ok(texts
             .map(|row| {
                 let name = names.get(&row.author).cloned().flatten().unwrap_or_default();

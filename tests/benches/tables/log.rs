@@ -119,6 +119,7 @@ pub fn intent(log: LogId, content: Vec<u8>) -> Intent {
         reason: None,
         made_ms: 0,
         next_ms: 0,
+        files: Vec::new(),
     }
 }
 

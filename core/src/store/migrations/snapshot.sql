@@ -1,4 +1,4 @@
--- version 2
+-- version 3
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -90,6 +90,24 @@ CREATE TABLE fact (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE file (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    message_id BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    file BLOB NOT NULL,           -- as in the statement, its key too
+    PRIMARY KEY (log, message_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE file_copy (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    message_id BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    used_ms INTEGER NOT NULL,
+    UNIQUE (log, message_id, position)
+) STRICT;
 CREATE TABLE held_entry (
     key INTEGER PRIMARY KEY,
     head BLOB NOT NULL,
@@ -196,8 +214,17 @@ CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);
 CREATE TABLE 'search_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE upload (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    message_id BLOB NOT NULL,
+    intent INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    leaves BLOB,
+    PRIMARY KEY (log, message_id)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX conversation_order ON conversation (order_ms DESC, log DESC);
 CREATE INDEX entry_core ON entry (core) WHERE kind <> 3;
+CREATE INDEX file_copy_used ON file_copy (used_ms);
 CREATE UNIQUE INDEX log_peer ON log (peer) WHERE peer IS NOT NULL;
 CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
 CREATE INDEX outbox_by_log ON outbox (log, state, id);

@@ -5,6 +5,7 @@ use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::file::{self, ShownFile};
 use super::log::LocalLog;
 use super::{PENDING, key, key_seq, seq_key};
 use crate::store::cell::{C, cell, code_cell};
@@ -23,6 +24,8 @@ code_cell! {
         Gap = 3,
         /// A stretch of records whose keys this device does not have yet; `missing` says how many.
         Unreadable = 4,
+        /// A text with documents; the text is the first one's name if nothing else was said.
+        File = 5,
     }
 }
 
@@ -122,6 +125,8 @@ pub struct Message {
     pub content: Option<Vec<u8>>,
     /// Why it failed, if it did; an outcome's code.
     pub reason: Option<u64>,
+    /// Its documents, of a row that a timeline returned.
+    pub files: Vec<ShownFile>,
 }
 
 /// The columns of [`read`].
@@ -145,6 +150,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         text: cell(row, 9)?,
         content: cell(row, 10)?,
         reason: cell(row, 11)?,
+        files: Vec::new(),
     })
 }
 
@@ -266,6 +272,7 @@ pub fn rename(
         "UPDATE message SET message_id = ?3 WHERE key >> 40 = ?1 AND message_id = ?2",
     )?
     .execute(params![log.number, C(message_id), C(new)])?;
+    file::rename(tx, log, message_id, new)?;
     tx.refresh(log, 0);
     Ok(())
 }
@@ -299,6 +306,10 @@ pub fn secure(tx: &Tx<'_>, log: LocalLog, below: Seq) -> Result<(), StoreError> 
 pub fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
     let key = seq_key(log, seq);
     unindex(tx, log, key)?;
+    let mut select = tx.prepare_cached("SELECT message_id FROM message WHERE key = ?1")?;
+    if let Some(message_id) = select.query_row([key], |row| cell(row, 0)).optional()? {
+        file::forget(tx, log.number, message_id)?;
+    }
     tx.prepare_cached(
         "UPDATE message SET state = 5, text = NULL, content = NULL, record_key = NULL,
              search_id = NULL
@@ -313,6 +324,7 @@ pub fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
 pub fn discard(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), StoreError> {
     let Some(message) = find(tx, log, message_id)? else { return Ok(()) };
     unindex(tx, log, message.key)?;
+    file::forget(tx, log.number, message_id)?;
     tx.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([message.key])?;
     tx.refresh(log, 0);
     Ok(())

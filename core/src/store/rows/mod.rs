@@ -11,6 +11,7 @@ pub mod company;
 pub mod conversation;
 pub mod entry;
 pub mod epoch;
+pub mod file;
 pub mod key_package;
 pub mod log;
 pub mod message;

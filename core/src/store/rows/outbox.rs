@@ -5,6 +5,7 @@
 //! checkpoint covers the entry.
 
 use hauspost_protocol::ids::{CoreHash, Epoch, Gen, LogId, MessageId, RecordIndex, Seq, TimeMs};
+use hauspost_protocol::statement::File;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
@@ -43,6 +44,8 @@ code_cell! {
         Secured = 3,
         /// It ended, with a reason.
         Failed = 4,
+        /// Its document is on its way to the server; nothing waits behind it.
+        Uploading = 5,
     }
 }
 
@@ -107,6 +110,8 @@ pub struct Intent {
     pub made_ms: TimeMs,
     /// Not before this time.
     pub next_ms: TimeMs,
+    /// The documents that the record names, where they were asked for.
+    pub files: Vec<File>,
 }
 
 const COLUMNS: &str = "id, log, kind, state, message_id, body, gen, epoch, leaf_index, dctr, core,
@@ -138,6 +143,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Intent> {
         reason: cell(row, 15)?,
         made_ms: cell(row, 16)?,
         next_ms: cell(row, 17)?,
+        files: Vec::new(),
     })
 }
 
@@ -171,6 +177,26 @@ pub fn open(conn: &Connection, log: LogId, limit: u32) -> Result<Vec<Intent>, St
     ))?;
     let rows = select.query_map(params![C(log), limit], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The intents of a log that nothing was sent of, in order; those that wait for a document too.
+pub fn unsent(conn: &Connection, log: LogId, limit: u32) -> Result<Vec<Intent>, StoreError> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE log = ?1 AND state IN (0, 1, 5) ORDER BY id LIMIT ?2",
+    ))?;
+    let rows = select.query_map(params![C(log), limit], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Queued, Sealed or Failed → Uploading: its document has to reach the server first.
+pub fn wait_for_upload(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    change(tx, &format!("{UNSEAL}, reason = NULL WHERE id = ?1"), [id])?;
+    change(tx, "UPDATE outbox SET state = 5 WHERE id = ?1", [id])
+}
+
+/// Uploading → Queued: its document is there.
+pub fn uploaded(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    change(tx, "UPDATE outbox SET state = 0 WHERE id = ?1 AND state = 5", [id])
 }
 
 /// The logs that have something to be sealed or sent, oldest intent first.
@@ -250,7 +276,7 @@ pub fn seal(tx: &Tx<'_>, id: i64, sealed: &Sealed) -> Result<(), StoreError> {
     )
 }
 
-const UNSEAL: &str = "UPDATE outbox SET state = 0, gen = NULL, epoch = NULL, leaf_index = NULL,
+const UNSEAL: &str = "UPDATE outbox SET state = CASE state WHEN 5 THEN 5 ELSE 0 END, gen = NULL, epoch = NULL, leaf_index = NULL,
     dctr = NULL, core = NULL, head = NULL, payload = NULL, seq = NULL, attempt = attempt + 1";
 
 /// Sealed → Queued: its bytes will not be sent again.

@@ -138,7 +138,9 @@ fn room_lines(
 fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
     let text = match (last.kind, last.state) {
         (_, MessageState::Erased) => "erased".to_owned(),
-        (MessageKind::Text, _) => text::line(last.text.as_deref().unwrap_or_default()),
+        (MessageKind::Text | MessageKind::File, _) => {
+            text::line(last.text.as_deref().unwrap_or_default())
+        }
         (MessageKind::Event, _) => return "people changed".to_owned(),
         (MessageKind::Gap, _) => return "something could not be opened".to_owned(),
         (MessageKind::Unreadable, _) => return "not readable on this device yet".to_owned(),

@@ -1,0 +1,51 @@
+//! Documents outside of the database: the source that is sent, the copy that is kept, the file that
+//! is opened.
+//!
+//! Nothing here holds more of a document than a chunk. [`source`] reads what a person chose, twice:
+//! once to hash it, once to send it. [`vault`] keeps what was fetched, encrypted chunk by chunk under
+//! a key that lies in the database, and knows by the chunks themselves how far it came. [`name`]
+//! makes a name that somebody else chose safe for a file system, only when a file is written out.
+
+pub mod name;
+pub mod source;
+pub mod vault;
+
+use std::io;
+
+/// Why a document cannot be sent or fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The source cannot be read.
+    #[error("the document cannot be read")]
+    Unreadable(#[source] io::Error),
+    /// The source is not what it was when it was chosen.
+    #[error("the document was changed while it was sent")]
+    Changed,
+    /// It is larger than any document may be.
+    #[error("the document is too large")]
+    TooLarge,
+    /// Its name or media type is longer than 255 bytes, or its path is not text.
+    #[error("the document's name is too long")]
+    Name,
+    /// The message has no such document.
+    #[error("there is no such document")]
+    Missing,
+    /// What the server sent is not what the author signed.
+    #[error("the document is damaged")]
+    Damaged,
+    /// The phone's disk is full.
+    #[error("this phone has no room for the document")]
+    Full,
+    /// The phone's folder cannot be used.
+    #[error("this phone cannot keep the document")]
+    Folder(#[source] io::Error),
+}
+
+impl DocumentError {
+    fn folder(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Folder(error),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Documents: what messages name, what is on its way to the server, and what lies on this phone.
+
+use hauspost_protocol::crypto::Secret;
+use hauspost_protocol::file::Leaves;
+use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
+use hauspost_protocol::statement::{File, FileRole};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::log::LocalLog;
+use crate::observe::Change;
+use crate::store::cell::{C, cell};
+use crate::store::{StoreError, Tx};
+
+/// A document as a timeline shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownFile {
+    /// Its place among the message's documents.
+    pub position: u32,
+    /// Its name, as the author's phone had it: not safe for a file system.
+    pub name: String,
+    /// Its media type, as the author's phone named it.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it is to the message.
+    pub role: FileRole,
+    /// Whether all of it lies on this phone.
+    pub is_here: bool,
+}
+
+/// Notes the documents of a message.
+pub fn insert(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    files: &[File],
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO file (log, message_id, position, file) VALUES (?1, ?2, ?3, ?4)";
+    for (position, file) in (0u32..).zip(files) {
+        let row = params![log.number, C(message_id), position, C(file)];
+        tx.prepare_cached(sql)?.execute(row)?;
+    }
+    Ok(())
+}
+
+/// The documents of a message, in their order.
+pub fn of_message(
+    conn: &Connection,
+    log: i64,
+    message_id: MessageId,
+) -> Result<Vec<File>, StoreError> {
+    let sql = "SELECT file FROM file WHERE log = ?1 AND message_id = ?2 ORDER BY position";
+    let mut select = conn.prepare_cached(sql)?;
+    let rows = select.query_map(params![log, C(message_id)], |row| cell(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One document of a message.
+pub fn find(
+    conn: &Connection,
+    log: LocalLog,
+    message_id: MessageId,
+    position: u32,
+) -> Result<Option<File>, StoreError> {
+    let sql = "SELECT file FROM file WHERE log = ?1 AND message_id = ?2 AND position = ?3";
+    let place = params![log.number, C(message_id), position];
+    Ok(conn.prepare_cached(sql)?.query_row(place, |row| cell(row, 0)).optional()?)
+}
+
+/// The documents of a message as a timeline shows them.
+pub fn shown(
+    conn: &Connection,
+    log: i64,
+    message_id: MessageId,
+) -> Result<Vec<ShownFile>, StoreError> {
+    let sql = "SELECT f.position, f.file, EXISTS (
+                   SELECT 1 FROM file_copy c WHERE c.log = f.log AND c.message_id = f.message_id
+                       AND c.position = f.position AND c.complete = 1)
+               FROM file f WHERE f.log = ?1 AND f.message_id = ?2 ORDER BY f.position";
+    let mut select = conn.prepare_cached(sql)?;
+    let rows = select.query_map(params![log, C(message_id)], |row| {
+        let file: File = cell(row, 1)?;
+        Ok(ShownFile {
+            position: row.get(0)?,
+            name: file.name,
+            media_type: file.media_type,
+            size: file.plain_size,
+            role: file.role,
+            is_here: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The documents of a message that moves to another log under another id are uploaded for that one.
+pub fn rename(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    new: MessageId,
+) -> Result<(), StoreError> {
+    let names = params![log.number, C(message_id), C(new)];
+    tx.prepare_cached("UPDATE file SET message_id = ?3 WHERE log = ?1 AND message_id = ?2")?
+        .execute(names)?;
+    let names = params![log.number, C(message_id), C(new)];
+    tx.prepare_cached(
+        "UPDATE upload SET message_id = ?3, leaves = NULL WHERE log = ?1 AND message_id = ?2",
+    )?
+    .execute(names)?;
+    Ok(())
+}
+
+/// Forgets the documents of a message, and with their keys what lies of them on this phone.
+pub fn forget(tx: &Tx<'_>, log: i64, message_id: MessageId) -> Result<(), StoreError> {
+    for table in ["file", "upload", "file_copy"] {
+        let sql = format!("DELETE FROM {table} WHERE log = ?1 AND message_id = ?2");
+        tx.prepare_cached(&sql)?.execute(params![log, C(message_id)])?;
+    }
+    Ok(())
+}
+
+/// A document on its way to the server.
+pub struct Upload {
+    /// The conversation.
+    pub log: LocalLog,
+    /// The message.
+    pub message_id: MessageId,
+    /// The intent that waits for it.
+    pub intent: i64,
+    /// Where the plaintext lies.
+    pub source: String,
+    /// The hashes of its chunks, once it was read through.
+    pub leaves: Option<Leaves>,
+    /// What the statement will name; root and hash are right once it was read through.
+    pub file: File,
+}
+
+/// Begins an upload.
+pub fn put_upload(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    intent: i64,
+    source: &str,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO upload (log, message_id, intent, source) VALUES (?1, ?2, ?3, ?4)";
+    let row = params![log.number, C(message_id), intent, source];
+    tx.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+/// The uploads whose intents wait for them, the oldest first.
+pub fn uploads(conn: &Connection) -> Result<Vec<Upload>, StoreError> {
+    let sql = "SELECT u.log, l.log, u.message_id, u.intent, u.source, u.leaves, f.file
+               FROM upload u JOIN outbox o ON o.id = u.intent AND o.state = 5
+                   JOIN log l ON l.id = u.log
+                   JOIN file f ON f.log = u.log AND f.message_id = u.message_id AND f.position = 0
+               ORDER BY u.intent";
+    let mut select = conn.prepare_cached(sql)?;
+    let rows = select.query_map([], |row| {
+        Ok(Upload {
+            log: LocalLog { number: row.get(0)?, id: cell::<LogId>(row, 1)? },
+            message_id: cell(row, 2)?,
+            intent: row.get(3)?,
+            source: row.get(4)?,
+            leaves: cell(row, 5)?,
+            file: cell(row, 6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What reading the source through showed: the document as the statement names it, and its leaves.
+pub fn set_read(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    file: &File,
+    leaves: &Leaves,
+) -> Result<(), StoreError> {
+    set_leaves(tx, log, message_id, Some(leaves))?;
+    set_file(tx, log, message_id, file)
+}
+
+fn set_leaves(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    leaves: Option<&Leaves>,
+) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE upload SET leaves = ?3 WHERE log = ?1 AND message_id = ?2")?
+        .execute(params![log.number, C(message_id), C(leaves)])?;
+    Ok(())
+}
+
+fn set_file(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    file: &File,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE file SET file = ?3 WHERE log = ?1 AND message_id = ?2 AND position = 0";
+    tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), C(file)])?;
+    Ok(())
+}
+
+/// Where the plaintext of a message's document lies, if it was chosen on this phone.
+pub fn source(
+    conn: &Connection,
+    log: LocalLog,
+    message_id: MessageId,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT source FROM upload WHERE log = ?1 AND message_id = ?2";
+    let message = params![log.number, C(message_id)];
+    Ok(conn.prepare_cached(sql)?.query_row(message, |row| row.get(0)).optional()?)
+}
+
+/// The source is read through anew, under a new key: its content may be another.
+pub fn begin_anew(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    message_id: MessageId,
+    file: &File,
+) -> Result<(), StoreError> {
+    set_leaves(tx, log, message_id, None)?;
+    set_file(tx, log, message_id, file)
+}
+
+/// Forgets where the documents of messages lay that are secured: nothing will ask for them again.
+pub fn drop_done(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let sql = "DELETE FROM upload WHERE NOT EXISTS (
+                   SELECT 1 FROM outbox o WHERE o.id = upload.intent AND o.state <> 3)";
+    tx.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// A document on this phone.
+#[derive(Clone)]
+pub struct Copy {
+    /// The name of its file.
+    pub id: i64,
+    /// The key that it lies under.
+    pub key: Secret,
+    /// Whether all of it is there and was verified.
+    pub complete: bool,
+}
+
+/// The copy of a document, if one was begun.
+pub fn copy(
+    conn: &Connection,
+    log: LocalLog,
+    message_id: MessageId,
+    position: u32,
+) -> Result<Option<Copy>, StoreError> {
+    let sql = "SELECT id, key, complete FROM file_copy
+               WHERE log = ?1 AND message_id = ?2 AND position = ?3";
+    let place = params![log.number, C(message_id), position];
+    Ok(conn.prepare_cached(sql)?.query_row(place, read_copy).optional()?)
+}
+
+fn read_copy(row: &Row<'_>) -> rusqlite::Result<Copy> {
+    Ok(Copy { id: row.get(0)?, key: cell(row, 1)?, complete: row.get(2)? })
+}
+
+/// The copy of a document, begun under this key if there is none.
+pub fn begin_copy(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    (message_id, position): (MessageId, u32),
+    (key, size): (&Secret, u64),
+    now_ms: TimeMs,
+) -> Result<Copy, StoreError> {
+    let sql = "INSERT INTO file_copy (log, message_id, position, key, size, complete, used_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)
+               ON CONFLICT (log, message_id, position) DO UPDATE SET used_ms = excluded.used_ms";
+    let row = params![log.number, C(message_id), position, C(key), C(size), C(now_ms)];
+    tx.prepare_cached(sql)?.execute(row)?;
+    copy(tx, log, message_id, position)?.ok_or(StoreError::Missing("copy of a document"))
+}
+
+/// All of a copy is there.
+pub fn complete_copy(tx: &Tx<'_>, log: LocalLog, id: i64) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE file_copy SET complete = 1 WHERE id = ?1")?.execute([id])?;
+    tx.touch(Change::Log(log.id));
+    Ok(())
+}
+
+/// A copy was used.
+pub fn use_copy(tx: &Tx<'_>, id: i64, now_ms: TimeMs) -> Result<(), StoreError> {
+    let sql = "UPDATE file_copy SET used_ms = max(used_ms, ?2) WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id, C(now_ms)])?;
+    Ok(())
+}
+
+/// Forgets a copy and its key; the file is for the caller to remove.
+pub fn drop_copy(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM file_copy WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Forgets complete copies, those first that were not used for longest, until the others take at
+/// most so many bytes; never the one named. Returns whose files are to be removed.
+pub fn evict(tx: &Tx<'_>, bytes: u64, keep: i64) -> Result<Vec<i64>, StoreError> {
+    let mut select =
+        tx.prepare_cached("SELECT id, size FROM file_copy ORDER BY used_ms DESC, id DESC")?;
+    let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, cell::<u64>(row, 1)?)))?;
+    let copies: Vec<(i64, u64)> = rows.collect::<Result<_, _>>()?;
+    let kept = copies.iter().find(|(id, _)| *id == keep).map_or(0, |(_, size)| *size);
+    let (mut taken, mut dropped) = (kept, Vec::new());
+    for (id, size) in copies.into_iter().filter(|(id, _)| *id != keep) {
+        taken += size;
+        if taken > bytes {
+            drop_copy(tx, id)?;
+            dropped.push(id);
+        }
+    }
+    Ok(dropped)
+}
+
+/// The names of all copies' files.
+pub fn copies(conn: &Connection) -> Result<Vec<i64>, StoreError> {
+    let mut select = conn.prepare_cached("SELECT id FROM file_copy")?;
+    let rows = select.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
