@@ -49,13 +49,23 @@ pub struct AccountInfo {
     pub standing: AccountStanding,
 }
 
+/// A device of the person.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct OwnDevice {
+    /// The installation.
+    pub device: String,
+    /// Whether it is this one.
+    pub this_one: bool,
+}
+
 /// One person's account on this phone.
 #[derive(uniffi::Object)]
 pub struct Account(Core);
 
 #[uniffi::export]
 impl Account {
-    /// Enrols this phone with an invitation. The folder is the account's own, and not in any backup.
+    /// Enrols this phone with an invitation. A person's further phone fails with `needs-approval` until somebody
+    /// approved it; its text shows the code, and the same call goes on. The folder is the account's own, and not in any backup.
     ///
     /// Keys are stored before the server hears of them. So whatever happens on the way, the same call with the
     /// same folder and invitation goes on where it was.
@@ -126,6 +136,32 @@ impl Account {
     pub async fn resume(&self) -> Result<(), HauspostError> {
         let core = self.0.clone();
         runtime::run(async move { Ok(core.resume().await?) }).await
+    }
+
+    /// The person's active devices, this one among them.
+    pub async fn devices(&self) -> Result<Vec<OwnDevice>, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move {
+            let devices = core.own_devices().await?.into_iter();
+            let own = devices.map(|own| (own.device.to_string(), own.is_this));
+            Ok(own.map(|(device, this_one)| OwnDevice { device, this_one }).collect())
+        })
+        .await
+    }
+
+    /// How many devices of the person wait to be approved. A reason to ask for the code, never to take one unseen.
+    pub async fn devices_waiting(&self) -> Result<u32, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move {
+            Ok(u32::try_from(core.waiting_devices().await?.len()).unwrap_or(u32::MAX))
+        })
+        .await
+    }
+
+    /// Lets a further device of the person in, by the code that it shows and the person types. Gives its id.
+    pub async fn approve_device(&self, code: String) -> Result<String, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.approve_device(&code, None).await?.to_string()) }).await
     }
 
     /// The list of conversations.

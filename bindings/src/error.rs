@@ -91,6 +91,10 @@ impl HauspostError {
 impl From<AccountError> for HauspostError {
     fn from(error: AccountError) -> Self {
         let code = error.code();
+        if let AccountError::NeedsApproval(shown) = &error {
+            let text = format!("Approve this device on your other one. Its code is {shown}.");
+            return Self::new(code, true, text);
+        }
         Self::new(code, error.is_retryable(), text_of(code))
     }
 }
@@ -116,6 +120,7 @@ fn text_of(code: &str) -> &'static str {
         "server-refused" => "The company's server did not take this.",
         "key-store" => "The phone's key store is not available. Unlock the phone.",
         "invitation" => "This is no invitation, or it was changed on its way. Ask for it again.",
+        "no-such-code" => "No device with this code is waiting. Look at the new device once more.",
         "folder" => "The app's folder cannot be used.",
         "not-enrolled" => "This phone is not enrolled.",
         "other-account" => "This phone is enrolled already, by another invitation.",

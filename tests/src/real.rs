@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hauspost::company::client::Client;
+use hauspost::company::devices;
 use hauspost::company::founding::{Founding, found};
 use hauspost::company::history;
 use hauspost::company::holder::Holder;
@@ -23,7 +24,7 @@ use hauspost_core::store::{FaultPoint, StoreError};
 use hauspost_core::sync::{Https, Network};
 use hauspost_protocol::company::body::{ReportEntry, RevokeReason};
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::{CompanyId, LogId, UserId};
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, UserId};
 use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::path;
@@ -191,6 +192,29 @@ impl World {
         let (url, trust, authority) = (self.server.url(), &self.trust(), &authority);
         let gate = Gate { url, trust, company, authority, now_ms: now_ms() };
         crowd::enrol(&gate, &[suite], count).await
+    }
+
+    /// A further phone of a person who has one, approved by that one.
+    pub async fn second_phone(&mut self, handle: &str, first: &Phone) -> Phone {
+        let (_, invitation) = self.invited(handle).await;
+        let folder = format!("{handle}-2");
+        let env = env(Arc::new(Https));
+        let code = match self.try_to_enrol(&folder, &invitation, env.clone()).await {
+            Err(AccountError::NeedsApproval(code)) => code,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("nobody has signed for it"),
+        };
+        first.account.approve_device(&code, None).await.unwrap();
+        self.try_to_enrol(&folder, &invitation, env).await.unwrap()
+    }
+
+    /// An admin signs for the device that shows this code.
+    pub async fn approves(&mut self, code: &str, replaces: Option<DeviceId>) -> bool {
+        let admin = self.admin();
+        let client = admin.client(Some(self.server.url())).await.unwrap();
+        let approved =
+            devices::approve(&admin, &client, code, replaces, now_ms(), &mut self.rng).await;
+        approved.is_ok()
     }
 
     /// HR takes a person out.

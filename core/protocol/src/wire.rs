@@ -37,6 +37,12 @@ pub mod path {
     pub const FOUND: &str = "/v1/found";
     /// POST [`EnrolRequest`](super::EnrolRequest) → [`EnrolAnswer`](super::EnrolAnswer). No session.
     pub const ENROL: &str = "/v1/enrol";
+    /// POST `[]` → array of [`WaitingDevice`](crate::company::approval::WaitingDevice): those of the session's
+    /// user, or all for an admin.
+    pub const WAITING: &str = "/v1/enrol/waiting";
+    /// POST [`NewEntry`](super::NewEntry) → [`Seq`](crate::ids::Seq): a waiting device's entry, signed by who
+    /// approves it; the server adds the issuing key's signature.
+    pub const APPROVE: &str = "/v1/enrol/approve";
     /// GET → bstr: a challenge to sign. No session.
     pub const CHALLENGE: &str = "/v1/session/challenge";
     /// POST [`SessionRequest`](super::SessionRequest) → [`SessionAnswer`](super::SessionAnswer). No session.
@@ -147,8 +153,9 @@ array_item! {
     pub struct EnrolAnswer {
         /// X.509 v3, DER.
         pub certificate: Bytes,
-        /// The `device` entry's number in the company log.
-        pub company_seq: Seq,
+        /// The `device` entry's number in the company log; null while somebody has yet to sign for the
+        /// device ([`approval`](crate::company::approval)).
+        pub company_seq: Option<Seq>,
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use hauspost_protocol::company::approval;
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::company::voucher::enrol_request;
+use hauspost_protocol::company::voucher::{check_enrol_request, enrol_request};
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::DeviceId;
@@ -183,6 +184,11 @@ async fn answer(
         && facts.signature_key == account.signing_key.public();
     if !fits {
         return Err(AccountError::Certificate);
+    }
+    if answer.company_seq.is_none() {
+        let checked = check_enrol_request(account.company, &request, 0).ok();
+        let code = checked.map(|checked| approval::code(&checked.enrolment));
+        return Err(code.map_or(AccountError::NotEnrolled, AccountError::NeedsApproval));
     }
     account.certificate = Some(answer.certificate.0);
     account.state = AccountState::Enrolled;

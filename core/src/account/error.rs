@@ -27,6 +27,17 @@ pub enum AccountError {
     /// The server does not take the invitation.
     #[error("the invitation was used before, or its time is over; ask for a new one")]
     InvitationRefused,
+    /// This is a further device of its user, and nobody signed for it yet. It shows the code; the same
+    /// call goes on when somebody has.
+    #[error(
+        "this device waits until another device of yours, or an admin, approves it by its code {0}"
+    )]
+    NeedsApproval(String),
+    /// No device with this code waits.
+    #[error(
+        "no device with this code waits; the code on the new device may be another, or its invitation too old"
+    )]
+    NoSuchCode,
     /// The account's folder cannot be used.
     #[error("the account's folder cannot be used")]
     Folder,
@@ -86,6 +97,8 @@ impl AccountError {
             Self::KeyStore(_) => "key-store",
             Self::Invitation(_) => "invitation",
             Self::InvitationRefused => "invitation-refused",
+            Self::NeedsApproval(_) => "needs-approval",
+            Self::NoSuchCode => "no-such-code",
             Self::Folder => "folder",
             Self::NotEnrolled => "not-enrolled",
             Self::OtherAccount => "other-account",
@@ -110,6 +123,7 @@ impl AccountError {
         match self {
             Self::Sync(error) => error.is_retryable(),
             Self::Document(error) => matches!(error, DocumentError::Full),
+            Self::NeedsApproval(_) => true,
             Self::Store(error) => matches!(error, StoreError::Full | StoreError::Suspended),
             Self::KeyStore(error) => matches!(error, KeyStoreError::Unavailable(_)),
             _ => false,

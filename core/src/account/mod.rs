@@ -4,9 +4,10 @@
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
 //! new, [`push`] sends what is wanted, [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`] and [`manage`] are what people do, [`documents`] carries what they attach,
-//! [`link`] what a status line shows, [`error`] how it fails.
+//! [`talk`] and [`manage`] are what people do, [`documents`] carries what they attach, [`devices`] says
+//! which devices are theirs, [`link`] what a status line shows, [`error`] how it fails.
 
+mod devices;
 mod documents;
 mod engine;
 mod enrol;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
+pub use devices::{OwnDevice, WaitingCode};
 pub use documents::Transfer;
 pub use engine::Core;
 pub use error::AccountError;

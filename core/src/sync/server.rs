@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use hauspost_protocol::company::approval::WaitingDevice;
 use hauspost_protocol::encoding::{Bytes, FormError, Item, decode, encode};
 use hauspost_protocol::file::Present;
-use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo};
+use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo, Seq};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
     AppendRequest, BlobBegin, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
-    HeadsProofRequest, Hello, Outcome, PackageTaken, PackagesPut, PackagesTake, SyncAnswer,
-    SyncRequest, path,
+    HeadsProofRequest, Hello, NewEntry, Outcome, PackageTaken, PackagesPut, PackagesTake,
+    SyncAnswer, SyncRequest, path,
 };
 
 use super::{Connection, Hints, Method, NetworkError, Request, Response, Session, SyncError};
@@ -40,6 +41,16 @@ impl Server {
     /// Asks for the device's certificate and its place in the company log.
     pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolAnswer, SyncError> {
         answer(self.connection.request(post(path::ENROL, request)).await?)
+    }
+
+    /// The devices of this phone's user that wait for somebody who signs for them.
+    pub async fn waiting(&self) -> Result<Vec<WaitingDevice>, SyncError> {
+        self.call(post(path::WAITING, &Vec::<u64>::new())).await
+    }
+
+    /// Hands over the entry of a waiting device, signed by this phone.
+    pub async fn approve(&self, entry: &NewEntry) -> Result<Seq, SyncError> {
+        self.call(post(path::APPROVE, entry)).await
     }
 
     /// Appends a batch to one log; one outcome for each entry.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hauspost_protocol::company::body::RevokeReason;
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::LogId;
+use hauspost_protocol::ids::{DeviceId, LogId};
 use hauspost_protocol::invitation::Trust;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -18,6 +18,7 @@ use super::terminal::{self, Terminal};
 use super::{Failure, now_ms, rng};
 use crate::company::card::CardError;
 use crate::company::client::Client;
+use crate::company::devices::{self, ApprovalError};
 use crate::company::founding::{self, Founding, FoundingError};
 use crate::company::holder::{Holder, HolderError};
 use crate::company::page::qr_text;
@@ -29,8 +30,10 @@ use crate::company::reset::{self, ResetError};
 pub enum Admin {
     /// Found the company: make all its keys away from the server.
     Found(Found),
-    /// Invite a person to enrol a first phone.
+    /// Invite a person to enrol a phone.
     Invite(Invite),
+    /// Sign for a person's further device, by the code that it shows.
+    Approve(Approve),
     /// Revoke a person's devices, or one device.
     Revoke(Revoke),
     /// List people and their devices.
@@ -111,6 +114,23 @@ pub struct Invite {
     qr: bool,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "A person's second phone enrols by an invitation of its own and then shows a code. The person's other phone \
+    approves it, or, if that one is lost, an admin to whom the person reads the code out: by voice, from somebody whom the \
+    admin knows.\n\nExample:\n  hauspost admin invite anna --keys keys/admin\n  \
+    hauspost admin approve 7K2M-9XQ4-TB0E --keys keys/admin"
+)]
+pub struct Approve {
+    /// The code that the new device shows.
+    code: String,
+    /// The id of a device of the same person that is revoked by it, as `hauspost admin list` shows it.
+    #[arg(long, value_name = "DEVICE")]
+    replaces: Option<DeviceId>,
+    #[command(flatten)]
+    keys: Keys,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Reason {
     /// The person left the company.
@@ -166,6 +186,7 @@ impl Admin {
         match self {
             Self::Found(found) => found.run(terminal).await,
             Self::Invite(invite) => invite.run(terminal).await,
+            Self::Approve(approve) => approve.run(terminal).await,
             Self::Revoke(revoke) => revoke.run(terminal).await,
             Self::List(list) => list.run().await,
             Self::Log(log) => log.run().await,
@@ -238,7 +259,8 @@ impl Invite {
         working.finish_and_clear();
         let text = invitation.to_text();
         terminal::say(format_args!(
-            "Good for one phone and {} days. Give it to the MDM as it is, or to the person on a safe way:",
+            "Good for one phone and {} days. Give it to the MDM as it is, or to the person on a safe way. \
+             A person's second phone shows a code then, to be approved by the first one or by `hauspost admin approve`:",
             self.days
         ));
         terminal::result(&text);
@@ -249,6 +271,39 @@ impl Invite {
             }
         }
         Ok(())
+    }
+}
+
+impl Approve {
+    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        let holder = Holder::open(&self.keys.keys)?;
+        let working = terminal.spinner("approving …");
+        let client = holder.client(self.keys.server.as_deref()).await?;
+        let (applicant, seq) =
+            devices::approve(&holder, &client, &self.code, self.replaces, now_ms(), &mut rng())
+                .await?;
+        working.finish_and_clear();
+        let (device, user) = (applicant.device(), applicant.user());
+        terminal::result(format_args!(
+            "approved {device} of {user} by entry {seq} of the company log"
+        ));
+        Ok(())
+    }
+}
+
+impl From<ApprovalError> for Failure {
+    fn from(error: ApprovalError) -> Self {
+        let message = error.to_string();
+        match error {
+            ApprovalError::Holder(error) => error.into(),
+            ApprovalError::Client(error) => error.into(),
+            ApprovalError::NoSuchCode(_) => Self::refused(message).next(
+                "Let the person read the code out once more. A device that shows another code is not the one that asks.",
+            ),
+            ApprovalError::Replaces(_) => {
+                Self::refused(message).next("`hauspost admin list` shows people and devices.")
+            }
+        }
     }
 }
 
@@ -370,10 +425,12 @@ impl From<PeopleError> for Failure {
             PeopleError::Holder(error) => error.into(),
             PeopleError::Client(error) => error.into(),
             PeopleError::Handle(_) | PeopleError::Name => Self::usage(message),
-            PeopleError::NameNeeded(_) => Self::usage(message).next("Say the person's name: --name \"Anna Berg\"."),
-            PeopleError::HandleTaken { .. } => Self::refused(message).next("Choose another short name."),
-            PeopleError::HasDevice(_) => Self::refused(message)
-                .next("A further device has to be approved by the person's own device, which this version does not offer yet."),
+            PeopleError::NameNeeded(_) => {
+                Self::usage(message).next("Say the person's name: --name \"Anna Berg\".")
+            }
+            PeopleError::HandleTaken { .. } => {
+                Self::refused(message).next("Choose another short name.")
+            }
             PeopleError::Unknown(_) | PeopleError::NothingToRevoke(_) => {
                 Self::refused(message).next("`hauspost admin list` shows people and devices.")
             }

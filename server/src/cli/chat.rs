@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use hauspost_core::account::{Account, AccountError};
@@ -24,7 +25,9 @@ const INVITATION_BYTES: u64 = 64 * 1024;
 #[command(
     after_help = "The first start needs the invitation that `hauspost admin invite` printed; later starts need the folder only.\n\n\
     Example:\n  hauspost admin invite anna --name \"Anna Berg\" --keys keys/admin | hauspost chat --profile anna --invitation -\n  \
-    hauspost chat --profile anna"
+    hauspost chat --profile anna\n\n\
+    A person's second device enrols by an invitation of its own, shows a code, and waits until the first one approves it:\n  \
+    hauspost chat --profile anna --approve 7K2M-9XQ4-TB0E"
 )]
 pub struct Chat {
     /// The folder of this account, its database and its keys; made when it is not there.
@@ -33,10 +36,19 @@ pub struct Chat {
     /// The invitation, or - to read it from standard input; asked for when it is needed.
     #[arg(long, value_name = "TEXT")]
     invitation: Option<String>,
+    /// Approve another device of yours by the code that it shows, and end.
+    #[arg(long, value_name = "CODE", conflicts_with = "invitation")]
+    approve: Option<String>,
 }
+
+/// How often a device that waits for its approval asks whether somebody signed for it.
+const ASK_EVERY: Duration = Duration::from_secs(2);
 
 impl Chat {
     pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
+        if let Some(code) = &self.approve {
+            return self.approve(code).await;
+        }
         if !io::stdout().is_terminal() {
             return Err(Failure::usage("`hauspost chat` needs a terminal to draw on"));
         }
@@ -46,10 +58,21 @@ impl Chat {
         result
     }
 
+    /// Signs for another device of this person.
+    async fn approve(&self, code: &str) -> Result<(), Failure> {
+        let account = Account::open(&self.profile, env(&self.profile)).await;
+        let account = account.map_err(|error| failure(&error))?;
+        let approved = account.approve_device(code, None).await;
+        account.suspend().await;
+        let device = approved.map_err(|error| failure(&error))?;
+        terminal::result(format_args!("approved {device}"));
+        Ok(())
+    }
+
     /// Opens the account, or enrols it.
     async fn account(&self, terminal: &Terminal) -> Result<Account, Failure> {
         let env = env(&self.profile);
-        match Account::open(&self.profile, env.clone()).await {
+        match until_approved(|| Account::open(&self.profile, env.clone())).await {
             Ok(account) => {
                 if self.invitation.is_some() {
                     terminal::say("This profile is enrolled already; the invitation was not used.");
@@ -61,7 +84,8 @@ impl Chat {
         }
         let invitation = invitation(self.invitation.as_deref())?;
         let waiting = terminal.spinner("enrolling …");
-        let enrolled = Account::enrol(&self.profile, invitation.trim(), env).await;
+        let enrol = || Account::enrol(&self.profile, invitation.trim(), env.clone());
+        let enrolled = until_approved(enrol).await;
         waiting.finish_and_clear();
         enrolled.map_err(|error| failure(&error))
     }
@@ -94,6 +118,30 @@ impl Chat {
             ChatError::Account(error) => failure(&error),
             ChatError::Terminal(_) | ChatError::Broken => Failure::files(error),
         })
+    }
+}
+
+/// Tries again as long as nobody has signed for this device; its code is shown once.
+async fn until_approved<F>(begin: impl Fn() -> F) -> Result<Account, AccountError>
+where
+    F: Future<Output = Result<Account, AccountError>>,
+{
+    let mut shown = false;
+    loop {
+        match begin().await {
+            Err(AccountError::NeedsApproval(code)) => {
+                if !shown {
+                    terminal::say(format_args!(
+                        "You have a device already. Approve this one there, by its code:\n\n    {code}\n\n\
+                         hauspost chat --profile YOUR-FIRST-PROFILE --approve {code}\n\n\
+                         If you have lost it, read the code to your admin."
+                    ));
+                    shown = true;
+                }
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+            done => return done,
+        }
     }
 }
 
@@ -144,6 +192,7 @@ fn failure(error: &AccountError) -> Failure {
         }
         "in-use" => failure.next("Another program has this profile open; end it first."),
         "invitation" => failure.next("An invitation is one line that begins with hauspost1:"),
+        "no-such-code" => failure.next("Type the code as the new device shows it now."),
         "other-account" => failure.next("Name another --profile for it."),
         "server-refused" => {
             failure.next("The invitation may have been used, or be too old; ask for a new one.")

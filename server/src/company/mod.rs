@@ -4,10 +4,12 @@
 //! [`key_file`] and [`page`] are how keys lie on disk and on paper, [`card`] is what everybody may
 //! know of the company, [`holder`] one holder's folder with both, [`sealed`] the shares in it, and
 //! [`client`] the way to the server. On top of them [`founding`] makes the
-//! company, [`people`] invites, revokes and lists, and [`reset`] orders a conversation's reset.
+//! company, [`people`] invites, revokes and lists, [`devices`] lets a
+//! person's further device in, and [`reset`] orders a conversation's reset.
 
 pub mod card;
 pub mod client;
+pub mod devices;
 pub mod founding;
 pub mod history;
 pub mod holder;

@@ -127,6 +127,22 @@ pub fn table() -> Vec<Route> {
             "Enrols a device by its voucher and seed",
             post(enrol::enrol),
         ),
+        Route::post(
+            path::WAITING,
+            Session,
+            ("[]", "[WaitingDevice*]"),
+            SMALL_BODY,
+            "The further devices that wait for somebody who signs for them",
+            post(enrol::waiting),
+        ),
+        Route::post(
+            path::APPROVE,
+            Session,
+            ("NewEntry", "Seq"),
+            SMALL_BODY,
+            "The entry of a waiting device, signed by who approves it",
+            post(enrol::approve),
+        ),
         Route::get(
             path::CHALLENGE,
             Open,

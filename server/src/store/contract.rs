@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use hauspost_protocol::crypto::sha256;
-use hauspost_protocol::encoding::encode;
+use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::{Head, Kind, Link, Payload};
 use hauspost_protocol::ids::{
     DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, UserId,
 };
-use hauspost_protocol::wire::Person;
+use hauspost_protocol::wire::{EnrolRequest, Person};
 use tokio::sync::Barrier;
 
 use super::*;
@@ -39,6 +39,7 @@ macro_rules! contract_tests {
             a_tree_is_kept_under_its_hash_until_it_is_dropped
             a_device_has_one_group_info_for_each_epoch
             who_may_enter_a_log_is_known_until_it_is_taken_back
+            a_device_waits_under_its_seed_until_it_waits_no_more
             a_change_in_the_directory_is_seen_by_its_version
             heads_are_read_as_they_were
             a_document_is_complete_with_its_last_chunk_and_known_in_its_own_log_only
@@ -405,6 +406,35 @@ pub(crate) async fn a_device_has_one_group_info_for_each_epoch(database: Databas
     assert_eq!(found().await, [(DEVICE, b"mended".to_vec())]);
     let later = read(&database, |tx| tx.group_infos(LogNo(1), Gen(0), Epoch(2))).await;
     assert_eq!(later, [(other, b"later".to_vec())]);
+}
+
+pub(crate) async fn a_device_waits_under_its_seed_until_it_waits_no_more(database: Database) {
+    let waiting = |user, seed: u8| WaitingDevice {
+        request: EnrolRequest {
+            user,
+            device: DeviceId([seed; 16]),
+            signature_key: [seed; 32],
+            keystore_key: [2; 33],
+            history_key: Bytes(vec![seed]),
+            voucher: Bytes(vec![seed]),
+            seed_signature: [seed; 64],
+            possession: [seed; 64],
+        },
+        certificate: Bytes(vec![seed]),
+    };
+    let (hers, his) = (waiting(USER, 1), waiting(OTHER, 2));
+    let put = (hers.clone(), his.clone());
+    write(&database, move |tx| {
+        tx.put_waiting([1; 32], &put.0)?;
+        tx.put_waiting([2; 32], &put.1)
+    })
+    .await;
+    let of = |user| read(&database, move |tx| tx.waiting_of(user));
+    assert_eq!(of(Some(USER)).await, std::slice::from_ref(&hers));
+    assert_eq!(of(None).await, [hers.clone(), his.clone()]);
+    assert_eq!(read(&database, |tx| tx.waiting([1; 32])).await, Some(hers));
+    write(&database, |tx| tx.drop_waiting([1; 32])).await;
+    assert_eq!((of(None).await, of(Some(USER)).await), (vec![his], vec![]));
 }
 
 pub(crate) async fn who_may_enter_a_log_is_known_until_it_is_taken_back(database: Database) {

@@ -20,6 +20,7 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use hauspost_protocol::company::approval::WaitingDevice;
 use hauspost_protocol::ids::{
     CoreHash, DeviceId, Digest, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, TimeMs, UserId,
 };
@@ -133,6 +134,10 @@ pub trait ReadTx: BlobReads {
 
     /// The enrolment that used up this seed.
     fn enrolment(&self, seed: [u8; 32]) -> Result<Option<EnrolmentRow>, StoreError>;
+    /// The device that waits under this voucher's seed.
+    fn waiting(&self, seed: [u8; 32]) -> Result<Option<WaitingDevice>, StoreError>;
+    /// The devices that wait, of one user or of all.
+    fn waiting_of(&self, user: Option<UserId>) -> Result<Vec<WaitingDevice>, StoreError>;
     /// A device's public history key.
     fn history_key(&self, device: DeviceId) -> Result<Option<Vec<u8>>, StoreError>;
 
@@ -232,6 +237,10 @@ pub trait Tx: ReadTx + BlobWrites {
 
     /// Notes an enrolment; its seed is used up.
     fn put_enrolment(&mut self, row: &EnrolmentRow) -> Result<(), StoreError>;
+    /// Keeps a device that waits for somebody who signs for it, under its voucher's seed.
+    fn put_waiting(&mut self, seed: [u8; 32], waiting: &WaitingDevice) -> Result<(), StoreError>;
+    /// It waits no more.
+    fn drop_waiting(&mut self, seed: [u8; 32]) -> Result<(), StoreError>;
     /// Keeps a device's public history key.
     fn put_history_key(&mut self, device: DeviceId, key: &[u8]) -> Result<(), StoreError>;
 

@@ -1,6 +1,7 @@
 //! Phones that talk over real TLS to the real server.
 
 mod crashes;
+mod devices;
 mod documents;
 mod large;
 mod terminal;

@@ -261,7 +261,7 @@ fn wire() -> Vec<Vec<u8>> {
             possession: [4; 64],
         },
     );
-    push(all, EnrolAnswer { certificate: some(), company_seq: Seq(20) });
+    push(all, EnrolAnswer { certificate: some(), company_seq: Some(Seq(20)) });
     push(all, Principal::Role(KeyId([7; 16])));
     push(all, SessionRequest { principal: device, challenge: some(), signature: [1; 64] });
     push(all, SessionAnswer { token: some(), not_after: 9, t_ms: 8 });

@@ -1,15 +1,21 @@
 //! Founding, enrolling, sessions.
 
 use axum::http::StatusCode;
+use hauspost_protocol::company::approval::{Applicant, WaitingDevice};
+use hauspost_protocol::company::body::{CompanyBody, DeviceEntry};
+use hauspost_protocol::company::entry::{CompanyPayload, company_entry};
+use hauspost_protocol::company::voucher::{Voucher, enrol_request};
 use hauspost_protocol::encoding::{Bytes, decode};
-use hauspost_protocol::ids::{DeviceId, UserId};
+use hauspost_protocol::entry::Kind;
+use hauspost_protocol::ids::{DeviceId, Digest, Seq, UserId};
 use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::wire::{
-    EnrolAnswer, Hello, Outcome, PackageTaken, PackagesTake, Principal, path,
+    EnrolAnswer, EnrolRequest, Hello, NewEntry, Outcome, PackageTaken, PackagesTake, Principal,
+    path,
 };
 
-use super::world::{ADMIN, COMPANY, World, config, enrol, key};
+use super::world::{ADMIN, AUTHORITY, COMPANY, HR, World, config, enrol, key};
 use crate::serve::App;
 
 fn text(body: &[u8]) -> &str {
@@ -77,15 +83,8 @@ async fn an_enrolment_key_enrols_one_device_and_the_same_request_gets_the_same_a
     let seed = hauspost_protocol::crypto::Secret::new([51; 32]);
     let voucher = decode(&request.voucher).unwrap();
     let names = (UserId([1; 16]), DeviceId([77; 16]));
-    let other = hauspost_protocol::company::voucher::enrol_request(
-        COMPANY,
-        &seed,
-        &voucher,
-        names,
-        &key(77),
-        request.keystore_key,
-        &[1; 1_216],
-    );
+    let other =
+        enrol_request(COMPANY, &seed, &voucher, names, &key(77), request.keystore_key, &[1; 1_216]);
     let (status, body) = world.post(path::ENROL, None, &other).await;
     assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "the voucher was used before"));
 }
@@ -252,4 +251,89 @@ async fn only_an_admin_changes_the_directory() {
     let seen: hauspost_protocol::wire::Directory =
         world.ask(path::DIRECTORY, &phone.token, &0u64).await;
     assert_eq!((seen.version, seen.people), (version, people));
+}
+
+/// The request by which a further device of person 1 asks, and the server's answer.
+async fn further(world: &World) -> (EnrolRequest, EnrolAnswer) {
+    let seed = hauspost_protocol::crypto::Secret::new([77; 32]);
+    let seed_key = hauspost_protocol::crypto::SigningKey::from_seed(seed.clone()).public();
+    let user = UserId([1; 16]);
+    let ends = world.now_ms() + 1_000_000;
+    let voucher = Voucher::sign(&key(AUTHORITY), COMPANY, seed_key, Some(user), ends);
+    let names = (user, DeviceId([77; 16]));
+    let keystore = super::world::keystore(77).1;
+    let request = enrol_request(COMPANY, &seed, &voucher, names, &key(77), keystore, &[77; 1_216]);
+    let (status, body) = world.post(path::ENROL, None, &request).await;
+    assert_eq!(status, StatusCode::OK, "{}", text(&body));
+    (request, decode(&body).unwrap())
+}
+
+#[tokio::test]
+async fn attacks_1_a_further_device_enters_only_with_the_signature_of_one_who_may_give_it() {
+    let world = World::founded().await;
+    let (anna, ben) = (world.phone(1).await, world.phone(2).await);
+    let (request, answer) = further(&world).await;
+    assert_eq!(answer.company_seq, None);
+    assert_eq!(further(&world).await.1, answer, "asked again, it is the same certificate");
+    let waiting: Vec<WaitingDevice> =
+        world.ask(path::WAITING, &anna.token, &crate::serve::answer::Empty).await;
+    let bens: Vec<WaitingDevice> =
+        world.ask(path::WAITING, &ben.token, &crate::serve::answer::Empty).await;
+    assert_eq!((waiting.len(), bens.len()), (1, 0));
+    let admin = world.role(ADMIN).await;
+    let company = world.company(&admin).await;
+    let applicant = Applicant::check(&company, &waiting[0], world.now_ms()).unwrap();
+    let approve = async |token: &str, entry: &NewEntry| {
+        let (status, body) = world.post(path::APPROVE, Some(token), entry).await;
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    // Another person, HR, and nobody at all.
+    for signer in [key(2), key(HR), key(200)] {
+        let (status, _) = approve(&anna.token, &applicant.entry(&company, None, &signer)).await;
+        assert_eq!(status, StatusCode::CONFLICT);
+    }
+    // The issuing key signs for no other device than the one that waits.
+    let (head, payload) = applicant.entry(&company, None, &key(1));
+    let payload = CompanyPayload::parse(Kind::Device, &payload).unwrap();
+    let Ok(CompanyBody::Device(body)) = CompanyBody::parse(Kind::Device, &payload.body) else {
+        panic!()
+    };
+    for other in [
+        DeviceEntry { device: DeviceId([78; 16]), ..body.clone() },
+        DeviceEntry { signature_key: key(78).public(), ..body.clone() },
+        DeviceEntry { certificate: Digest([1; 32]), ..body.clone() },
+        DeviceEntry { voucher: None, seed_signature: None, ..body.clone() },
+    ] {
+        let entry = company_entry(COMPANY, other, &[&key(1)]);
+        assert_eq!(approve(&anna.token, &entry).await.0, StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(world.company(&admin).await.size(), company.size());
+
+    let signed = applicant.entry(&company, None, &key(1));
+    assert_eq!(signed.0, head);
+    let (status, first) = approve(&anna.token, &signed).await;
+    assert_eq!(status, StatusCode::OK, "{first}");
+    assert_eq!(approve(&anna.token, &signed).await, (status, first), "after a lost answer");
+    let (_, body) = world.post(path::ENROL, None, &request).await;
+    let enrolled: EnrolAnswer = decode(&body).unwrap();
+    assert_eq!(enrolled.certificate, answer.certificate);
+    assert_eq!(enrolled.company_seq, Some(Seq(company.size())));
+    assert!(world.company(&admin).await.now().is_active(DeviceId([77; 16])));
+}
+
+#[tokio::test]
+async fn a_further_device_without_a_voucher_for_its_person_does_not_even_wait() {
+    let world = World::founded().await;
+    world.phone(1).await;
+    let seed = hauspost_protocol::crypto::Secret::new([77; 32]);
+    let seed_key = hauspost_protocol::crypto::SigningKey::from_seed(seed.clone()).public();
+    let names = (UserId([1; 16]), DeviceId([77; 16]));
+    let ends = world.now_ms() + 1_000_000;
+    for (authority, user) in [(key(9), Some(UserId([1; 16]))), (key(AUTHORITY), None)] {
+        let voucher = Voucher::sign(&authority, COMPANY, seed_key, user, ends);
+        let keystore = super::world::keystore(77).1;
+        let request =
+            enrol_request(COMPANY, &seed, &voucher, names, &key(77), keystore, &[77; 1_216]);
+        assert_eq!(world.post(path::ENROL, None, &request).await.0, StatusCode::CONFLICT);
+    }
 }

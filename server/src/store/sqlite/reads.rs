@@ -1,5 +1,6 @@
 //! Reads of the embedded store.
 
+use hauspost_protocol::company::approval::WaitingDevice;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::entry::{Entry, Kind, Payload};
 use hauspost_protocol::ids::{
@@ -201,6 +202,21 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         })
     }
 
+    fn waiting(&self, seed: [u8; 32]) -> Result<Option<WaitingDevice>, StoreError> {
+        let sql = "SELECT waiting FROM waiting_devices WHERE seed = ?1";
+        let found = one(self.main, "read a waiting device", sql, [seed], |row| row.get(0))?;
+        found.map(|bytes: Vec<u8>| waiting(&bytes)).transpose()
+    }
+
+    fn waiting_of(&self, user: Option<UserId>) -> Result<Vec<WaitingDevice>, StoreError> {
+        let sql =
+            "SELECT waiting FROM waiting_devices WHERE ?1 IS NULL OR user = ?1 ORDER BY rowid";
+        let user = user.map(|user| user.0);
+        let found: Vec<Vec<u8>> =
+            all(self.main, "read waiting devices", sql, [user], |row| row.get(0))?;
+        found.iter().map(|bytes| waiting(bytes)).collect()
+    }
+
     fn history_key(&self, device: DeviceId) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT key FROM history_keys WHERE device = ?1";
         one(self.main, "read a history key", sql, [device.0], |row| row.get(0))
@@ -268,6 +284,10 @@ impl<R> SqliteTx<'_, R> {
         row.entry.payload = Payload::Kept(Bytes(bytes));
         Ok(())
     }
+}
+
+fn waiting(bytes: &[u8]) -> Result<WaitingDevice, StoreError> {
+    decode(bytes).map_err(|_| StoreError::Damaged("waiting device"))
 }
 
 /// The pair in one order, whoever came first.

@@ -131,6 +131,13 @@ pub const MAIN: &[&str] = &[
         user BLOB NOT NULL, no INTEGER NOT NULL, PRIMARY KEY (user, no)
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- further devices of people that wait for somebody who signs for them
+    CREATE TABLE waiting_devices (
+        seed BLOB PRIMARY KEY, user BLOB NOT NULL, waiting BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX waiting_by_user ON waiting_devices (user);
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use hauspost_protocol::company::approval::WaitingDevice;
 use hauspost_protocol::crypto::{Secret, sha256};
+use hauspost_protocol::encoding::encode;
 use hauspost_protocol::ids::{
     DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, LogNo, Seq, TimeMs, UserId,
 };
@@ -250,6 +252,18 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
                    VALUES (?1, ?2, ?3, ?4)";
         let row = params![row.seed, row.request.0, int(row.company_seq.0), row.certificate];
         change(self.main, "note an enrolment", sql, row).map(|_| ())
+    }
+
+    fn put_waiting(&mut self, seed: [u8; 32], waiting: &WaitingDevice) -> Result<(), StoreError> {
+        let sql =
+            "INSERT OR REPLACE INTO waiting_devices (seed, user, waiting) VALUES (?1, ?2, ?3)";
+        let row = params![seed, waiting.request.user.0, encode(waiting)];
+        change(self.main, "keep a waiting device", sql, row).map(|_| ())
+    }
+
+    fn drop_waiting(&mut self, seed: [u8; 32]) -> Result<(), StoreError> {
+        let sql = "DELETE FROM waiting_devices WHERE seed = ?1";
+        change(self.main, "forget a waiting device", sql, [seed]).map(|_| ())
     }
 
     fn put_history_key(&mut self, device: DeviceId, key: &[u8]) -> Result<(), StoreError> {

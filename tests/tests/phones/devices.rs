@@ -1,0 +1,156 @@
+//! A person's second phone: let in by the first or by an admin, and then in every conversation.
+
+use std::sync::Arc;
+
+use hauspost_core::account::AccountError;
+use hauspost_core::env::Env;
+use hauspost_core::read::Window;
+use hauspost_core::store::rows::message::MessageKind;
+use hauspost_core::sync::Https;
+use hauspost_protocol::ids::LogId;
+use hauspost_tests::real::{Phone, World, env};
+
+/// How many messages a conversation says are not readable on this phone yet.
+async fn unreadable(phone: &Phone, log: LogId) -> u64 {
+    let page = phone.account.timeline(log, Window::Newest, 500).await.unwrap();
+    let lines = page.rows.iter().filter(|row| row.kind == MessageKind::Unreadable);
+    lines.map(|row| row.missing).sum()
+}
+
+/// The code that a further phone shows, and what it goes on with.
+async fn waits(world: &mut World, handle: &str, folder: &str) -> (String, String, Env) {
+    let (_, invitation) = world.invited(handle).await;
+    let env = env(Arc::new(Https));
+    match world.try_to_enrol(folder, &invitation, env.clone()).await {
+        Err(AccountError::NeedsApproval(code)) => (code, invitation, env),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_phone_enters_every_conversation_and_reads_what_is_said_from_then_on() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let pair = anna.account.create_dm(ben.account.user()).await.unwrap();
+    let group = ben.account.create_group(None, vec![anna.account.user()]).await.unwrap();
+    anna.account.send_text(pair, "vorher").await.unwrap();
+    ben.account.send_text(group, "auch vorher").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    anna.settle().await;
+
+    let tablet = world.second_phone("anna", &anna).await;
+    assert_eq!(tablet.account.user(), anna.account.user());
+    tablet.settle().await;
+    assert_eq!(tablet.account.own_devices().await.unwrap().len(), 2);
+    for log in [pair, group] {
+        assert_eq!((tablet.texts(log).await.len(), unreadable(&tablet, log).await), (0, 1));
+    }
+    ben.settle().await;
+    ben.account.send_text(pair, "für beide").await.unwrap();
+    ben.settle().await;
+    tablet.settle().await;
+    tablet.account.send_text(pair, "vom Tablet").await.unwrap();
+    tablet.settle().await;
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(tablet.texts(pair).await, ["für beide", "vom Tablet"]);
+    assert_eq!(anna.texts(pair).await, ["vorher", "für beide", "vom Tablet"]);
+    assert_eq!(ben.texts(pair).await, anna.texts(pair).await);
+    assert_eq!(ben.account.members(pair).await.unwrap().len(), 2, "people, not devices");
+    for phone in [&anna, &ben, &tablet] {
+        assert_eq!(phone.alarms().await + phone.gaps(pair).await, 0);
+    }
+    assert_eq!(anna.missing(pair).await + ben.missing(pair).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_1_nobody_but_the_person_s_phone_or_an_admin_lets_a_second_phone_in() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.settle().await;
+    let (code, invitation, env) = waits(&mut world, "anna", "anna-2").await;
+    // The server shows Ben nothing of it, and he could not sign for it.
+    assert!(ben.account.waiting_devices().await.unwrap().is_empty());
+    let refused = ben.account.approve_device(&code, None).await.err().unwrap();
+    assert_eq!(refused.code(), "no-such-code");
+    // It goes on waiting, under the same code, however often it asks.
+    let asked = world.try_to_enrol("anna-2", &invitation, env.clone()).await.err().unwrap();
+    assert_eq!((asked.code(), asked.is_retryable()), ("needs-approval", true));
+    assert!(asked.to_string().contains(&code));
+    // Anna's phone does not take another code than the one that is shown.
+    let refused = anna.account.approve_device("0000-0000-0000", None).await.err().unwrap();
+    assert_eq!(refused.code(), "no-such-code");
+    assert!(!world.approves("0000-0000-0000", None).await);
+
+    assert_eq!(anna.account.waiting_devices().await.unwrap()[0].code, code);
+    let approved = anna.account.approve_device(&code.to_lowercase(), None).await.unwrap();
+    assert!(anna.account.waiting_devices().await.unwrap().is_empty());
+    let tablet = world.try_to_enrol("anna-2", &invitation, env).await.unwrap();
+    assert_eq!(tablet.account.device(), approved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_1_who_stole_an_invitation_shows_another_code() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let (theirs, invitation, _) = waits(&mut world, "anna", "thief").await;
+    // Anna's own tablet comes second, and is told so; nothing that it could show is the thief's code.
+    let refused = world.try_to_enrol("anna-2", &invitation, env(Arc::new(Https))).await;
+    assert_eq!(refused.err().unwrap().code(), "invitation-refused");
+    let (code, _, _) = waits(&mut world, "anna", "anna-3").await;
+    assert_ne!(code, theirs);
+    anna.account.approve_device(&code, None).await.unwrap();
+    assert_eq!(anna.account.own_devices().await.unwrap().len(), 2);
+    assert_eq!(anna.account.waiting_devices().await.unwrap()[0].code, theirs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_19_a_phone_that_takes_a_lost_one_s_place_revokes_it_in_the_same_entry() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "vorher").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let lost = anna.account.device();
+    let (code, invitation, env) = waits(&mut world, "anna", "anna-2").await;
+    assert!(!world.approves(&code, Some(ben.account.device())).await, "that is Ben's");
+    assert!(world.approves(&code, Some(lost)).await);
+    assert_eq!(anna.account.sync_all().await.err().unwrap().code(), "revoked");
+
+    let new = world.try_to_enrol("anna-2", &invitation, env).await.unwrap();
+    new.settle().await;
+    new.account.send_text(log, "mit dem neuen").await.unwrap();
+    new.settle().await;
+    ben.settle().await;
+    ben.account.send_text(log, "gut").await.unwrap();
+    ben.settle().await;
+    new.settle().await;
+    assert_eq!(ben.texts(log).await, ["vorher", "mit dem neuen", "gut"]);
+    assert_eq!(new.texts(log).await, ["mit dem neuen", "gut"]);
+    assert_eq!(ben.alarms().await + new.alarms().await, 0);
+    assert!(new.account.own_devices().await.unwrap().iter().all(|own| own.is_this));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_41_who_had_no_key_package_enters_by_himself_when_he_comes() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let (ben, invitation) = world.invited("ben").await;
+    let log = anna.account.create_group(None, vec![ben]).await.unwrap();
+    anna.account.send_text(log, "noch allein").await.unwrap();
+    anna.settle().await;
+    // Nobody adds him: Anna's phone is off by now.
+    let ben = world.enrol("ben", &invitation).await;
+    ben.settle().await;
+    ben.account.send_text(log, "bin da").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    assert_eq!(anna.texts(log).await, ["noch allein", "bin da"]);
+    assert_eq!(ben.texts(log).await, ["bin da"]);
+    assert_eq!(unreadable(&ben, log).await, 0, "what was said before was not for him");
+}
