@@ -333,7 +333,9 @@ impl From<read::FailedChange> for FailedChange {
                 WantedChange::Remove(user) => ChangeWanted::Remove { person: user.to_string() },
                 WantedChange::Leave => ChangeWanted::Leave,
                 WantedChange::Rename(title) => ChangeWanted::Rename { title },
-                WantedChange::Renew | WantedChange::Newer => ChangeWanted::Other,
+                WantedChange::Renew | WantedChange::ChangeSuite | WantedChange::Newer => {
+                    ChangeWanted::Other
+                }
             },
             time_ms: failed.made_ms as i64,
             failure: Failure::of(Some(failed.reason)),

@@ -13,6 +13,7 @@ use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::wire::{SyncAnswer, path};
 
 type Instead = Box<dyn FnMut(&Request) -> Option<Result<Response, NetworkError>> + Send>;
+type Change = Box<dyn FnMut(&mut Request) + Send>;
 type Twist = Box<dyn FnMut(&Request, &mut Response) + Send>;
 
 /// The network of a phone whose server lies. Honest until it is told what to do.
@@ -22,6 +23,7 @@ pub struct Hostile(Arc<Mutex<Lies>>);
 #[derive(Default)]
 struct Lies {
     instead: Option<Instead>,
+    change: Option<(&'static str, Change)>,
     twist: Option<Twist>,
     lost: Option<&'static str>,
     silent: bool,
@@ -47,6 +49,15 @@ impl Hostile {
         self.answers(move |request| {
             request.path.starts_with(at).then(|| Ok(Response { status: 200, body: body() }))
         });
+    }
+
+    /// Changes the phone's requests of this path: then it is the phone that is hostile.
+    pub fn changes_requests(
+        &self,
+        at: &'static str,
+        change: impl FnMut(&mut Request) + Send + 'static,
+    ) {
+        self.0.lock().unwrap().change = Some((at, Box::new(change)));
     }
 
     /// Lets the server act on requests of this path, and loses its answers.
@@ -112,6 +123,7 @@ impl Hostile {
     pub fn is_honest_again(&self) {
         let mut lies = self.0.lock().unwrap();
         lies.instead = None;
+        lies.change = None;
         lies.twist = None;
         lies.lost = None;
         lies.silent = false;
@@ -136,10 +148,15 @@ struct Between {
 }
 
 impl Connection for Between {
-    fn request(&self, request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
+    fn request(&self, mut request: Request) -> BoxFuture<'_, Result<Response, NetworkError>> {
         Box::pin(async move {
             let made_up = {
                 let mut lies = self.lies.lock().unwrap();
+                if let Some((at, change)) = &mut lies.change
+                    && request.path.starts_with(*at)
+                {
+                    change(&mut request);
+                }
                 lies.instead.as_mut().and_then(|answer| answer(&request))
             };
             if let Some(made_up) = made_up {

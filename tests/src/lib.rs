@@ -1,9 +1,11 @@
 //! The tests that cross crates, and what they stand on.
 //!
 //! [`real`] is a company with the real server over real TLS and phones with databases of their own;
-//! [`crowd`] fills large groups; [`hostile`] stands between a phone and that server, and lies. [`sim`] runs a whole company in one
-//! process under one seed.
+//! [`crowd`] fills large groups; [`hostile`] stands between a phone and that server, and lies;
+//! [`bomb`] makes a member's phone hostile. [`sim`] runs a whole company in one process under one
+//! seed.
 
+pub mod bomb;
 pub mod crowd;
 pub mod hostile;
 pub mod real;

@@ -11,7 +11,7 @@ use hauspost::company::founding::{Founding, found};
 use hauspost::company::history;
 use hauspost::company::holder::Holder;
 use hauspost::company::key_file::Purpose;
-use hauspost::company::people;
+use hauspost::company::{people, reset};
 use hauspost::serve::{CheckpointTimes, ServeConfig, Server, run};
 use hauspost_core::account::{Account, AccountError};
 use hauspost_core::env::Env;
@@ -186,12 +186,19 @@ impl World {
         history::reports(&company, &entries).into_iter().map(|report| report.body).collect()
     }
 
-    /// So many people whose devices can be added to groups of this suite and do nothing else.
-    pub async fn crowd(&self, company: CompanyId, suite: Suite, count: usize) -> Vec<UserId> {
+    /// So many people whose devices can be added to groups of these suites and do nothing else.
+    pub async fn crowd(&self, company: CompanyId, suites: &[Suite], count: usize) -> Vec<UserId> {
         let authority = self.admin().signing_key(Purpose::EnrolmentAuthority).unwrap();
         let (url, trust, authority) = (self.server.url(), &self.trust(), &authority);
         let gate = Gate { url, trust, company, authority, now_ms: now_ms() };
-        crowd::enrol(&gate, &[suite], count).await
+        crowd::enrol(&gate, suites, count).await
+    }
+
+    /// The admin orders a reset of this conversation.
+    pub async fn orders_reset(&mut self, log: LogId) {
+        let admin = self.admin();
+        let client = admin.client(Some(self.server.url())).await.unwrap();
+        reset::order(&admin, &client, log, "niemand kommt hinein", &mut self.rng).await.unwrap();
     }
 
     /// A further phone of a person who has one, approved by that one.

@@ -59,6 +59,8 @@ pub struct Core {
     pub(super) link: LinkTeller,
     /// When groups may be entered by an external commit.
     pub(super) entering: Entering,
+    /// The resets that this phone tried to make.
+    pub(super) resetting: Entering,
 }
 
 /// What is kept in memory between two transactions.

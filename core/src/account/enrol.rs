@@ -161,6 +161,7 @@ async fn finish(
         to_name: Notify::new(),
         link: LinkTeller::default(),
         entering: Entering::default(),
+        resetting: Entering::default(),
     })
 }
 

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{Epoch, Gen, LogId, TimeMs};
 use rand::RngExt as _;
@@ -24,6 +25,8 @@ use crate::sync::SyncError;
 
 /// In groups of at most so many devices nobody waits before the first attempt.
 const SMALL_GROUP: usize = 16;
+/// In groups of more devices a commit that nobody can process is healed by a reset at once.
+const LARGE_GROUP: usize = 64;
 /// Attempts for a group before the phone waits between them.
 const AT_ONCE: u32 = 3;
 const FIRST_WAIT_MS: u64 = 2_000;
@@ -44,7 +47,7 @@ struct Attempts {
 
 impl Entering {
     /// Whether to try now; `wait` draws how long a phone waits before its first attempt.
-    fn is_due(&self, log: LogId, now_ms: TimeMs, wait: impl FnOnce() -> u64) -> bool {
+    pub(super) fn is_due(&self, log: LogId, now_ms: TimeMs, wait: impl FnOnce() -> u64) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was put back forgets as well.
         all.retain(|_, tried| now_ms.abs_diff(tried.last_ms) < FORGET_MS);
@@ -56,8 +59,15 @@ impl Entering {
         now_ms >= tried.not_before_ms
     }
 
+    /// How long until the next attempt that is waited for.
+    pub(super) fn wait_ms(&self, now_ms: TimeMs) -> Option<u64> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = all.values().filter_map(|tried| tried.not_before_ms.checked_sub(now_ms));
+        ahead.filter(|wait_ms| *wait_ms > 0).min()
+    }
+
     /// Notes an attempt; gives how many came before it.
-    fn note(&self, log: LogId, now_ms: TimeMs) -> u32 {
+    pub(super) fn note(&self, log: LogId, now_ms: TimeMs) -> u32 {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(tried) = all.get_mut(&log) else { return 0 };
         let before = tried.count;
@@ -79,12 +89,15 @@ impl Core {
         let Some(devices) = self.to_enter(log).await?.map(|to_enter| to_enter.1) else {
             return Ok(false);
         };
-        let wait = || longest_wait_ms(devices).map_or(0, |most| self.draw(most));
-        if !self.entering.is_due(log, now_ms, wait) {
+        if !self.entering.is_due(log, now_ms, || self.wait_in_turn(devices)) {
             return Ok(false);
         }
         self.pull_all().await?;
-        let Some((place, _)) = self.to_enter(log).await? else { return Ok(false) };
+        let Some((place, devices)) = self.to_enter(log).await? else { return Ok(false) };
+        // If all of so many entered by themselves, that would be a storm of commits (C7).
+        if devices > LARGE_GROUP && self.reset(log, ResetReason::Broken, None).await? {
+            return Ok(true);
+        }
         let infos = match self.server.group_infos(log, place.0, place.1).await {
             // Not served to this device, or not any more; the next pull says why.
             Err(SyncError::Refused(_)) => Vec::new(),
@@ -100,11 +113,13 @@ impl Core {
             }
         }
         tracing::warn!(%log, "no GroupInfo by which this group could be entered");
-        Ok(false)
+        self.reset(log, ResetReason::Broken, None).await
     }
 
-    fn draw(&self, most: u64) -> u64 {
-        self.env.randomness.rng().random_range(0..=most)
+    /// How long this phone waits before its first attempt, where many may try at once.
+    pub(super) fn wait_in_turn(&self, devices: usize) -> u64 {
+        let draw = |most| self.env.randomness.rng().random_range(0..=most);
+        longest_wait_ms(devices).map_or(0, draw)
     }
 
     /// The epoch that is to be entered, if one is, and how many devices are in it.
@@ -193,7 +208,9 @@ mod tests {
         assert_eq!(waits, [None, None, None, Some(2_000), Some(4_000), Some(10_000)]);
         let entering = Entering::default();
         assert!(!entering.is_due(LOG, 1_000, || 500));
+        assert_eq!(entering.wait_ms(1_200), Some(300));
         assert!(entering.is_due(LOG, 1_500, || 500));
+        assert_eq!(entering.wait_ms(1_500), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod manage;
 mod pull;
 mod push;
 mod report;
+mod reset;
 mod talk;
 mod tasks;
 mod upkeep;

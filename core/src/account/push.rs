@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Outcome;
@@ -65,6 +66,7 @@ impl Core {
         if !self.pulled.load(Ordering::Acquire) {
             self.pull_all().await?;
         }
+        let mut round = Round { pushed: Pushed::All, failed: self.follow_orders().await.err() };
         let logs = self
             .store
             .read(|conn| {
@@ -76,7 +78,6 @@ impl Core {
                 Ok::<_, AccountError>(logs)
             })
             .await?;
-        let mut round = Round { pushed: Pushed::All, failed: None };
         for log in logs {
             round.note(self.push_log(log).await);
         }
@@ -127,6 +128,10 @@ impl Core {
                     self.set_body(id, for_what.with(taken.collect())).await?;
                     continue;
                 }
+                Step::Migrate(id) => match self.reset(log, ResetReason::Migrate, Some(id)).await? {
+                    true => continue,
+                    false => break,
+                },
                 Step::Enter if self.enter(log).await? => continue,
                 Step::Enter => break,
                 Step::Send(batch) => self.send(log, batch).await?,

@@ -104,6 +104,12 @@ impl Account {
         self.want(log, IntentKind::Update, Vec::new()).await
     }
 
+    /// Makes the group anew in the cipher suite that fits its size, once; an owner does so when it grew
+    /// past a hundred devices. Everybody sees a line about it.
+    pub async fn change_suite(&self, log: LogId) -> Result<(), AccountError> {
+        self.want(log, IntentKind::Migrate, Vec::new()).await
+    }
+
     async fn want(&self, log: LogId, kind: IntentKind, body: Vec<u8>) -> Result<(), AccountError> {
         let now_ms = self.core.env.clock.now_ms();
         self.core

@@ -97,7 +97,10 @@ async fn push(core: Arc<Core>) {
             Ok(Pushed::All) => {
                 backoff.reset();
                 core.documents.to_upload.notify_one();
-                core.to_send.notified().await;
+                tokio::select! {
+                    () = core.to_send.notified() => {}
+                    () = next_attempt(&core) => {}
+                }
                 continue;
             }
             Ok(Pushed::Some) => tracing::debug!("the server takes the rest later"),
@@ -128,6 +131,16 @@ async fn carry(core: Arc<Core>) {
                 }
             }
         }
+    }
+}
+
+/// Until a group that could not be entered or reset is to be tried again.
+async fn next_attempt(core: &Core) {
+    let now_ms = core.env.clock.now_ms();
+    let waits = [core.entering.wait_ms(now_ms), core.resetting.wait_ms(now_ms)];
+    match waits.into_iter().flatten().min() {
+        Some(wait_ms) => core.env.clock.sleep(wait_ms).await,
+        None => std::future::pending().await,
     }
 }
 

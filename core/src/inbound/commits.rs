@@ -263,7 +263,10 @@ impl Walk<'_> {
         let after = ledger.conversation.as_ref().map(|conversation| &conversation.roster);
         let gone = facts.removes.iter().map(|(_, member)| member.user);
         let gone = distinct(gone.filter(|user| after.is_none_or(|after| !after.has_user(*user))));
-        let event = if facts.epoch.0 == 1 {
+        let event = if facts.epoch.0 == 1 && facts.r#gen.0 > 0 {
+            // The reset has its line.
+            return;
+        } else if facts.epoch.0 == 1 {
             Event::Created
         } else if !joined.is_empty() {
             Event::Joined(joined)

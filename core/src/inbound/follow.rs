@@ -3,7 +3,7 @@
 
 use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::{CommitBody, SignedPayload};
-use hauspost_protocol::encoding::{decode, encode};
+use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::Kind;
 use hauspost_protocol::ids::{Seq, TimeMs};
 use hauspost_protocol::mls::member::Suite;
@@ -20,7 +20,7 @@ type Commit = (Seq, TimeMs, Vec<u8>);
 
 /// The group at the newest entry that is stored; none if the stored commits do not make it.
 pub fn outside(conn: &Connection, ledger: &Ledger) -> Result<Option<Follower>, StoreError> {
-    match replay(ledger, stored(conn, ledger)?) {
+    match replay(stored(conn, ledger)?) {
         Ok(follower) => Ok(Some(follower)),
         Err(Halt::Store(error)) => Err(error),
         Err(_) => Ok(None),
@@ -42,7 +42,7 @@ impl Walk<'_> {
             }
         }
         commits.retain(|(seq, ..)| *seq < until);
-        replay(ledger, commits)
+        replay(commits)
     }
 }
 
@@ -56,18 +56,13 @@ fn stored(conn: &Connection, ledger: &Ledger) -> Result<Vec<Commit>, StoreError>
     commits.collect()
 }
 
-fn replay(ledger: &Ledger, commits: Vec<Commit>) -> Result<Follower, Halt> {
-    let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+fn replay(commits: Vec<Commit>) -> Result<Follower, Halt> {
     let mut follower = None;
     for (seq, t_ms, payload) in commits {
         let signed: SignedPayload = decode(&payload).map_err(|_| Halt::Stop(Code::Form))?;
         let body: CommitBody = decode(&signed.body).map_err(|_| Halt::Stop(Code::Form))?;
         if let Some(base) = &body.base {
-            // Only the first generation: this build stops at a reset.
-            let genesis = conversation.genesis.clone();
-            let mut first = Conversation::begin(genesis, &encode(&conversation.genesis));
-            first.genesis_hash = conversation.genesis_hash;
-            follower = Some(begin(&first, base)?);
+            follower = Some(Follower::begin_again(base).map_err(|_| Halt::Stop(Code::Mls))?);
         }
         let follower = follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
         let staged = follower.stage(&body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
@@ -76,8 +71,8 @@ fn replay(ledger: &Ledger, commits: Vec<Commit>) -> Result<Follower, Halt> {
     follower.ok_or(Halt::Stop(Code::Mismatch))
 }
 
-/// The follower of a conversation's first generation.
+/// The follower of a generation that begins.
 pub(super) fn begin(conversation: &Conversation, base: &[u8]) -> Result<Follower, Halt> {
-    let suite = Suite::from_code(conversation.genesis.suite).ok_or(Halt::Stop(Code::Mismatch))?;
+    let suite = Suite::from_code(conversation.suite).ok_or(Halt::Stop(Code::Mismatch))?;
     Follower::begin(base, suite, &conversation.binding()).map_err(|_| Halt::Stop(Code::Mls))
 }

@@ -13,6 +13,7 @@ mod codes;
 mod commits;
 mod follow;
 mod records;
+mod reset;
 mod store;
 
 use hauspost_protocol::company::state::Company;
@@ -223,8 +224,16 @@ impl Walk<'_> {
         if awaited && head.kind != Kind::Capsule {
             return Err(Halt::Stop(Code::Capsule));
         }
+        // A reset is one batch with the first commit of its generation.
+        let reset = ledger.conversation.as_ref().is_some_and(|known| known.epoch.0 == 0);
+        if reset && entry.seq.0 > 1 && head.kind != Kind::Commit {
+            return Err(Halt::Stop(Code::Mismatch));
+        }
         if head.kind == Kind::Record {
             self.record(reader, ledger, entry, &head, core)?;
+            let known = ledger.conversation.as_mut();
+            self.changes.touched.conversation |=
+                known.is_some_and(|known| known.take_record(&head));
         } else {
             self.other(reader, ledger, entry, &head)?;
         }
@@ -339,7 +348,11 @@ impl Walk<'_> {
             }
             // These stand in the chain; this build neither makes nor follows them.
             ParsedPayload::Grant(..) | ParsedPayload::Erase(_) => Ok(()),
-            ParsedPayload::Reset(..) | ParsedPayload::Restore(_) => Err(Halt::Broken(Code::Newer)),
+            ParsedPayload::Reset(_, body) => {
+                self.check_seen(reader, ledger, body.seen, entry.seq)?;
+                self.reset(reader, ledger, entry, &parsed)
+            }
+            ParsedPayload::Restore(_) => Err(Halt::Broken(Code::Newer)),
             ParsedPayload::Record => Ok(()),
         }
     }

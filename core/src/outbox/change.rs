@@ -5,9 +5,9 @@ use hauspost_protocol::body::{CommitBody, Genesis, HistoryRule, SignedPayload, u
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, encode};
-use hauspost_protocol::entry::{At, Head, Kind};
+use hauspost_protocol::entry::{At, Head, Kind, Seen};
 use hauspost_protocol::epoch::EpochContext;
-use hauspost_protocol::ids::{Epoch, LeafIndex, TimeMs};
+use hauspost_protocol::ids::{Epoch, Gen, LeafIndex, TimeMs};
 use hauspost_protocol::mls::extension::{GroupBinding, group_id};
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::mls::public::Follower;
@@ -133,9 +133,11 @@ pub fn prepare(
     // A commit left over from a lost race is not in anybody's way.
     commit::drop_own(&provider, &mut group)?;
     let own = commit::commit(&provider, &mut group, me.member(), change)?;
-    let creation = base.is_some();
-    let (core, after) =
-        batch(me, company, ledger, &mut entries, &own, (bound, base, at), creation)?;
+    let place = match base {
+        Some(_) => Place { seen: None, ..Place::next(ledger) },
+        None => Place::next(ledger),
+    };
+    let (core, after) = batch(me, company, ledger, &mut entries, &own, (bound, base, at), place)?;
     let pending = PendingCommit {
         log: ledger.row.local.id,
         outbox: wanted.intent(),
@@ -169,7 +171,8 @@ pub fn enter(
     }
     let bound = (follower.binding().clone(), None, at(company));
     let mut entries = Vec::new();
-    let (core, after) = batch(me, company, ledger, &mut entries, &own, bound, false)?;
+    let place = Place::next(ledger);
+    let (core, after) = batch(me, company, ledger, &mut entries, &own, bound, place)?;
     Ok(PendingCommit {
         log: ledger.row.local.id,
         outbox: None,
@@ -183,24 +186,39 @@ pub fn enter(
     })
 }
 
+/// The epoch that a commit begins, and what its author had seen.
+pub(super) struct Place {
+    pub r#gen: Gen,
+    pub epoch: Epoch,
+    pub seen: Option<Seen>,
+}
+
+impl Place {
+    /// After the epoch in force.
+    fn next(ledger: &Ledger) -> Self {
+        let row = &ledger.row;
+        Self { r#gen: row.r#gen, epoch: row.epoch.next(), seen: Some(seen(ledger)) }
+    }
+}
+
 /// Commit and capsule as entries, and what merging will store.
-fn batch(
+pub(super) fn batch(
     me: &Me,
     company: &Company,
     ledger: &Ledger,
     entries: &mut Vec<NewEntry>,
     own: &OwnCommit,
     (bound, base, at): (GroupBinding, Option<Bytes>, At),
-    creation: bool,
+    place: Place,
 ) -> Result<(hauspost_protocol::ids::CoreHash, After), ChangeError> {
-    let row = &ledger.row;
-    let epoch = row.epoch.next();
+    let Place { r#gen, epoch, seen } = place;
+    let log = ledger.row.local.id;
     let keys = archive_keys(company, &bound).ok_or(ChangeError::NoArchiveKeys)?;
-    let context = EpochContext { log: row.local.id, r#gen: row.r#gen, epoch, ga: own.ga };
+    let context = EpochContext { log, r#gen, epoch, ga: own.ga };
     let keys = EpochKeys::derive(&own.exported, context, own.leaves.iter().copied(), &keys);
     let capsule = encode(&keys.capsule);
     let body = CommitBody {
-        seen: (!creation).then(|| seen(ledger)),
+        seen,
         at,
         mls_message: own.message.clone(),
         base,
@@ -209,11 +227,11 @@ fn batch(
         gi_hash: sha256(&own.group_info),
         welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
     };
-    let head = encode(&Head::plain(Kind::Commit, row.local.id, row.r#gen, epoch));
+    let head = encode(&Head::plain(Kind::Commit, log, r#gen, epoch));
     let payload = encode(&SignedPayload::sign(&me.key, &head, encode(&body), me.device));
     let core = Head::core(&head, sha256(&payload), payload.len() as u64);
     entries.push((Bytes(head), Bytes(payload)));
-    let head = encode(&Head::plain(Kind::Capsule, row.local.id, row.r#gen, epoch));
+    let head = encode(&Head::plain(Kind::Capsule, log, r#gen, epoch));
     entries.push((Bytes(head), Bytes(unsigned_payload(capsule.clone()))));
     Ok((core, After { ga: own.ga, chains: keys.chains, capsule: Bytes(capsule) }))
 }

@@ -14,7 +14,7 @@
 //!
 //! The bytes are stored before they are sent and sent unchanged until they are answered, so the
 //! server recognises what it has (S2). [`plan`] says what a log needs next, [`seal`] makes records,
-//! [`change`] makes commits, [`outcome`] takes the server's answer in.
+//! [`change`] makes commits, [`reset`] the next generation of a group, [`outcome`] takes the server's answer in.
 //!
 //! An own commit enters the group when it comes back in the log, like anybody's: there is one place
 //! where epochs begin, and it is `inbound`.
@@ -23,6 +23,7 @@ pub mod change;
 pub mod intent;
 pub mod outcome;
 pub mod plan;
+pub mod reset;
 pub mod seal;
 
 /// Failed because this person is not in the conversation any more.

@@ -1,16 +1,17 @@
 //! What a log needs next.
 
+use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, UserId};
 use hauspost_protocol::limits;
-use hauspost_protocol::mls::member::Suite;
+use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::wire::{AppendRequest, NewEntry};
 use rusqlite::Connection;
 
 use super::change::Wanted;
-use super::intent::{Add, Create, Remove};
-use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT};
+use super::intent::{Add, Create, Package, Remove};
+use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT, reset};
 use crate::inbound::Me;
 use crate::ledger::Ledger;
 use crate::store::StoreError;
@@ -26,6 +27,8 @@ pub enum Step {
     Reserve(i64, Create),
     /// The group is to be entered by an external commit.
     Enter,
+    /// The group is to be made anew in another suite, for this intent.
+    Migrate(i64),
     /// Key packages of a suite are to be taken of these devices.
     Packages(i64, PackagesFor, Suite, Vec<DeviceId>),
     /// A commit is to be made.
@@ -52,7 +55,7 @@ pub enum PackagesFor {
 
 impl PackagesFor {
     /// The intent's body with the packages that were taken.
-    pub fn with(self, packages: Vec<super::intent::Package>) -> Vec<u8> {
+    pub fn with(self, packages: Vec<Package>) -> Vec<u8> {
         match self {
             Self::Create(create) => encode(&Create { packages: Some(packages), ..create }),
             Self::Add(add) => encode(&Add { packages: Some(packages), ..add }),
@@ -190,6 +193,13 @@ pub fn next(
         },
         IntentKind::Update => Step::Commit(Wanted::Update(Some(first.id))),
         IntentKind::Leave => Step::Leave(first.id),
+        IntentKind::Migrate => {
+            let why = (ResetReason::Migrate, Some(first.id));
+            match reset::wanted(me, company, ledger, why, ledger.row.last_t_ms) {
+                Some(_) => Step::Migrate(first.id),
+                None => Step::Fail(vec![first.id], REASON_DEFECT),
+            }
+        }
         // A newer build's intent waits for the newer build.
         IntentKind::Create | IntentKind::Newer => Step::Rest,
     })
@@ -240,13 +250,16 @@ fn add(me: &Me, company: &Company, ledger: &Ledger, intent: &Intent) -> Step {
         // Whoever won the race has done it.
         return Step::Drop(intent.id);
     }
-    if add.packages.is_none() {
+    let conversation = ledger.conversation.as_ref();
+    let Some(suite) = conversation.and_then(|known| Suite::from_code(known.suite)) else {
+        return Step::Rest;
+    };
+    // After a change of suite those that were taken are of no use.
+    let fit = add.packages.as_ref().is_some_and(|taken| are_of(taken, suite));
+    if !fit {
         if ledger.members().count() + devices.len() > limits::LEAVES {
             return Step::Fail(vec![intent.id], REASON_FULL);
         }
-        let conversation = ledger.conversation.as_ref();
-        let suite = conversation.and_then(|known| Suite::from_code(known.genesis.suite));
-        let Some(suite) = suite else { return Step::Rest };
         return Step::Packages(intent.id, PackagesFor::Add(add), suite, devices);
     }
     let uninvited = add.users.iter().copied().filter(|user| {
@@ -259,6 +272,12 @@ fn add(me: &Me, company: &Company, ledger: &Ledger, intent: &Intent) -> Step {
         return Step::Send(super::seal::invites(me, ledger, at, &uninvited, intent.id));
     }
     Step::Commit(Wanted::Add(intent.id, add))
+}
+
+fn are_of(taken: &[Package], suite: Suite) -> bool {
+    let packages = taken.iter().filter_map(|(_, package)| package.as_ref());
+    let mut parsed = packages.filter_map(|package| parse_key_package(package).ok());
+    parsed.next().is_none_or(|package| package.ciphersuite() == suite.ciphersuite())
 }
 
 fn devices(company: &Company, users: impl Iterator<Item = UserId>) -> Vec<DeviceId> {

@@ -35,6 +35,8 @@ pub enum WantedChange {
     Leave,
     /// New keys.
     Renew,
+    /// The cipher suite that fits the group's size.
+    ChangeSuite,
     /// Another name.
     Rename(String),
     /// Something that a newer build wanted.
@@ -66,6 +68,7 @@ impl WantedChange {
             IntentKind::Remove => Self::Remove(decode::<Remove>(body).ok()?.user),
             IntentKind::Leave => Self::Leave,
             IntentKind::Update => Self::Renew,
+            IntentKind::Migrate => Self::ChangeSuite,
             IntentKind::Record => match decode(&decode::<Say>(body).ok()?.content).ok()? {
                 Control::Title(title) => Self::Rename(title),
                 _ => return None,

@@ -38,7 +38,8 @@ pub async fn step(world: &mut World) {
         94..95 if world.may(Harm::All) => world.restart_server().await,
         95..96 if world.may(Harm::All) => revoke(world, phone).await,
         96..97 if world.may(Harm::All) => wrong_clock(world, phone),
-        97..99 if world.may(Harm::All) => fill(world, phone, true).await,
+        97..98 if world.may(Harm::All) => fill(world, phone, true).await,
+        98..99 if world.may(Harm::All) => order_reset(world, phone).await,
         _ => world.wire.deliver_late().await,
     }
 }
@@ -181,6 +182,15 @@ async fn revoke(world: &mut World, phone: usize) {
     if active > 2 && !world.phones[phone].revoked && world.revoke(phone).await {
         world.trace(format!("  phone {phone} is revoked"));
     }
+}
+
+/// An admin orders a new group for a conversation that phones have, or may never have heard of.
+async fn order_reset(world: &mut World, phone: usize) {
+    let Some(log) = some_log(world, phone, None).await else { return };
+    world.order_reset(log).await;
+    world.trace(format!("  a reset of {log} is ordered"));
+    push(world, phone).await;
+    push(world, (phone + 1) % world.phones.len()).await;
 }
 
 fn wrong_clock(world: &mut World, phone: usize) {

@@ -2,15 +2,15 @@
 
 use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
 use hauspost_protocol::company::body::{
-    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry, RevokeEntry,
-    RevokeReason, Role, RoleEntry, company_pin,
+    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry, ResetOrder,
+    RevokeEntry, RevokeReason, Role, RoleEntry, company_pin,
 };
 use hauspost_protocol::company::entry::company_entry;
 use hauspost_protocol::company::voucher::Voucher;
 use hauspost_protocol::crypto::{PublicKey, Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::Seen;
-use hauspost_protocol::ids::{CompanyId, DeviceId, Digest, TimeMs, UserId};
+use hauspost_protocol::ids::{CompanyId, DeviceId, Digest, LogId, TimeMs, UserId};
 use hauspost_protocol::invitation::{Invitation, Trust};
 use hauspost_protocol::wire::{Found, Hello, NewEntry};
 
@@ -113,4 +113,10 @@ pub fn invitation(number: u8, not_after: TimeMs) -> String {
 pub fn revocation(device: DeviceId, seen: Option<Seen>) -> NewEntry {
     let body = RevokeEntry { seen, device, reason: RevokeReason::Left };
     company_entry(COMPANY, body, &[&key(HR)])
+}
+
+/// An admin's word that a conversation gets a new group.
+pub fn reset_order(log: LogId, seen: Option<Seen>) -> NewEntry {
+    let body = ResetOrder { seen, log, reason: "so will es die Simulation".to_owned() };
+    company_entry(COMPANY, body, &[&key(ADMIN)])
 }

@@ -16,17 +16,17 @@ use hauspost_core::store::rows::outbox;
 use hauspost_core::sync::{Method, Request};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
-use hauspost_protocol::entry::Entry;
-use hauspost_protocol::ids::{Seq, UserId};
+use hauspost_protocol::entry::{Entry, Seen};
+use hauspost_protocol::ids::{LogId, Seq, UserId};
 use hauspost_protocol::wire::{
-    AppendRequest, Hello, Outcome, Principal, SESSION_LABEL, SessionAnswer, SessionRequest,
-    SyncAnswer, SyncRequest, path,
+    AppendRequest, Hello, NewEntry, Outcome, Principal, SESSION_LABEL, SessionAnswer,
+    SessionRequest, SyncAnswer, SyncRequest, path,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-use super::company::{ADMIN, COMPANY, founding, invitation, key, pin, revocation};
+use super::company::{ADMIN, COMPANY, founding, invitation, key, pin, reset_order, revocation};
 use super::network::{SimNetwork, Weather, Wire};
 use super::trace::Trace;
 use super::{Harm, Plan};
@@ -278,19 +278,29 @@ impl World {
         let Some(device) = self.wire.account(number).map(|account| account.device()) else {
             return false;
         };
+        self.append_company(|newest| revocation(device, newest)).await;
+        self.phones[number].revoked = true;
+        true
+    }
+
+    /// An admin orders a reset of a conversation.
+    pub async fn order_reset(&mut self, log: LogId) {
+        self.append_company(|newest| reset_order(log, newest)).await;
+    }
+
+    /// Appends to the company log what must be taken.
+    async fn append_company(&self, entry: impl FnOnce(Option<Seen>) -> NewEntry) {
         let token = self.admin().await;
         let company = self.company(&token).await;
         let request = AppendRequest {
             log: COMPANY.log(),
-            entries: vec![revocation(device, company.newest())],
+            entries: vec![entry(company.newest())],
             group_info: None,
             welcome: None,
         };
         let outcomes: Vec<Outcome> =
             self.ask(Method::Post, path::APPEND, Some(token), encode(&request)).await;
-        assert!(matches!(outcomes[..], [Outcome::Ok(_)]), "a revocation is taken: {outcomes:?}");
-        self.phones[number].revoked = true;
-        true
+        assert!(matches!(outcomes[..], [Outcome::Ok(_)]), "the entry is taken: {outcomes:?}");
     }
 
     /// The company as its admin sees it.

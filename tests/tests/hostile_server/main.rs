@@ -11,6 +11,7 @@ mod heads;
 mod reaching;
 mod refusals;
 mod reports;
+mod resets;
 mod sending;
 
 use hauspost_core::inbound::Code;

@@ -13,7 +13,7 @@ async fn a_group_of_hundreds_is_created_in_the_classic_suite_talks_and_grows_by_
     let anna = world.phone("anna").await;
     let ben = world.phone("ben").await;
     let carla = world.phone("carla").await;
-    let mut crowd = world.crowd(anna.account.company(), Suite::Classic, 240).await;
+    let mut crowd = world.crowd(anna.account.company(), &[Suite::Classic], 240).await;
     let later = crowd.split_off(200);
     anna.account.sync_all().await.unwrap();
 
@@ -39,11 +39,11 @@ async fn a_group_of_hundreds_is_created_in_the_classic_suite_talks_and_grows_by_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_group_begins_in_the_hybrid_suite_and_stays_in_it_while_it_grows() {
+async fn a_small_group_stays_in_the_hybrid_suite_while_it_grows_until_its_owner_changes_it() {
     let mut world = World::found().await;
     let anna = world.phone("anna").await;
     let ben = world.phone("ben").await;
-    let crowd = world.crowd(anna.account.company(), Suite::Hybrid, HYBRID_LEAVES).await;
+    let crowd = world.crowd(anna.account.company(), &Suite::ALL, HYBRID_LEAVES).await;
     anna.account.sync_all().await.unwrap();
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
     anna.settle().await;
@@ -53,12 +53,28 @@ async fn a_small_group_begins_in_the_hybrid_suite_and_stays_in_it_while_it_grows
     ben.settle().await;
     assert_eq!(ben.texts(log).await, ["Jetzt sind wir viele"]);
     assert_eq!(suite_and_size(&ben, log).await, (Suite::Hybrid, HYBRID_LEAVES + 2));
+
+    ben.account.change_suite(log).await.unwrap();
+    ben.settle().await;
+    assert_eq!(suite_and_size(&ben, log).await.0, Suite::Hybrid, "he is no owner");
+    anna.account.change_suite(log).await.unwrap();
+    anna.account.send_text(log, "Auf ein Neues").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    ben.account.send_text(log, "Läuft").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    for phone in [&anna, &ben] {
+        let said = ["Jetzt sind wir viele", "Auf ein Neues", "Läuft"];
+        assert_eq!(phone.texts(log).await, said);
+        assert_eq!(suite_and_size(phone, log).await, (Suite::Classic, HYBRID_LEAVES + 2));
+    }
 }
 
 async fn suite_and_size(phone: &Phone, log: LogId) -> (Suite, usize) {
     let read = phone.account.store().read(move |conn| {
         let ledger = Ledger::load(conn, log)?.unwrap();
-        let suite = ledger.conversation.as_ref().unwrap().genesis.suite;
+        let suite = ledger.conversation.as_ref().unwrap().suite;
         Ok::<_, StoreError>((Suite::from_code(suite).unwrap(), ledger.members().count()))
     });
     read.await.unwrap()

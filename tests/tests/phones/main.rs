@@ -4,6 +4,7 @@ mod crashes;
 mod devices;
 mod documents;
 mod large;
+mod resets;
 mod terminal;
 
 use hauspost_core::store::rows::message::MessageState;

@@ -17,8 +17,8 @@ use openmls::group::{GroupContext, ProposalStore, PublicGroup, StagedCommit};
 use openmls::messages::group_info::{GroupInfo, VerifiableGroupInfo};
 use openmls::messages::proposals::{Proposal, ProposalOrRefType};
 use openmls::prelude::{
-    Extensions, LeafNode, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, PublicMessageIn,
-    Sender,
+    Extensions, KeyPackage, LeafNode, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
+    PublicMessageIn, Sender,
 };
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
@@ -213,6 +213,11 @@ pub struct NewLeaf {
 }
 
 impl NewLeaf {
+    /// The leaf that this key package would bring in, its place left open.
+    pub fn of_package(package: &KeyPackage) -> Result<Self, MlsError> {
+        Self::read(LeafIndex(0), package.leaf_node())
+    }
+
     fn read(leaf: LeafIndex, node: &LeafNode) -> Result<Self, MlsError> {
         let object = MlsObject::Credential;
         let certificate = DeviceCertificate::from_credential(node.credential())
@@ -344,6 +349,14 @@ impl Follower {
         let roster = Roster::of_base(NewLeaf::read(LeafIndex(first.u32()), node)?);
         let (binding, ahead) = (binding.clone(), Mutex::default());
         Ok(Self { group, storage, binding, roster, ahead })
+    }
+
+    /// Begins with a base that was believed before, whose suite and binding are then right.
+    pub fn begin_again(base: &[u8]) -> Result<Self, MlsError> {
+        let info = parse_group_info(base)?;
+        let suite = Suite::from_code(info.ciphersuite() as u16);
+        let suite = suite.ok_or(against_group_info("the suite is one of ours"))?;
+        Self::begin(base, suite, &GroupBinding::of(info.group_context())?)
     }
 
     /// The generation.

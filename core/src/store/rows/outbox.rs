@@ -28,6 +28,8 @@ code_cell! {
         Leave = 4,
         /// Renew the own leaf.
         Update = 5,
+        /// Make the group anew in the suite that fits its size.
+        Migrate = 6,
     }
 }
 

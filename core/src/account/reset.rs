@@ -1,0 +1,107 @@
+//! Resets by this phone: on an admin's order, when a group cannot be entered any more, and for an
+//! owner who changes the suite of a group that grew (R1, R2, C7).
+
+use hauspost_protocol::body::ResetReason;
+use hauspost_protocol::company::body::CompanyBody;
+use hauspost_protocol::ids::LogId;
+
+use super::AccountError;
+use super::engine::Core;
+use crate::outbox::reset::{self, Wanted};
+use crate::store::rows::outbox;
+
+impl Core {
+    /// Makes the resets that an admin ordered and nobody has made, to be sent next.
+    pub(super) async fn follow_orders(&self) -> Result<(), AccountError> {
+        let company = {
+            let mut engine = self.engine.lock().await;
+            self.company(&mut engine).await?
+        };
+        let mut ordered: Vec<LogId> = company
+            .now()
+            .entries()
+            .filter_map(|(_, body)| match body {
+                CompanyBody::ResetOrder(order) => Some(order.log),
+                _ => None,
+            })
+            .collect();
+        ordered.sort_unstable();
+        ordered.dedup();
+        for log in ordered {
+            self.reset(log, ResetReason::Admin, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes and stores a reset's batch, to be sent next; whether there is one.
+    pub(super) async fn reset(
+        &self,
+        log: LogId,
+        reason: ResetReason,
+        intent: Option<i64>,
+    ) -> Result<bool, AccountError> {
+        let why = (reason, intent);
+        let Some(first) = self.wanted(log, why).await? else { return Ok(false) };
+        let now_ms = self.env.clock.now_ms();
+        let wait = || match reason {
+            // Whoever is ordered to: all at once would take everybody's key packages in vain.
+            ResetReason::Admin => self.wait_in_turn(first.devices.len()),
+            // Who lost the way has waited already, and what an owner wants only he wants.
+            ResetReason::Broken | ResetReason::Migrate => 0,
+        };
+        if !self.resetting.is_due(log, now_ms, wait) {
+            return Ok(false);
+        }
+        // Whoever came first has done it.
+        self.pull_all().await?;
+        let Some(wanted) = self.wanted(log, why).await? else { return Ok(false) };
+        self.resetting.note(log, now_ms);
+        let mut others = wanted.devices.clone();
+        others.retain(|device| *device != self.me.device);
+        let taken = match others.is_empty() {
+            true => Vec::new(),
+            false => self.server.take_packages(wanted.suite, others).await?,
+        };
+        let packages: Vec<_> =
+            taken.into_iter().map(|taken| (taken.device, taken.package)).collect();
+        let mut engine = self.engine.lock().await;
+        let company = self.company(&mut engine).await?;
+        let Some(ledger) = self.take_ledger(&mut engine, log).await? else { return Ok(false) };
+        let (me, rng) = (self.me.clone(), self.env.randomness.rng());
+        let (ledger, made) = self
+            .store
+            .read(move |conn| {
+                // What came meanwhile may have done it, or changed whom it is about.
+                let waits = outbox::pending(conn, log)?.is_some();
+                let still = reset::wanted(&me, &company, &ledger, why, now_ms);
+                let made = still.filter(|still| *still == wanted && !waits).map(|wanted| {
+                    let with = (&wanted, packages.as_slice());
+                    reset::prepare(conn, &me, &company, &ledger, with, rng, now_ms)
+                });
+                Ok::<_, AccountError>((ledger, made.transpose()?))
+            })
+            .await?;
+        let stored = made.is_some();
+        if let Some(pending) = made {
+            tracing::info!(%log, "reset prepared");
+            self.store
+                .write(move |tx| Ok::<_, AccountError>(outbox::put_pending(tx, &pending)?))
+                .await?;
+        }
+        Self::put_ledger(&mut engine, ledger);
+        Ok(stored)
+    }
+
+    async fn wanted(
+        &self,
+        log: LogId,
+        why: (ResetReason, Option<i64>),
+    ) -> Result<Option<Wanted>, AccountError> {
+        let mut engine = self.engine.lock().await;
+        let company = self.company(&mut engine).await?;
+        let Some(ledger) = self.take_ledger(&mut engine, log).await? else { return Ok(None) };
+        let wanted = reset::wanted(&self.me, &company, &ledger, why, self.env.clock.now_ms());
+        Self::put_ledger(&mut engine, ledger);
+        Ok(wanted)
+    }
+}

@@ -1,0 +1,74 @@
+//! A commit bomb: a member's phone whose commit the server accepts and nobody can process
+//! (docs/attacks.md 2).
+//!
+//! The confirmation tag is one bit off. No signature covers it, and only members can check it; the
+//! GroupInfo that goes with it says the same, and all that the committer signs, he signs.
+
+use hauspost_core::store::rows::account;
+use hauspost_protocol::body::{CommitBody, SignedPayload};
+use hauspost_protocol::crypto::{SigningKey, sha256};
+use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::entry::{Head, Kind};
+use hauspost_protocol::wire::{AppendRequest, path};
+
+use crate::hostile::Hostile;
+use crate::real::Phone;
+
+/// A tag or signature with its length before it, as MLS writes them (RFC 9420 §2.1.2).
+const TAG_BYTES: usize = 1 + 32;
+const SIGNATURE_BYTES: usize = 2 + 64;
+/// The number of a leaf.
+const LEAF_BYTES: usize = 4;
+/// Version and wire format of an MLSMessage.
+const MESSAGE_HEADER_BYTES: usize = 4;
+
+/// From now on this phone's commits are bombs; its requests go through `network`.
+pub async fn arm(phone: &Phone, network: &Hostile) {
+    let stored = phone.account.store().read(account::find).await.unwrap().unwrap();
+    let key = stored.signing_key;
+    network.changes_requests(path::APPEND, move |request| {
+        let mut append: AppendRequest = decode(&request.body).unwrap();
+        spoil(&mut append, &key);
+        request.body = encode(&append);
+    });
+}
+
+fn spoil(append: &mut AppendRequest, key: &SigningKey) {
+    let Some(info) = &mut append.group_info else { return };
+    spoil_group_info(info, key);
+    for (head, payload) in &mut append.entries {
+        if Head::parse(head).unwrap().kind != Kind::Commit {
+            continue;
+        }
+        let signed: SignedPayload = decode(payload).unwrap();
+        let mut body: CommitBody = decode(&signed.body).unwrap();
+        // Behind it stands the membership tag alone.
+        let message = &mut body.mls_message.0;
+        let tag = message.len() - 2 * TAG_BYTES + 1;
+        message[tag] ^= 1;
+        body.gi_hash = sha256(info);
+        *payload = Bytes(encode(&SignedPayload::sign(key, head, encode(&body), signed.device)));
+    }
+}
+
+fn spoil_group_info(info: &mut Bytes, key: &SigningKey) {
+    let signed = info.len() - SIGNATURE_BYTES;
+    info.0[signed - LEAF_BYTES - TAG_BYTES + 1] ^= 1;
+    let content = &info.0[MESSAGE_HEADER_BYTES..signed];
+    let label = b"MLS 1.0 GroupInfoTBS";
+    let mut to_sign = vec![label.len() as u8];
+    to_sign.extend_from_slice(label);
+    to_sign.extend_from_slice(&length(content.len()));
+    to_sign.extend_from_slice(content);
+    let signature = key.sign_raw(&to_sign).0;
+    info.0[signed + 2..].copy_from_slice(&signature);
+}
+
+/// The length of a vector (RFC 9000 §16).
+fn length(bytes: usize) -> Vec<u8> {
+    match bytes {
+        0..0x40 => vec![bytes as u8],
+        0x40..0x4000 => (bytes as u16 | 0x4000).to_be_bytes().to_vec(),
+        _ => (bytes as u32 | 0x8000_0000).to_be_bytes().to_vec(),
+    }
+}
