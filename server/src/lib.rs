@@ -20,9 +20,11 @@
 //!    signed with them.
 //! 5. [`archive`] opens the archive in two halves that never meet, exports it, and verifies an
 //!    export offline.
-//! 6. [`chat`] is a client for the terminal, over the same core as the phones.
-//! 7. [`demo`] plays the main job as a story, with all of these and with phones.
-//! 8. [`cli`] is the command line over all of it. Whatever others wrote passes [`harmless`] on its
+//! 6. [`witness`] is a machine of the works council or an auditor that vouches that nothing is taken
+//!    back.
+//! 7. [`chat`] is a client for the terminal, over the same core as the phones.
+//! 8. [`demo`] plays the main job as a story, with all of these and with phones.
+//! 9. [`cli`] is the command line over all of it. Whatever others wrote passes [`harmless`] on its
 //!    way to a terminal.
 //!
 //! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
@@ -37,3 +39,4 @@ pub mod demo;
 pub mod harmless;
 pub mod serve;
 pub mod store;
+pub mod witness;

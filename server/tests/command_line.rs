@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hauspost::archive::export::{read_log, write_log};
 use hauspost_core::account::Account;
@@ -17,6 +18,7 @@ use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::inbound::Code;
 use hauspost_core::store::rows::alarm::{self, Alarm};
+use hauspost_core::store::rows::checkpoint;
 use hauspost_core::sync::Https;
 use hauspost_protocol::entry::ArchivedEntry;
 use hauspost_protocol::ids::Seq;
@@ -142,6 +144,13 @@ impl Company {
         self.must("council-1", &["archive", "sign", request, "--yes"], NONE);
         let submitted = self.must("officer-1", &["archive", "submit", request], NONE);
         submitted.strip_prefix("opening ").unwrap().to_owned()
+    }
+
+    /// An export of everything that is there now; its folder.
+    fn export(&self, name: &str) -> String {
+        let out = self.path(name).to_str().unwrap().to_owned();
+        self.must("officer-1", &["archive", "fetch"], &["--out", &out]);
+        out
     }
 
     fn fetch(&self, holder: &str, opening: &str, out: &str) -> PathBuf {
@@ -293,6 +302,119 @@ async fn what_a_phone_reports_is_shown_to_the_admin() {
     assert!(founding.starts_with("0\t") && founding.contains("\tgenesis\t"), "{founding}");
     let reports = company.must("admin", &["admin", "log"], &["--reports", "--last", "5"]);
     assert_eq!(reports.lines().count(), 1, "{reports}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_council_runs_a_witness_and_phones_and_verifier_see_what_it_says() {
+    let company = Company::founded();
+    let anna = company.phone("anna", "Anna Berg").await;
+    let witness = Witness::of(&company);
+    let key = witness.must_init();
+    let file = company.path("witness.vkey");
+    fs::write(&file, &key).unwrap();
+    let named = company.must(
+        "admin",
+        &["admin", "witness", "add", file.to_str().unwrap()],
+        &["--root", company.keys("root").to_str().unwrap()],
+    );
+    assert!(named.starts_with("witness betriebsrat.example/w1 by entry"), "{named}");
+    covered(&anna, &named).await;
+    let cosigned = witness.run("run", &["--once"]);
+    assert!(cosigned.status.success(), "{cosigned:?}");
+    let status = company.must("admin", &["admin", "status"], NONE);
+    assert!(status.contains("witness betriebsrat.example/w1 cosigned size"), "{status}");
+    let export = company.export("export");
+    let verify = |count: &str| {
+        company.run("council-2", &["archive", "verify", &export, "--require-witness", count], NONE)
+    };
+    let verified = verify("1");
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{said}");
+    assert!(said.contains("witness betriebsrat.example/w1 cosigned size"), "{said}");
+    assert_eq!(verify("2").status.code(), Some(10), "one of two");
+    anna.sync_all().await.unwrap();
+    anna.ask_witnesses().await.unwrap();
+    let seen = anna.checkpoint().await.unwrap().unwrap().witnesses;
+    assert_eq!(seen.len(), 1, "{seen:?}");
+
+    // A new log key: phones follow the company log, the witness has to be told.
+    let rotated = company.must(
+        "admin",
+        &["admin", "log-key", "rotate"],
+        &["--root", company.keys("root").to_str().unwrap()],
+    );
+    assert!(rotated.starts_with("log key by entry"), "{rotated}");
+    covered(&anna, &rotated).await;
+    let export = company.export("rotated");
+    let verified = company.run("officer-2", &["archive", "verify", &export], NONE);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let refused = witness.run("run", &["--once"]);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    let status = witness.run("status", NONE);
+    assert_eq!(status.status.code(), Some(4));
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("witness betriebsrat.example/w1\n"), "{status}");
+    assert_eq!(witness.must_init(), key, "its own key stays");
+    assert!(witness.run("run", &["--once"]).status.success());
+    assert!(witness.run("status", NONE).status.success());
+    anna.sync_all().await.unwrap();
+    let newest = anna.checkpoint().await.unwrap().unwrap();
+    assert!(newest.tree.size > seen[0].size, "the phone takes checkpoints by the new key");
+
+    let ended = company.must(
+        "admin",
+        &["admin", "witness", "end", "betriebsrat.example/w1"],
+        &["--root", company.keys("root").to_str().unwrap()],
+    );
+    assert!(ended.contains("ended by entry"), "{ended}");
+    let again = witness.run("run", &["--once"]);
+    assert_eq!(again.status.code(), Some(4), "it is none any more: {again:?}");
+}
+
+/// Waits until a checkpoint covers the entry of the company log that a command named last.
+async fn covered(phone: &Account, said: &str) {
+    let seq = said.split(' ').filter_map(|word| word.parse::<u64>().ok()).next_back().unwrap();
+    let waits = async {
+        loop {
+            phone.sync_all().await.unwrap();
+            let newest = phone.store().read(checkpoint::newest).await.unwrap();
+            if newest.and_then(|row| row.company_size).is_some_and(|size| size > seq) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("a checkpoint a second");
+}
+
+/// The council's witness, on a machine of its own.
+struct Witness {
+    data: PathBuf,
+    keys: PathBuf,
+}
+
+impl Witness {
+    fn of(company: &Company) -> Self {
+        Self { data: company.path("witness"), keys: company.keys("council-1") }
+    }
+
+    fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        hauspost()
+            .args(["witness", command])
+            .args(arguments)
+            .arg("--data")
+            .arg(&self.data)
+            .output()
+            .unwrap()
+    }
+
+    /// The verifier key that `init` prints.
+    fn must_init(&self) -> String {
+        let keys = self.keys.to_str().unwrap();
+        let made = self.run("init", &["--name", "betriebsrat.example/w1", "--keys", keys]);
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,10 @@ pub const KEY_PACKAGE_AGE_MS: TimeMs = 84 * DAY_MS;
 pub const CLOCK_SKEW_MS: TimeMs = 3_600_000;
 /// How long an archive key is still good after its successor's entry.
 pub const ARCHIVE_KEY_GRACE_MS: TimeMs = 30 * DAY_MS;
+/// A leaf that is older renews its keys before it says anything (C13).
+pub const LEAF_AGE_MS: TimeMs = 90 * DAY_MS;
+/// In an epoch that is older, who speaks next renews his keys first (C13).
+pub const EPOCH_AGE_MS: TimeMs = 30 * DAY_MS;
 /// The oldest a newest checkpoint may be while a phone is online.
 pub const CHECKPOINT_AGE_MS: TimeMs = 10 * 60_000;
 /// How far an entry's time may lie outside of its checkpoint interval.

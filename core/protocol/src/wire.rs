@@ -81,6 +81,8 @@ pub mod path {
     pub const BLOB: &str = "/v1/blob";
     /// GET `/v1/archive/blob/<seq of opening>/<log>/<hex root>/<chunk>` → the same. Officer role.
     pub const ARCHIVE_BLOB: &str = "/v1/archive/blob";
+    /// POST `[]` → [`NextLogKey`](super::NextLogKey): drawn if there is none that waits. Admin role.
+    pub const LOG_KEY: &str = "/v1/log-key";
     /// POST version known (number) → [`Directory`](super::Directory).
     pub const DIRECTORY: &str = "/v1/directory";
     /// POST array of [`Person`](super::Person) → new version. Admin role.
@@ -105,6 +107,17 @@ array_item! {
         pub log_key_pq: Bytes,
         /// The server's time.
         pub t_ms: TimeMs,
+    }
+}
+
+array_item! {
+    /// The keys by which the server will sign checkpoints once the root names them.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct NextLogKey {
+        /// The Ed25519 key.
+        pub ed25519: [u8; 32],
+        /// The ML-DSA-44 key, encoded as FIPS 204 says.
+        pub ml_dsa: Bytes,
     }
 }
 

@@ -17,8 +17,10 @@ use rusqlite::Connection;
 use tokio::sync::{Mutex, Notify};
 
 use super::AccountError;
+use super::checkpoints::Opened;
 use super::documents::Documents;
 use super::enter::Entering;
+use super::freshness::Freshness;
 use super::link::LinkTeller;
 use crate::env::Env;
 use crate::inbound::Me;
@@ -43,6 +45,10 @@ pub struct Core {
     pub(super) pushing: Mutex<()>,
     /// Whether the log was pulled to its end since the account was opened.
     pub(super) pulled: AtomicBool,
+    /// How long the server has shown nothing newer.
+    pub(super) freshness: std::sync::Mutex<Freshness>,
+    /// Logs that were opened.
+    pub(super) opened: std::sync::Mutex<Opened>,
     /// Whether a checkpoint was not to be believed, and somebody heard of it.
     pub(super) doubted: AtomicBool,
     /// The server's clock, as its last answer told it; 0 before the first.
@@ -68,6 +74,10 @@ pub struct Core {
 pub(super) struct Engine {
     company: Option<Arc<Company>>,
     ledgers: HashMap<LogId, Ledger>,
+    /// The time of the checkpoint that this phone named last in a log.
+    pub(super) named: HashMap<LogId, TimeMs>,
+    /// When the server takes the next pure update of a log (C13).
+    pub(super) update_from: HashMap<LogId, TimeMs>,
 }
 
 impl Core {

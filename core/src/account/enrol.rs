@@ -153,6 +153,8 @@ async fn finish(
         pulling: Mutex::new(()),
         pushing: Mutex::new(()),
         pulled: AtomicBool::new(false),
+        freshness: Default::default(),
+        opened: Default::default(),
         doubted: AtomicBool::new(false),
         server_ms: AtomicU64::new(0),
         to_send: Notify::new(),

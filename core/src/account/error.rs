@@ -74,9 +74,6 @@ pub enum AccountError {
     /// A group change cannot be made.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The checkpoint that the server shows is not to be believed.
-    #[error("the server's checkpoint is not to be believed")]
-    Checkpoint,
 }
 
 impl AccountError {
@@ -114,7 +111,6 @@ impl AccountError {
             Self::Document(DocumentError::Damaged) => "document-damaged",
             Self::Document(_) => "document",
             Self::Change(_) => "group",
-            Self::Checkpoint => "checkpoint",
         }
     }
 

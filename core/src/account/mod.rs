@@ -2,17 +2,21 @@
 //!
 //! [`enrol`] brings a phone into its company, [`Account::open`] opens it again. [`engine`] owns the
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
-//! new, [`push`] sends what is wanted, [`report`] tells the company what
+//! new, [`push`] sends what is wanted, [`checkpoints`], [`freshness`] and [`gossip`] say whether the
+//! server shows the present, and one history. [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`] and [`manage`] are what people do, [`documents`] carries what they attach, [`devices`] says
 //! which devices are theirs, [`link`] what a status line shows, [`error`] how it fails.
 
+mod checkpoints;
 mod devices;
 mod documents;
 mod engine;
 mod enrol;
 mod enter;
 mod error;
+mod freshness;
+mod gossip;
 mod link;
 mod manage;
 mod pull;
@@ -28,6 +32,7 @@ use std::sync::Arc;
 
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
+pub use checkpoints::{CheckpointState, WitnessState};
 pub use devices::{OwnDevice, WaitingCode};
 pub use documents::Transfer;
 pub use engine::Core;
@@ -151,6 +156,16 @@ impl Account {
     /// Fetches the names of colleagues that changed.
     pub async fn refresh_people(&self) -> Result<(), AccountError> {
         self.core.refresh_people().await
+    }
+
+    /// The newest checkpoint that this phone verified, and who vouches for it.
+    pub async fn checkpoint(&self) -> Result<Option<CheckpointState>, AccountError> {
+        self.core.checkpoint_state().await
+    }
+
+    /// Asks what the company's witnesses said of the newest checkpoint.
+    pub async fn ask_witnesses(&self) -> Result<(), AccountError> {
+        self.core.ask_witnesses().await
     }
 
     /// Reports alarms to the company log, as far as they are not there yet.

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use hauspost_protocol::body::LogType;
+use hauspost_protocol::company::finding::Finding;
+use hauspost_protocol::encoding::{FormError, encode};
 use hauspost_protocol::entry::Entry;
-use hauspost_protocol::ids::{LogId, Seq};
+use hauspost_protocol::ids::{LogId, Seq, TimeMs};
 use hauspost_protocol::wire::{LogNews, SyncRequest};
 
 use super::AccountError;
@@ -40,6 +42,8 @@ impl Core {
         if moved {
             self.to_name.notify_one();
         }
+        let logs = answer.logs.iter().filter_map(|news| news.entries.last());
+        let newest_ms = logs.chain(answer.company.last()).map(|entry| entry.t_ms).max();
         self.take_in_company(&mut engine, answer.company).await?;
         for news in answer.logs {
             moved |= self.take_in_log(&mut engine, news).await?;
@@ -49,25 +53,8 @@ impl Core {
         if moved {
             self.to_send.notify_one();
         }
-        if let Some(news) = answer.checkpoint {
-            match self.take_in_checkpoint(news).await {
-                Err(AccountError::Checkpoint) => self.doubt().await?,
-                taken => taken?,
-            }
-        }
+        self.take_in_freshness(answer.checkpoint, newest_ms.unwrap_or_default()).await?;
         Ok(answer.more && moved)
-    }
-
-    /// The server's checkpoint is not to be believed: messages go on, and somebody has to hear of it.
-    async fn doubt(&self) -> Result<(), AccountError> {
-        if self.doubted.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let (code, t_ms) = (inbound::Code::Checkpoint as u64, self.env.clock.now_ms());
-        let alarm = Alarm { log: None, code, seq: None, evidence: None, t_ms };
-        self.store
-            .write(move |tx| Ok::<_, AccountError>(alarm::raise(tx, &alarm).map(|_| ())?))
-            .await
     }
 
     /// The server answers this device again. That it refused it once was then no revocation: those
@@ -150,10 +137,18 @@ impl Core {
                 payload: entry.payload.bytes().map(<[u8]>::to_vec),
             })
             .collect();
+        let now_ms = self.env.clock.now_ms();
+        let alarms: Vec<_> = entries
+            .iter()
+            .zip(&applied)
+            .filter_map(|(entry, applied)| made_up(entry, applied.finding()?, now_ms))
+            .collect();
         let revoked = company.now().is_revoked(self.me.device);
         self.store
             .write(move |tx| {
-                Ok::<_, AccountError>(rows.iter().try_for_each(|row| company::insert(tx, row))?)
+                rows.iter().try_for_each(|row| company::insert(tx, row))?;
+                alarms.iter().try_for_each(|alarm| alarm::raise_once(tx, alarm))?;
+                Ok::<_, AccountError>(())
             })
             .await?;
         Self::put_company(engine, company);
@@ -196,4 +191,15 @@ impl Core {
         }
         Ok(moved)
     }
+}
+
+/// An entry of the company log that does not count: an honest server takes none of them (A#1, C11).
+/// Only what this version does not know may be another one's word.
+fn made_up(entry: &Entry, finding: Finding, t_ms: TimeMs) -> Option<Alarm> {
+    if matches!(finding, Finding::Form(FormError::Unlisted) | Finding::Kind) {
+        return None;
+    }
+    tracing::warn!(seq = entry.seq.0, %finding, "an entry of the company log does not count");
+    let (code, evidence) = (inbound::Code::Company as u64, Some(encode(entry)));
+    Some(Alarm { log: None, code, seq: Some(entry.seq), evidence, t_ms })
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::ids::LogId;
+use hauspost_protocol::ids::{LogId, RecordIndex};
 use hauspost_protocol::wire::Outcome;
 
 use super::AccountError;
@@ -26,6 +26,9 @@ use crate::store::{StoreError, Tx};
 const STEPS: usize = 128;
 /// Pulls that a log may ask for without anything of it being accepted.
 const PULLS: usize = 4;
+
+/// An update that was refused is not tried again for so long, whatever time the server names.
+const AGAIN_MS: u64 = 3_600_000;
 
 /// What became of the things that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,10 +168,13 @@ impl Core {
         let me = self.me.clone();
         let (judged, rng) = (company.clone(), self.env.randomness.rng());
         let now_ms = self.env.clock.now_ms();
+        let server_ms = self.server_ms();
+        let refused_until = engine.update_from.get(&log).copied().unwrap_or_default();
+        let updates_ms = Some(server_ms).filter(|now| *now > 0 && *now >= refused_until);
         let (mut ledger, step, prepared) = self
             .store
             .read(move |conn| {
-                let step = plan::next(conn, &me, &judged, &ledger)?;
+                let step = plan::next(conn, &me, &judged, &ledger, updates_ms)?;
                 let prepared = match &step {
                     Step::Commit(wanted) => {
                         Some(change::prepare(conn, &me, &judged, &ledger, wanted, rng, now_ms))
@@ -202,7 +208,8 @@ impl Core {
                     .await?;
             }
             (Step::Seal(intents), _) => {
-                let gossip = self.gossip().await?;
+                let first = ledger.row.own_index == RecordIndex(0);
+                let gossip = self.gossip(&mut engine, log, first).await?;
                 let sealed = seal::records(&self.me, &ledger, intents.clone(), gossip, now_ms);
                 if sealed.is_empty() {
                     Self::put_ledger(&mut engine, ledger);
@@ -347,6 +354,14 @@ impl Core {
             return Ok(Next::Done);
         }
         let mut engine = self.engine.lock().await;
+        // Whoever was quicker made it needless, and the record goes on without it (C13).
+        let too_early = match outcome {
+            Some(Outcome::Budget(from)) => Some(*from),
+            _ => None,
+        };
+        if let Some(from) = too_early {
+            engine.update_from.insert(log, from.max(self.server_ms().saturating_add(AGAIN_MS)));
+        }
         let Some(ledger) = self.take_ledger(&mut engine, log).await? else {
             return Ok(Next::Later);
         };
@@ -386,6 +401,7 @@ impl Core {
         }
         Self::put_ledger(&mut engine, ledger);
         Ok(match next {
+            Next::Refused(_) if too_early.is_some() => Next::Done,
             // What was wanted behind it goes on. What the phone wants by itself it would want again at
             // once.
             Next::Refused(_) if had_intent => next,

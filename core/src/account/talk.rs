@@ -283,6 +283,9 @@ impl Account {
         window: Window,
         limit: u32,
     ) -> Result<TimelinePage, AccountError> {
+        if window == Window::Newest {
+            self.core.note_opened(log);
+        }
         self.core.store.read(move |conn| Ok(read::timeline(conn, log, window, limit)?)).await
     }
 

@@ -172,7 +172,8 @@ async fn look_after(core: Arc<Core>) {
         let stocked = core.stock_packages().await;
         let named = core.refresh_people().await;
         let added = core.add_missing().await;
-        if let Err(error) = stocked.and(named).and(added) {
+        let witnessed = core.ask_witnesses_hourly().await;
+        if let Err(error) = stocked.and(named).and(added).and(witnessed) {
             tracing::debug!(code = error.code(), "upkeep failed");
             wait(&core, &mut backoff, back).await;
             continue;

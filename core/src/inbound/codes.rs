@@ -43,6 +43,14 @@ pub enum Code {
     Checkpoint = 17,
     /// A reset was made: the conversation has a new group (R4).
     Reset = 18,
+    /// An entry of the company log does not count: made up, or its signatures taken off.
+    Company = 24,
+    /// A colleague's checkpoint is not proven to be of the history that is shown here.
+    Gossip = 25,
+    /// The server shows no checkpoint of the present.
+    CheckpointAge = 26,
+    /// A checkpoint leaves out what is there for longer than a minute.
+    Uncovered = 27,
     /// A record of an epoch that is over.
     Epoch = 32,
     /// A record of a leaf that nobody has.
@@ -81,11 +89,12 @@ pub fn report_code(code: u64) -> Option<ReportCode> {
     const ROLLBACK: u64 = Code::Rollback as u64;
     const CLASS: u64 = Code::Class as u64;
     const RESET: u64 = Code::Reset as u64;
+    const GOSSIP: u64 = Code::Gossip as u64;
     const MLS: u64 = Code::Mls as u64;
     const NEWER: u64 = Code::Newer as u64;
     const WELCOME: u64 = Code::Welcome as u64;
     match code {
-        FORK => Some(ReportCode::Fork),
+        FORK | GOSSIP => Some(ReportCode::Fork),
         ROLLBACK => Some(ReportCode::Rollback),
         CLASS => Some(ReportCode::Class),
         RESET => Some(ReportCode::Reset),
@@ -106,6 +115,8 @@ mod tests {
         assert_eq!(told(Code::Class), Some(ReportCode::Class));
         assert_eq!(told(Code::Reset), Some(ReportCode::Reset));
         assert_eq!(told(Code::Authorise), Some(ReportCode::ServerBrokeRule));
+        assert_eq!(told(Code::Gossip), Some(ReportCode::Fork));
+        assert_eq!(told(Code::Company), Some(ReportCode::ServerBrokeRule));
         assert_eq!(told(Code::Mls), None, "a member's doing");
     }
 }

@@ -329,6 +329,9 @@ impl Walk<'_> {
         let (next_dctr, seen_seq) = (order.place.next_dctr, order.place.seen);
         ledger.authors.insert(device, Author { device, next_dctr, seen_seq });
         self.changes.touched.authors.insert(device);
+        if let Some(named) = statement.checkpoint.filter(|_| device != reader.me.device) {
+            self.changes.named.push((named, slot.t_ms));
+        }
         let missing = order.missing;
         self.show(reader, slot, ledger, &statement, missing);
         Ok(())

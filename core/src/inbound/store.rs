@@ -2,6 +2,7 @@
 
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::statement::File;
+use hauspost_protocol::tree::checkpoint::TreeHead;
 
 use super::{Code, Me, adopt};
 use crate::group::MlsChanges;
@@ -15,7 +16,7 @@ use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentState};
 use crate::store::rows::quarantine::{self, Quarantined};
-use crate::store::rows::{conversation, log};
+use crate::store::rows::{checkpoint, conversation, log};
 use crate::store::{StoreError, Tx};
 
 /// What reading a log changed.
@@ -27,6 +28,8 @@ pub struct Changes {
     pub(super) lines: Vec<Line>,
     pub(super) quarantined: Vec<Quarantined>,
     pub(super) alarms: Vec<Alarm>,
+    /// Checkpoints that colleagues named, and when.
+    pub(super) named: Vec<(TreeHead, TimeMs)>,
     /// Records of this phone that the server ordered.
     pub(super) own: Vec<OwnRecord>,
     pub(super) mls: MlsChanges,
@@ -150,6 +153,9 @@ impl Changes {
         }
         for raised in &self.alarms {
             alarm::raise(tx, raised)?;
+        }
+        for (named, t_ms) in &self.named {
+            checkpoint::note(tx, named, *t_ms)?;
         }
         log::update(tx, &ledger.row)?;
         tx.touch(Change::Log(id));

@@ -3,9 +3,10 @@
 use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, UserId};
+use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, TimeMs, UserId};
 use hauspost_protocol::limits;
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
+use hauspost_protocol::rules::client;
 use hauspost_protocol::wire::{AppendRequest, NewEntry};
 use rusqlite::Connection;
 
@@ -83,12 +84,13 @@ pub enum What {
     Sealed(Vec<(i64, CoreHash, RecordIndex)>),
 }
 
-/// The next step.
+/// The next step; `now_ms` is the server's clock, or nothing if it takes no update of this log now.
 pub fn next(
     conn: &Connection,
     me: &Me,
     company: &Company,
     ledger: &Ledger,
+    now_ms: Option<TimeMs>,
 ) -> Result<Step, StoreError> {
     let log = ledger.row.local.id;
     let open = outbox::open(conn, log, limits::BATCH_ENTRIES as u32)?;
@@ -163,6 +165,7 @@ pub fn next(
         return Ok(Step::Send(Batch { request, what: What::Sealed(what) }));
     }
     Ok(match first.kind {
+        IntentKind::Record if renews_first(ledger, now_ms) => Step::Commit(Wanted::Update(None)),
         IntentKind::Record => {
             let records = open.into_iter().take_while(|intent| {
                 intent.kind == IntentKind::Record && intent.state == IntentState::Queued
@@ -218,6 +221,13 @@ pub fn must_enter(me: &Me, company: &Company, ledger: &Ledger) -> bool {
     let conversation = ledger.conversation.as_ref();
     let may = conversation.is_some_and(|known| known.in_force && known.may_enter(me.user));
     without_keys && may && company.now().is_active(me.device)
+}
+
+fn renews_first(ledger: &Ledger, now_ms: Option<TimeMs>) -> bool {
+    let known = ledger.conversation.as_ref().zip(ledger.row.own_leaf).zip(now_ms);
+    known.is_some_and(|((conversation, leaf), now_ms)| {
+        client::renews_first(conversation, leaf, now_ms)
+    })
 }
 
 fn create(me: &Me, company: &Company, intent: &Intent) -> Step {

@@ -61,7 +61,7 @@ pub fn records(
             t_ms: now_ms,
             dctr,
             seen,
-            checkpoint: gossip.filter(|_| done.is_empty() && index == RecordIndex(0)),
+            checkpoint: gossip.filter(|_| done.is_empty()),
             ptype: say.ptype,
             content: say.content,
             files: intent.files.clone(),

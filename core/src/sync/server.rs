@@ -10,7 +10,7 @@ use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
     AppendRequest, BlobBegin, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
     HeadsProofRequest, Hello, NewEntry, Outcome, PackageTaken, PackagesPut, PackagesTake,
-    SyncAnswer, SyncRequest, path,
+    SyncAnswer, SyncRequest, Witnessed, WitnessedRequest, path,
 };
 
 use super::{Connection, Hints, Method, NetworkError, Request, Response, Session, SyncError};
@@ -171,6 +171,11 @@ impl Server {
         request: &ConsistencyRequest,
     ) -> Result<Vec<Digest>, SyncError> {
         self.call(post(path::PROOF_CONSISTENCY, request)).await
+    }
+
+    /// Of each witness the newest checkpoint that it cosigned, up to a size.
+    pub async fn witnessed(&self, request: &WitnessedRequest) -> Result<Vec<Witnessed>, SyncError> {
+        self.call(post(path::WITNESSED, request)).await
     }
 
     /// The directory's changes since this version.

@@ -26,6 +26,7 @@ use hauspost_protocol::encoding::{Bytes, FormError, decode, encode};
 use hauspost_protocol::entry::ArchivedEntry;
 use hauspost_protocol::ids::{CompanyId, Digest, LogId, LogNo, Seq, TimeMs, UserId};
 use hauspost_protocol::limits;
+use hauspost_protocol::wire::Witnessed;
 use serde::{Deserialize, Serialize};
 
 const MANIFEST: &str = "manifest.json";
@@ -80,6 +81,8 @@ array_item! {
         pub inclusion: Vec<Digest>,
         /// The place of each exported log in the heads tree of that leaf.
         pub heads: Vec<HeadPlace>,
+        /// Older checkpoints with cosignatures of witnesses.
+        pub witnessed: Vec<Witnessed>,
     }
 }
 
@@ -240,7 +243,12 @@ impl Export {
 
 impl Proofs {
     fn none() -> Self {
-        Self { outer_leaf: Bytes::default(), inclusion: Vec::new(), heads: Vec::new() }
+        Self {
+            outer_leaf: Bytes::default(),
+            inclusion: Vec::new(),
+            heads: Vec::new(),
+            witnessed: Vec::new(),
+        }
     }
 }
 
@@ -499,6 +507,7 @@ pub(crate) mod tests {
                     leaf: Bytes(vec![2]),
                     path: Vec::new(),
                 }],
+                witnessed: Vec::new(),
             },
             people: BTreeMap::from([(UserId([3; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),

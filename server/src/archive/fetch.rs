@@ -11,7 +11,8 @@ use hauspost_protocol::ids::{EntryHash, LogId, Seq, TimeMs};
 use hauspost_protocol::tree::checkpoint::Checkpoint;
 use hauspost_protocol::tree::heads::HeadsLeaf;
 use hauspost_protocol::wire::{
-    ArchiveAnswer, ArchiveRequest, CheckpointNews, HeadsProof, HeadsProofRequest, LogPlace, path,
+    ArchiveAnswer, ArchiveRequest, CheckpointNews, HeadsProof, HeadsProofRequest, LogPlace,
+    WitnessedRequest, path,
 };
 
 use super::export::{Export, HeadPlace, Manifest, Proofs};
@@ -84,6 +85,8 @@ pub async fn fetch(
     {
         return Err(FetchError::NotCovered);
     }
+    let request = WitnessedRequest { era: head.era, size: head.size };
+    let witnessed = client.post(path::WITNESSED, &request).await?;
     let people = client
         .people()
         .await?
@@ -102,7 +105,7 @@ pub async fn fetch(
         company,
         logs: fetched,
         checkpoint: note,
-        proofs: Proofs { outer_leaf: leaf, inclusion, heads },
+        proofs: Proofs { outer_leaf: leaf, inclusion, heads, witnessed },
         people,
         changed_files: Vec::new(),
     })

@@ -482,6 +482,7 @@ impl World {
                 outer_leaf: Bytes(encode(&outer)),
                 inclusion: outer_tree.inclusion(size - 1).unwrap(),
                 heads: leaves.iter().map(place).collect(),
+                witnessed: Vec::new(),
             },
             people: BTreeMap::from([(UserId([1; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),

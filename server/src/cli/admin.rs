@@ -1,5 +1,6 @@
 //! `hauspost admin`.
 
+mod office;
 mod watch;
 
 use std::fs;
@@ -38,6 +39,10 @@ pub enum Admin {
     Revoke(Revoke),
     /// List people and their devices.
     List(List),
+    #[command(subcommand)]
+    Witness(office::Witness),
+    #[command(subcommand)]
+    LogKey(office::LogKey),
     /// Show the company log in words.
     Log(watch::Log),
     /// Show whether all is well, and what devices report.
@@ -189,6 +194,8 @@ impl Admin {
             Self::Approve(approve) => approve.run(terminal).await,
             Self::Revoke(revoke) => revoke.run(terminal).await,
             Self::List(list) => list.run().await,
+            Self::Witness(witness) => witness.run(terminal).await,
+            Self::LogKey(log_key) => log_key.run(terminal).await,
             Self::Log(log) => log.run().await,
             Self::Status(status) => status.run().await,
             Self::Reset(reset) => reset.run(terminal).await,

@@ -19,6 +19,7 @@ mod demo;
 mod failure;
 mod serve;
 mod terminal;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,8 @@ enum Command {
     Admin(admin::Admin),
     #[command(subcommand)]
     Archive(archive::Archive),
+    #[command(subcommand)]
+    Witness(witness::Witness),
     Chat(chat::Chat),
     Demo(demo::Demo),
 }
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
             Command::Serve(serve) => serve.run(&terminal).await,
             Command::Admin(admin) => Box::pin(admin.run(&terminal)).await,
             Command::Archive(archive) => Box::pin(archive.run(&terminal)).await,
+            Command::Witness(witness) => Box::pin(witness.run(&terminal)).await,
             Command::Chat(chat) => Box::pin(chat.run(&terminal)).await,
             Command::Demo(demo) => Box::pin(demo.run(arguments.quiet)).await,
         }

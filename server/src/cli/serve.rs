@@ -91,7 +91,7 @@ impl Serve {
     }
 }
 
-fn start_log(json: bool) {
+pub(super) fn start_log(json: bool) {
     let level = std::env::var("HAUSPOST_LOG").unwrap_or_default();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&level))

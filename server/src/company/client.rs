@@ -12,6 +12,7 @@ use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{CompanyId, LogId, Seq};
 use hauspost_protocol::invitation::Trust;
+use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::wire::{self, path};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Method, StatusCode, redirect};
@@ -157,6 +158,15 @@ impl Client {
         }
     }
 
+    /// The newest checkpoint, for one who knows this much of the company log.
+    pub async fn checkpoint(
+        &self,
+        company_next: Seq,
+    ) -> Result<Option<wire::CheckpointNews>, ClientError> {
+        let request = wire::SyncRequest { cursors: Vec::new(), company_next, checkpoint: None };
+        self.post::<wire::SyncAnswer>(path::SYNC, &request).await.map(|answer| answer.checkpoint)
+    }
+
     /// The whole directory.
     pub async fn people(&self) -> Result<Vec<wire::Person>, ClientError> {
         let directory: wire::Directory = self.post(path::DIRECTORY, &0u64).await?;
@@ -178,6 +188,25 @@ impl Client {
         decode(&answer).map_err(|_| ClientError::Answer(path))
     }
 
+    /// What a witness that cosigned size `old` last is asked.
+    pub async fn witness_checkpoint(&self, old: u64) -> Result<String, ClientError> {
+        let path = format!("{}/{old}", path::WITNESS_CHECKPOINT);
+        let answer = self.send_to(Method::GET, path::WITNESS_CHECKPOINT, &path, None, None).await?;
+        String::from_utf8(answer).map_err(|_| ClientError::Answer(path::WITNESS_CHECKPOINT))
+    }
+
+    /// Hands over a witness's cosignature of a tree.
+    pub async fn witness_cosignature(
+        &self,
+        tree: &TreeHead,
+        lines: &str,
+    ) -> Result<(), ClientError> {
+        let name = path::WITNESS_COSIGNATURE;
+        let path = format!("{name}/{}/{}", tree.era, tree.size);
+        let lines = Some(lines.as_bytes().to_vec());
+        self.send_to(Method::POST, name, &path, lines, None).await.map(|_| ())
+    }
+
     async fn get<T: Item>(&self, path: &'static str) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, path, None, None).await?;
         decode(&answer).map_err(|_| ClientError::Answer(path))
@@ -187,6 +216,18 @@ impl Client {
         &self,
         method: Method,
         path: &'static str,
+        body: Option<Vec<u8>>,
+        token: Option<&str>,
+    ) -> Result<Vec<u8>, ClientError> {
+        self.send_to(method, path, path, body, token).await
+    }
+
+    /// Sends a request to a path that the route of this name matches.
+    async fn send_to(
+        &self,
+        method: Method,
+        name: &'static str,
+        path: &str,
         body: Option<Vec<u8>>,
         token: Option<&str>,
     ) -> Result<Vec<u8>, ClientError> {
@@ -202,7 +243,7 @@ impl Client {
         let mut answer = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if answer.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(ClientError::Answer(path));
+                return Err(ClientError::Answer(name));
             }
             answer.extend_from_slice(&chunk);
         }

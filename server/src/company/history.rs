@@ -9,6 +9,8 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::ids::{Seq, TimeMs};
 
+use crate::harmless::line;
+
 /// An entry in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -37,14 +39,14 @@ pub struct Report {
 
 /// All entries in words, oldest first. `company` was built from them.
 pub fn lines(company: &Company, entries: &[Entry]) -> Vec<Line> {
-    let line = |entry: &Entry| {
+    let in_words = |entry: &Entry| {
         let (kind, about) = match body_of(entry) {
             Some(body) => words(company, &body),
             None => ("unknown", "of a kind or form that this version does not know".to_owned()),
         };
         Line { seq: entry.seq, t_ms: entry.t_ms, kind, about, finding: company.finding(entry.seq) }
     };
-    entries.iter().map(line).collect()
+    entries.iter().map(in_words).collect()
 }
 
 /// The reports that count, oldest first.
@@ -84,12 +86,12 @@ fn words(company: &Company, body: &CompanyBody) -> (&'static str, String) {
             let side = if body.side == ArchiveSide::A { "A" } else { "B" };
             ("archive_key", format!("{side}, key {}", body.id()))
         }
-        CompanyBody::Opening(body) => ("opening", body.purpose.clone()),
+        CompanyBody::Opening(body) => ("opening", line(&body.purpose)),
         CompanyBody::Opened(body) => {
             let count: u64 = body.counts.iter().map(|(_, count)| count).sum();
             ("opened", format!("opening {}, {count} keys", body.opening))
         }
-        CompanyBody::Hold(body) => ("hold", body.reason.clone()),
+        CompanyBody::Hold(body) => ("hold", line(&body.reason)),
         CompanyBody::Release(body) => ("release", format!("hold {}", body.hold)),
         CompanyBody::Erase(body) => ("erase", format!("{} entries", body.count)),
         CompanyBody::Handover(body) => ("handover", format!("{} to {}", body.from, body.to)),
@@ -98,7 +100,7 @@ fn words(company: &Company, body: &CompanyBody) -> (&'static str, String) {
         CompanyBody::Close(body) => {
             ("close", format!("device {}, {} unsent", body.device, body.unsent))
         }
-        CompanyBody::Class(body) => ("class", format!("{}, {}", body.class, body.reason)),
+        CompanyBody::Class(body) => ("class", format!("{}, {}", body.class, line(&body.reason))),
         CompanyBody::ResetOrder(body) => ("reset_order", format!("log {}", body.log)),
         CompanyBody::Report(body) => ("report", said(company, body)),
     }

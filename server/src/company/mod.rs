@@ -4,8 +4,9 @@
 //! [`key_file`] and [`page`] are how keys lie on disk and on paper, [`card`] is what everybody may
 //! know of the company, [`holder`] one holder's folder with both, [`sealed`] the shares in it, and
 //! [`client`] the way to the server. On top of them [`founding`] makes the
-//! company, [`people`] invites, revokes and lists, [`devices`] lets a
-//! person's further device in, and [`reset`] orders a conversation's reset.
+//! company, [`people`] invites, revokes and lists, [`devices`] lets a person's further device in,
+//! [`reset`] orders a conversation's reset, [`office`] is what the root signs later, and [`history`] the
+//! company log in words.
 
 pub mod card;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod founding;
 pub mod history;
 pub mod holder;
 pub mod key_file;
+pub mod office;
 pub mod page;
 pub mod people;
 pub mod reset;

@@ -13,12 +13,12 @@ use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::{DeviceId, LogNo, TimeMs};
 use hauspost_protocol::limits::{BATCH_BYTES, BATCH_ENTRIES};
 use hauspost_protocol::mls::member::Suite;
-use hauspost_protocol::wire::{AppendRequest, NewEntry, Outcome};
+use hauspost_protocol::wire::{AppendRequest, NewEntry, Outcome, Principal};
 
 use super::answer::{Answer, Cbor, Refusal};
 use super::company::{self, COMPANY_LOG};
 use super::conversation;
-use super::node::Node;
+use super::node::{Node, ServerKeys};
 use super::session::{Claim, Session};
 use crate::store::{ReadTx, StoreError, Tx};
 
@@ -39,10 +39,11 @@ pub async fn append(
     }
     let now_ms = node.now_ms();
     let mut ahead = conversation::ahead::stage(&node, &claim, &request).await?;
+    let shared = Arc::clone(&node);
     let written = node
         .write_as(&claim, move |tx, session| {
             if request.log == session.company_id()?.log() {
-                write_company(tx, session, &request.entries, now_ms)
+                write_company(tx, &shared.keys, session, &request.entries, now_ms)
             } else {
                 conversation::write(tx, session, &request, ahead.take(), now_ms)
             }
@@ -51,6 +52,9 @@ pub async fn append(
     match written {
         Ok(appended) => {
             node.metrics.appended(appended.count());
+            if let Principal::Device(device) = claim.principal {
+                node.live.awaits_checkpoint(device);
+            }
             match appended.wake {
                 Wake::Everyone => node.live.hint_all(),
                 Wake::Devices(devices) => node.live.hint(devices),
@@ -148,6 +152,7 @@ fn is_served(kind: Kind) -> bool {
         Kind::RootRotation
             | Kind::IssuingKey
             | Kind::EnrolmentAuthority
+            | Kind::LogKey
             | Kind::Witness
             | Kind::Revoke
             | Kind::Role
@@ -164,6 +169,7 @@ fn is_served(kind: Kind) -> bool {
 /// Appends to the company log. Whoever brings an entry, its own signatures decide.
 fn write_company(
     tx: &mut dyn Tx,
+    keys: &ServerKeys,
     session: &Session,
     entries: &[NewEntry],
     now_ms: TimeMs,
@@ -178,6 +184,8 @@ fn write_company(
             Err(FormError::TooLarge) => Outcome::TooLarge,
             Err(_) => Outcome::Form,
             Ok(head) if !is_served(head.kind) => Outcome::Role,
+            // With a key that is not here there would be no checkpoint any more.
+            Ok(head) if head.kind == Kind::LogKey && !holds_log_key(keys, entry) => Outcome::Policy,
             Ok(head) if head.kind == Kind::Report && !reports_own_log(tx, &company, entry)? => {
                 Outcome::NoLog
             }
@@ -203,6 +211,13 @@ fn write_company(
     }
     let wake = if accepted.is_empty() { Wake::Devices(Vec::new()) } else { Wake::Everyone };
     Ok(Appended { outcomes: known.accepted(accepted), wake })
+}
+
+fn holds_log_key(keys: &ServerKeys, (_, payload): &NewEntry) -> bool {
+    let payload = CompanyPayload::parse(Kind::LogKey, payload).ok();
+    let body = payload.and_then(|payload| CompanyBody::parse(Kind::LogKey, &payload.body).ok());
+    // What is malformed is refused for that.
+    !matches!(body, Some(CompanyBody::LogKey(entry)) if !keys.log.holds(&entry))
 }
 
 /// Whether a report is about the company log, or about a log in which its device has or had a leaf: a

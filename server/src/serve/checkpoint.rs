@@ -18,18 +18,21 @@ use hauspost_protocol::wire::{
     CheckpointNews, ConsistencyRequest, HeadsProof, HeadsProofRequest, Principal,
 };
 
+use super::CheckpointTimes;
 use super::answer::{Answer, Cbor, Refusal};
+use super::company::COMPANY_LOG;
 use super::limits::PROVED_AT_ONCE;
 use super::material;
 use super::node::{Node, ServerKeys};
 use super::session::{Claim, Session};
-use super::{CheckpointTimes, founding};
 use crate::store::{OuterRow, ReadTx, StoreError, Tx};
 
 /// An outer tree in the store.
-struct Outer<'a> {
-    tx: &'a dyn ReadTx,
-    era: u64,
+pub struct Outer<'a> {
+    /// The store.
+    pub tx: &'a dyn ReadTx,
+    /// The tree's era.
+    pub era: u64,
 }
 
 impl Nodes for Outer<'_> {
@@ -67,7 +70,7 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
                 company => company?,
             };
             let draft = Draft::new(tx, &company, &shared.keys, now_ms)?;
-            Ok::<_, Refusal>(draft.may_sign && draft.is_due(now_ms, at_least_every))
+            Ok::<_, Refusal>(draft.signer.is_some() && draft.is_due(now_ms, at_least_every))
         })
         .await?;
     if !due {
@@ -80,14 +83,15 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
             let company = shared.company.write(tx)?;
             let draft = Draft::new(tx, &company, &shared.keys, now_ms)?;
             // Another node may have been quicker.
-            if !draft.is_due(now_ms, at_least_every) || !draft.may_sign {
+            if !draft.is_due(now_ms, at_least_every) {
                 return Ok(None);
             }
-            draft.write(tx, &shared.keys.log).map(Some)
+            draft.write(tx)
         })
         .await?;
     if let Some(size) = size {
         node.metrics.checkpoint();
+        node.live.hint_checkpoint();
         tracing::debug!(size, "a checkpoint is made");
     }
     Ok(size)
@@ -101,7 +105,10 @@ struct Draft {
     newest_ms: Option<TimeMs>,
     leaf: OuterLeaf,
     changed: Vec<(LogNo, Vec<u8>)>,
-    may_sign: bool,
+    /// The company log's place.
+    place: HeadsProof,
+    /// The keys that the company log names, if they are here.
+    signer: Option<LogSigner>,
 }
 
 impl Draft {
@@ -127,6 +134,10 @@ impl Draft {
             Some(newest) => tx.heads(era, newest)?.into_iter().collect(),
             None => BTreeMap::new(),
         };
+        let tree = heads_tree(&heads);
+        let place = heads.first().ok_or(StoreError::Damaged("log numbers"))?;
+        let path = tree.inclusion(0).map_err(|_| StoreError::Damaged("log numbers"))?;
+        let place = HeadsProof { leaf: Bytes(encode(place)), position: COMPANY_LOG, path };
         let changed = heads.iter().map(|leaf| (leaf.log_no, encode(leaf)));
         let changed = changed.filter(|(no, leaf)| known.get(no) != Some(leaf)).collect();
         Ok(Self {
@@ -137,11 +148,12 @@ impl Draft {
             leaf: OuterLeaf {
                 t_ms: now_ms.max(covered_ms).max(newest_ms.unwrap_or(0)),
                 logs: heads.len() as u64,
-                heads_root: heads_tree(&heads).root(),
+                heads_root: tree.root(),
                 durable: newest.and_then(|leaf| leaf.durable),
             },
             changed,
-            may_sign: founding::names_log_keys(company, keys),
+            place,
+            signer: keys.log.named(company),
         })
     }
 
@@ -151,15 +163,16 @@ impl Draft {
     }
 
     /// Signs and keeps it; returns the outer tree's new size.
-    fn write(self, tx: &mut dyn Tx, keys: &LogSigner) -> Result<u64, Refusal> {
+    fn write(self, tx: &mut dyn Tx) -> Result<Option<u64>, Refusal> {
+        let Some(signer) = &self.signer else { return Ok(None) };
         let (era, size) = (self.era, self.size + 1);
         let nodes = merkle::append(&Outer { tx, era }, self.size, self.leaf.leaf_hash())?;
         let outer = Appended { tx, era, nodes: &nodes };
         let head = TreeHead { era, size, root: merkle::root(&outer, size)? };
-        let note = keys.sign(self.company, &head, self.leaf.t_ms / 1_000);
-        let row = OuterRow { leaf: encode(&self.leaf), note };
+        let note = signer.sign(self.company, &head, self.leaf.t_ms / 1_000);
+        let row = OuterRow { leaf: encode(&self.leaf), note, company: encode(&self.place) };
         tx.put_outer(era, self.size, &row, &nodes, &self.changed)?;
-        Ok(size)
+        Ok(Some(size))
     }
 }
 
@@ -198,6 +211,7 @@ pub fn newest_after(
     };
     let row = tx.outer(era, newest)?.ok_or(StoreError::Damaged("outer tree"))?;
     let outer = Outer { tx, era };
+    let company = decode(&row.company).map_err(|_| StoreError::Damaged("heads proof"))?;
     let old = known.filter(|(known_era, old)| *known_era == era && *old <= size);
     Ok(Some(CheckpointNews {
         note: row.note,
@@ -205,6 +219,7 @@ pub fn newest_after(
         inclusion: merkle::inclusion(&outer, newest, size)?,
         consistency: old
             .map_or(Ok(Vec::new()), |(_, old)| merkle::consistency(&outer, old, size))?,
+        company,
     }))
 }
 

@@ -29,7 +29,12 @@ const FOUNDING_ENTRIES: usize = 256;
 /// GET: who the server is.
 pub async fn hello(State(node): State<Arc<Node>>) -> Result<Answer<Hello>, Refusal> {
     let genesis = node.database.read::<_, StoreError>(|tx| tx.entry(COMPANY_LOG, Seq(0))).await?;
-    let (log_key, log_key_pq) = node.keys.log.public();
+    let in_force = match node.company().await {
+        Ok(company) => node.keys.log.named(&company).map(|signer| signer.public()),
+        Err(Refusal::NotFounded) => None,
+        Err(refusal) => return Err(refusal),
+    };
+    let (log_key, log_key_pq) = in_force.unwrap_or_else(|| node.keys.log.newest());
     Ok(Answer(Hello {
         genesis: genesis.map(|row| row.entry),
         issuing_key: node.keys.issuing.public().0,
@@ -133,7 +138,7 @@ fn certifies(company: &Company, keys: &ServerKeys) -> Result<(), &'static str> {
     if !view.is_issuing_key(&keys.issuing.public()) {
         return Err("this server's issuing key is not certified");
     }
-    if !names_log_keys(company, keys) {
+    if keys.log.named(company).is_none() {
         return Err("this server's log keys are not certified");
     }
     if !view.anyone_is(Role::Admin) {
@@ -143,10 +148,4 @@ fn certifies(company: &Company, keys: &ServerKeys) -> Result<(), &'static str> {
         return Err("there are no archive keys");
     }
     Ok(())
-}
-
-/// Whether the company log names this server's log keys now, so that it may sign checkpoints.
-pub fn names_log_keys(company: &Company, keys: &ServerKeys) -> bool {
-    let (ed25519, ml_dsa) = keys.log.public();
-    company.now().log_key().is_some_and(|key| key.ed25519 == ed25519 && key.ml_dsa == ml_dsa)
 }

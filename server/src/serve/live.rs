@@ -3,7 +3,7 @@
 //! Pulling by cursor is the truth. A hint that is lost costs time, never a message; so hints go
 //! through this process alone and are coalesced without a queue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -26,13 +26,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// The streams that wait for hints.
 #[derive(Default)]
-pub struct Live(Mutex<HashMap<[u8; 16], Vec<Weak<Notify>>>>);
+pub struct Live {
+    streams: Mutex<HashMap<[u8; 16], Vec<Weak<Notify>>>>,
+    /// Devices that appended since the newest checkpoint and want to hear of the next.
+    unsecured: Mutex<HashSet<DeviceId>>,
+}
 
 impl Live {
     /// A new stream of this session's owner.
     fn listen(&self, principal: Principal) -> Arc<Notify> {
         let bell = Arc::new(Notify::new());
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let bells = listeners.entry(owner(principal)).or_default();
         bells.retain(|bell| bell.strong_count() > 0);
         bells.push(Arc::downgrade(&bell));
@@ -41,15 +45,27 @@ impl Live {
 
     /// News for these devices.
     pub fn hint(&self, devices: impl IntoIterator<Item = DeviceId>) {
-        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         for DeviceId(device) in devices {
             listeners.get(&device).into_iter().flatten().for_each(ring);
         }
     }
 
+    /// This device appended something that the next checkpoint will cover.
+    pub fn awaits_checkpoint(&self, device: DeviceId) {
+        self.unsecured.lock().unwrap_or_else(PoisonError::into_inner).insert(device);
+    }
+
+    /// There is a checkpoint: those whose entries it covers may fetch it. Everybody else hears of it
+    /// with the next news.
+    pub fn hint_checkpoint(&self) {
+        let mut unsecured = self.unsecured.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hint(std::mem::take(&mut *unsecured));
+    }
+
     /// News for everyone: the company log grew.
     pub fn hint_all(&self) {
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|_, bells| {
             bells.retain(|bell| bell.strong_count() > 0);
             bells.iter().for_each(ring);
@@ -59,7 +75,7 @@ impl Live {
 
     /// How many streams are open.
     pub fn streams(&self) -> usize {
-        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.values().flatten().filter(|bell| bell.strong_count() > 0).count()
     }
 }

@@ -3,7 +3,8 @@
 //! A request meets the modules in this order: [`tls`] and the listener below; `routes`, the one
 //! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
 //! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
-//! and `conversation`, `blob`, `sync`, `live`, `packages`, `material`, `checkpoint`, `directory`, `archive`.
+//! and `conversation`, `blob`, `sync`, `live`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
+//! `directory`, `archive`.
 //! `node` is what they share, [`folder`] what they keep beside the store.
 
 mod answer;
@@ -19,6 +20,7 @@ pub mod folder;
 mod founding;
 mod limits;
 mod live;
+mod log_key;
 mod material;
 mod metrics;
 mod node;
@@ -28,6 +30,7 @@ mod routes;
 mod session;
 mod sync;
 pub mod tls;
+mod witness;
 
 pub use answer::Refusal;
 pub use limits::BlobLimits;

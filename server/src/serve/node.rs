@@ -9,7 +9,6 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::ids::TimeMs;
-use hauspost_protocol::tree::checkpoint::LogSigner;
 use hauspost_protocol::wire::Principal;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -20,6 +19,7 @@ use super::company::{COMPANY_LOG, CompanyCopies};
 use super::folder::{Access, DataFolder};
 use super::limits::{BlobLimits, Limits};
 use super::live::Live;
+use super::log_key::LogKeys;
 use super::metrics::Metrics;
 use super::session::{Claim, Session, SessionKeys};
 use super::{Clock, ServeConfig, ServeError, blob, checkpoint, routes};
@@ -38,8 +38,8 @@ const SESSION_KEY: &str = "session-key";
 pub struct ServerKeys {
     /// Certifies devices.
     pub issuing: SigningKey,
-    /// Signs checkpoints.
-    pub log: LogSigner,
+    /// Sign checkpoints, one at a time.
+    pub log: LogKeys,
 }
 
 /// What all requests share.
@@ -77,10 +77,7 @@ impl Node {
         let mut rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
         let keys = ServerKeys {
             issuing: SigningKey::from_seed(folder.secret("keys/issuing", &mut rng)?),
-            log: LogSigner::from_seeds(
-                folder.secret("keys/log-ed25519", &mut rng)?,
-                folder.secret("keys/log-ml-dsa-44", &mut rng)?,
-            ),
+            log: LogKeys::open(&folder, &mut rng)?,
         };
         let database = Database::new(SqliteStore::open(folder.path(), StdRng::from_rng(&mut rng))?);
         let fresh = *Secret::random(&mut rng).expose();
@@ -128,6 +125,11 @@ impl Node {
         let mut bytes = [0; N];
         self.rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
         bytes
+    }
+
+    /// A fresh generator of its own.
+    pub fn rng(&self) -> StdRng {
+        StdRng::from_seed(self.random())
     }
 
     /// The company now.

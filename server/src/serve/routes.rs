@@ -20,8 +20,8 @@ use super::limits::{
 };
 use super::node::Node;
 use super::{
-    append, archive, blob, checkpoint, directory, enrol, founding, live, material, metrics,
-    openapi, packages, session, sync,
+    append, archive, blob, checkpoint, directory, enrol, founding, live, log_key, material,
+    metrics, openapi, packages, session, sync, witness,
 };
 
 /// Who may ask.
@@ -270,6 +270,31 @@ pub fn table() -> Vec<Route> {
             post(checkpoint::consistency),
         ),
         Route::post(
+            path::WITNESSED,
+            Session,
+            ("WitnessedRequest", "[Witnessed*]"),
+            SMALL_BODY,
+            "Of each witness the newest checkpoint that it cosigned, up to a size",
+            post(witness::witnessed),
+        ),
+        Route::get(
+            format!("{}/{{old}}", path::WITNESS_CHECKPOINT),
+            Open,
+            Text("text/plain"),
+            "What a witness is asked (C2SP tlog-witness), for one that comes and asks itself",
+            get(witness::checkpoint),
+        ),
+        Route {
+            method: "post",
+            path: format!("{}/{{era}}/{{size}}", path::WITNESS_COSIGNATURE),
+            summary: "A witness's answer: lines of signatures",
+            access: Open,
+            request: Text("text/plain"),
+            answer: Text("text/plain"),
+            body_bytes: SMALL_BODY,
+            handler: post(witness::cosignature),
+        },
+        Route::post(
             path::DIRECTORY,
             Session,
             ("uint", "Directory"),
@@ -300,6 +325,14 @@ pub fn table() -> Vec<Route> {
             SMALL_BODY,
             "All logs, for admin, officers or council",
             post(archive::logs),
+        ),
+        Route::post(
+            path::LOG_KEY,
+            Session,
+            ("[]", "NextLogKey"),
+            SMALL_BODY,
+            "The keys of checkpoints to come, for the root to name; admins only",
+            post(log_key::next),
         ),
         Route::get(
             format!("{}/{{opening}}/{{log}}/{{root}}/{{chunk}}", path::ARCHIVE_BLOB),

@@ -47,6 +47,7 @@ macro_rules! contract_tests {
             a_named_document_is_never_abandoned_and_counts_for_no_device
             a_dropped_document_is_gone_with_its_key_and_may_begin_anew
             a_document_is_named_between_the_numbers_of_the_records_that_name_it
+            the_newest_cosignature_of_each_witness_is_kept
         );
     };
     (@ $make:expr; $($name:ident)+) => {$(
@@ -475,7 +476,7 @@ pub(crate) async fn a_change_in_the_directory_is_seen_by_its_version(database: D
 
 pub(crate) async fn heads_are_read_as_they_were(database: Database) {
     two_logs(&database).await;
-    let row = |n: u8| OuterRow { leaf: vec![n], note: format!("note {n}") };
+    let row = |n: u8| OuterRow { leaf: vec![n], note: format!("note {n}"), company: vec![n; 3] };
     let (first, second) = (row(1), row(2));
     let rows = (first.clone(), second.clone());
     let hash = |n: u8| Digest([n; 32]);
@@ -495,4 +496,21 @@ pub(crate) async fn heads_are_read_as_they_were(database: Database) {
     assert_eq!(leaves, (Some(second), None));
     let nodes = read(&database, |tx| Ok((tx.outer_node(0, 1, 0)?, tx.outer_node(0, 1, 1)?))).await;
     assert_eq!(nodes, (Some(hash(3)), None));
+}
+
+pub(crate) async fn the_newest_cosignature_of_each_witness_is_kept(database: Database) {
+    let (council, auditor) = (Digest([1; 32]), Digest([2; 32]));
+    write(&database, move |tx| {
+        tx.put_cosignature(0, 4, council, "four")?;
+        tx.put_cosignature(0, 7, council, "seven")?;
+        // An answer that comes late.
+        tx.put_cosignature(0, 5, council, "five")?;
+        tx.put_cosignature(0, 6, auditor, "six")?;
+        tx.put_cosignature(0, 6, auditor, "six again")
+    })
+    .await;
+    let kept = |era, witness| read(&database, move |tx| tx.cosigned(era, witness));
+    assert_eq!(kept(0, council).await, Some((7, "seven".into())));
+    assert_eq!(kept(0, auditor).await, Some((6, "six again".into())));
+    assert_eq!(kept(1, council).await, None);
 }

@@ -153,6 +153,9 @@ pub trait ReadTx: BlobReads {
     /// The heads leaves as they were under outer leaf `index` of an era, in the order of their logs'
     /// numbers.
     fn heads(&self, era: u64, index: u64) -> Result<Vec<(LogNo, Vec<u8>)>, StoreError>;
+    /// The newest outer leaf of an era whose tree this witness cosigned, and the cosignature's line;
+    /// a witness is named by SHA-256 of its key.
+    fn cosigned(&self, era: u64, witness: Digest) -> Result<Option<(u64, String)>, StoreError>;
 }
 
 /// One serialisable transaction.
@@ -256,6 +259,15 @@ pub trait Tx: ReadTx + BlobWrites {
         row: &OuterRow,
         nodes: &[(u8, u64, Digest)],
         heads: &[(LogNo, Vec<u8>)],
+    ) -> Result<(), StoreError>;
+    /// Keeps a witness's cosignature over the tree up to and with leaf `index`, unless one over a
+    /// larger tree is there.
+    fn put_cosignature(
+        &mut self,
+        era: u64,
+        index: u64,
+        witness: Digest,
+        line: &str,
     ) -> Result<(), StoreError>;
 }
 

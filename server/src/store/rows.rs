@@ -130,6 +130,8 @@ pub struct OuterRow {
     pub leaf: Vec<u8>,
     /// The signed note over the tree up to and with this leaf.
     pub note: String,
+    /// The company log's place in the heads tree under it, as it is sent.
+    pub company: Vec<u8>,
 }
 
 /// A key package to keep.

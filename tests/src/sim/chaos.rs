@@ -32,7 +32,7 @@ pub async fn step(world: &mut World) {
         72..77 => clash(world, phone).await,
         77..82 => weather(world),
         82..85 => world.checkpoint().await,
-        85..88 => pass(world),
+        85..88 => pass(world).await,
         88..92 if world.may(Harm::Kills) => arm(world, phone),
         92..94 if world.may(Harm::Kills) => sleep(world, phone).await,
         94..95 if world.may(Harm::All) => world.restart_server().await,
@@ -147,13 +147,15 @@ fn weather(world: &mut World) {
     world.wire.set_weather(weather, world.may(Harm::Kills));
 }
 
-fn pass(world: &mut World) {
+/// Time passes, and the server does what it does by itself meanwhile.
+async fn pass(world: &mut World) {
     let ms = match world.dice.random_range(0..10) {
         0 => 20 * DAY_MS,
         1..4 => 2 * 60 * MINUTE_MS,
         _ => MINUTE_MS,
     };
     world.pass(ms);
+    world.checkpoint().await;
 }
 
 /// The phone dies at one of its next writes, right before or right after the commit.

@@ -9,7 +9,7 @@ use hauspost_core::inbound::Code;
 use hauspost_core::store::rows::person;
 use hauspost_core::sync::Response;
 use hauspost_protocol::company::body::DeviceEntry;
-use hauspost_protocol::company::entry::company_entry;
+use hauspost_protocol::company::entry::{CompanyPayload, company_entry};
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::entry::{Entry, Payload, Seen};
@@ -71,6 +71,7 @@ async fn attacks_1_a_ghost_device_of_the_server_enters_no_conversation() {
         answer.company_size = seq.0 + 1;
     });
     ben.account.sync_all().await.unwrap();
+    assert_eq!(ben.alarm_codes().await, [Code::Company as u64], "somebody hears of it, once");
 
     // Ben writes to Anna: he asks for key packages of her real phone only.
     let asked: Arc<Mutex<BTreeSet<DeviceId>>> = Arc::default();
@@ -86,6 +87,29 @@ async fn attacks_1_a_ghost_device_of_the_server_enters_no_conversation() {
     ben.account.create_dm(user).await.unwrap();
     let _ = ben.account.send_once().await;
     assert_eq!(*asked.lock().unwrap(), BTreeSet::from([anna.account.device()]));
+}
+
+/// A revocation without its signatures has no effect; the real one, played later, would not count
+/// twice, and who sees the stripped one raises an alarm.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_signatures_were_taken_off_has_no_effect_and_raises_one_alarm() {
+    let mut scene = Scene::open().await;
+    scene.world.revoke("anna").await;
+    scene.lies.twists_news(|answer| {
+        for entry in &mut answer.company {
+            let payload = entry.payload.bytes().unwrap().to_vec();
+            let mut payload: CompanyPayload = decode(&payload).unwrap();
+            payload.signatures.clear();
+            entry.payload = Payload::Kept(encode(&payload).into());
+        }
+        // One that fits it takes the keys of the checkpoints as well.
+        answer.checkpoint = None;
+    });
+    scene.ben.account.sync_once().await.unwrap();
+    scene.ben.account.sync_once().await.unwrap();
+    assert_eq!(scene.ben.alarm_codes().await, [Code::Company as u64]);
+    let company = whole_company_log(&scene.ben).await;
+    assert_eq!(company.last().map(|entry| entry.head.is_empty()), Some(false));
 }
 
 async fn whole_company_log(phone: &hauspost_tests::real::Phone) -> Vec<Entry> {

@@ -1,7 +1,7 @@
 //! A log's place in the tree that a checkpoint signs (C10).
 
-use hauspost_core::store::rows::log;
 use hauspost_core::store::rows::message::MessageState;
+use hauspost_core::store::rows::{company, log};
 use hauspost_core::sync::Response;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{EntryHash, LogNo};
@@ -38,16 +38,20 @@ async fn after_a_proof_at(own_place: bool) -> Option<MessageState> {
     let known = LogHead { log: scene.log, size: row.next_seq.0, hash: row.last_hash };
     let other = LogHead { hash: EntryHash([66; 32]), ..known };
     let mut leaves: Vec<_> = (0..number.0).map(|n| HeadsLeaf::reserved(LogNo(n))).collect();
+    let company = scene.ben.account.store().read(company::cursor).await.unwrap();
+    let log = scene.ben.account.company().log();
+    leaves[0].log = Some(LogHead { log, size: company.0.0, hash: company.1 });
     let (first, second) = if own_place { (known, other) } else { (other, known) };
     leaves.push(HeadsLeaf { log_no: number, log: Some(first) });
     leaves.push(HeadsLeaf { log_no: LogNo(number.0 + 1), log: Some(second) });
     let shown = number.0 + u64::from(!own_place);
     let heads = heads_tree(&leaves);
-    let proof = HeadsProof {
-        leaf: Bytes(encode(&leaves[shown as usize])),
-        position: LogNo(shown),
-        path: heads.inclusion(shown).unwrap(),
+    let place = |position: u64| HeadsProof {
+        leaf: Bytes(encode(&leaves[position as usize])),
+        position: LogNo(position),
+        path: heads.inclusion(position).unwrap(),
     };
+    let proof = place(shown);
 
     let outer = OuterLeaf {
         t_ms: row.last_t_ms,
@@ -65,6 +69,7 @@ async fn after_a_proof_at(own_place: bool) -> Option<MessageState> {
         leaf: Bytes(encode(&outer)),
         inclusion: Vec::new(),
         consistency: Vec::new(),
+        company: place(0),
     };
     scene.lies.twists_news(move |answer| answer.checkpoint = Some(news.clone()));
     scene.lies.answers(move |request| {

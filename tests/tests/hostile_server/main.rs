@@ -8,6 +8,7 @@ mod answers;
 mod chain;
 mod company;
 mod heads;
+mod present;
 mod reaching;
 mod refusals;
 mod reports;

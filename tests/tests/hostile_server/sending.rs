@@ -8,6 +8,7 @@ use hauspost_core::sync::{NetworkError, Response};
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::{Epoch, Gen, Seq};
+use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::wire::{AppendRequest, Outcome, path};
 
 use crate::Scene;
@@ -215,4 +216,22 @@ async fn a_server_that_is_unreachable_keeps_what_is_written_waiting() {
     assert_eq!((failed.code(), failed.is_retryable()), ("offline", true));
     assert_eq!(scene.ben.state(scene.log, "vier").await, Some(MessageState::Queued));
     scene.ends_well(&["eins", "zwei", "drei", "vier"]).await;
+}
+
+/// C13: a phone that takes its epoch for old, since its server lies about the time, wants to renew its
+/// keys first. The server refuses that, and the message goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_comes_too_early_does_not_hold_up_the_message() {
+    let scene = Scene::open().await;
+    scene.lies.twists_news(|answer| answer.t_ms += 40 * DAY_MS);
+    scene.ben.account.sync_all().await.unwrap();
+    scene.ben.account.send_text(scene.log, "vier").await.unwrap();
+    scene.ben.account.send_once().await.unwrap();
+    let asked: Vec<_> = scene.lies.answers_seen();
+    let appends = asked.iter().filter(|(at, _)| at == path::APPEND);
+    let outcomes: Vec<Vec<Outcome>> = appends.map(|(_, body)| decode(body).unwrap()).collect();
+    let refused = |outcomes: &Vec<Outcome>| matches!(outcomes.first(), Some(Outcome::Budget(_)));
+    assert_eq!(outcomes.iter().filter(|outcomes| refused(outcomes)).count(), 1, "{outcomes:?}");
+    scene.ben.account.send_text(scene.log, "fünf").await.unwrap();
+    scene.ends_well(&["eins", "zwei", "drei", "vier", "fünf"]).await;
 }

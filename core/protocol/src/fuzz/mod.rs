@@ -209,6 +209,7 @@ pub fn wire_messages(data: &[u8]) {
     );
     one_form!(
         data; wire::PackagesPut, wire::PackagesTake, Vec<wire::PackageTaken>, wire::WitnessedRequest,
+        wire::NextLogKey,
         Vec<wire::Witnessed>, wire::HeadsProofRequest,
         Vec<wire::HeadsProof>, wire::ConsistencyRequest, Vec<wire::Person>, wire::Directory,
         wire::ArchiveRequest, wire::ArchiveAnswer, Vec<wire::LogPlace>,

@@ -219,6 +219,7 @@ fn wire() -> Vec<Vec<u8>> {
         leaf: some(),
         inclusion: vec![Digest([3; 32])],
         consistency: vec![Digest([4; 32])],
+        company: proof.clone(),
     };
     let news = LogNews {
         log: LogId([5; 16]),
@@ -305,6 +306,7 @@ fn wire() -> Vec<Vec<u8>> {
     );
     push(all, PackagesPut { suite: 3, packages: vec![some()], last_resort: Some(some()) });
     push(all, PackagesTake { suite: 3, devices: vec![DeviceId([6; 16])] });
+    push(all, NextLogKey { ed25519: [1; 32], ml_dsa: some() });
     push(all, WitnessedRequest { era: 0, size: 7 });
     push(all, vec![Witnessed { note: "hauspost/…".into(), consistency: vec![Digest([4; 32])] }]);
     push(all, vec![PackageTaken { device: DeviceId([6; 16]), package: None }]);

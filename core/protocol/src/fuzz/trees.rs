@@ -7,10 +7,11 @@ use crate::encoding::{Bytes, decode, encode};
 use crate::entry::{ArchivedEntry, Entry, Head, Kind, Payload, Skeleton};
 use crate::ids::{Digest, EntryHash, Epoch, Gen, LogId, Seq};
 use crate::tree::chain::walk;
-use crate::tree::checkpoint::{Checkpoint, TreeHead};
+use crate::tree::checkpoint::{Checkpoint, TreeHead, parse_verifier_key};
 use crate::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
 use crate::tree::merkle::{Tree, leaf_hash, verify_consistency, verify_inclusion};
 use crate::tree::proof::{RecordProof, follow};
+use crate::tree::witness::AddCheckpoint;
 
 /// Leaves, proofs and notes from anywhere; then proofs of a true tree and a log that somebody changed.
 pub fn trees(data: &[u8]) {
@@ -20,6 +21,10 @@ pub fn trees(data: &[u8]) {
     }
     if let Ok(note) = std::str::from_utf8(data) {
         let _ = Checkpoint::parse(note);
+        let _ = parse_verifier_key(note);
+        if let Ok(request) = AddCheckpoint::parse(note) {
+            assert_eq!(AddCheckpoint::parse(&request.to_text()), Ok(request));
+        }
     }
     if let Ok(entries) = decode::<Vec<ArchivedEntry>>(data) {
         let _ = walk(LOG, entries, None);

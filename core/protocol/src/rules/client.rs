@@ -12,7 +12,9 @@ use crate::entry::{Entry, Head, Kind};
 use crate::ids::{
     CoreHash, DeviceId, Digest, EntryHash, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
 };
+use crate::limits::{EPOCH_AGE_MS, LEAF_AGE_MS};
 use crate::mls::public::Member;
+use crate::rules::server;
 use crate::statement::{PayloadType, Statement};
 
 /// How far a reader has come in a log.
@@ -302,6 +304,15 @@ impl AuthorPlace {
     pub fn after_quarantine(self) -> Self {
         Self { next_dctr: self.next_dctr + 1, ..self }
     }
+}
+
+/// Whether this leaf renews its keys before its next record (C13): it is older than 90 days, or its epoch
+/// than 30, and the server's budget allows it.
+pub fn renews_first(conversation: &Conversation, leaf: LeafIndex, now_ms: TimeMs) -> bool {
+    let renewed = conversation.roster.member(leaf).map_or(now_ms, |member| member.renewed_t_ms);
+    let is_old = now_ms > renewed.saturating_add(LEAF_AGE_MS)
+        || now_ms > conversation.began_t_ms.saturating_add(EPOCH_AGE_MS);
+    is_old && server::budget(conversation, leaf) <= now_ms
 }
 
 #[cfg(test)]

@@ -214,6 +214,25 @@ pub fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
+/// A witness's verifier key in one line (C2SP signed-note): name, key id, type and key.
+pub fn verifier_key(name: &str, key: &[u8]) -> String {
+    let id = u32::from_be_bytes(key_id(name, ML_DSA_44, key));
+    format!("{name}+{id:08x}+{}", BASE64.encode([&[ML_DSA_44], key].concat()))
+}
+
+/// Name and ML-DSA-44 key of a verifier key, if it is one of a witness.
+pub fn parse_verifier_key(text: &str) -> Option<(String, Bytes)> {
+    let mut parts = text.splitn(3, '+');
+    let (name, id, blob) = (parts.next()?, parts.next()?, parts.next()?);
+    let blob = BASE64.decode(blob).ok()?;
+    let (kind, key) = blob.split_first()?;
+    let fits = *kind == ML_DSA_44
+        && is_key_name(name)
+        && id == format!("{:08x}", u32::from_be_bytes(key_id(name, ML_DSA_44, key)))
+        && ml_dsa::EncodedVerifyingKey::<MlDsa44>::try_from(key).is_ok();
+    fits.then(|| (name.to_owned(), Bytes::from(key)))
+}
+
 /// The first four bytes of SHA-256(name ‖ LF ‖ type ‖ public key).
 fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
     let hasher = Sha256::new_with_prefix(name).chain_update([b'\n', kind]).chain_update(key);

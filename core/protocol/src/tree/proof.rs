@@ -2,13 +2,14 @@
 //! log's place in it, and one record for a judge.
 
 use crate::array_item;
+use crate::company::state::Company;
 use crate::company::view::CompanyAt;
 use crate::crypto::sha256;
 use crate::encoding::{Bytes, FormError, decode};
 use crate::entry::{Head, Link, Skeleton};
-use crate::ids::{Digest, EntryHash, LogId, Seq, TimeMs};
+use crate::ids::{Digest, EntryHash, LogId, LogNo, Seq, TimeMs};
 use crate::tree::checkpoint::{Checkpoint, CheckpointError, NoteError, TreeHead};
-use crate::tree::heads::{HeadsLeaf, OuterLeaf};
+use crate::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
 use crate::tree::merkle::{ProofError, leaf_hash, verify_consistency, verify_inclusion};
 use crate::wire::{CheckpointNews, HeadsProof};
 
@@ -30,6 +31,17 @@ pub enum TreeError {
     /// The company log knows no such era, or the checkpoint is of an earlier one than the last.
     #[error("the checkpoint is of era {0}, which is not the company's")]
     Era(u64),
+    /// The checkpoint covers more of the company log than is known here: that comes first. No alarm.
+    #[error("the checkpoint covers {0} entries of the company log, and fewer are known")]
+    CompanyAhead(u64),
+    /// The checkpoint covers less of the company log than the one before: something was taken back.
+    #[error(
+        "the checkpoint covers {0} entries of the company log, and the one before covered more"
+    )]
+    CompanyBack(u64),
+    /// The checkpoint covers another company log: two histories.
+    #[error("the checkpoint covers another entry {0} of the company log than the one known")]
+    OtherCompanyLog(Seq),
     /// The checkpoint does not continue the last one: two histories (docs/attacks.md 8).
     #[error("the checkpoint does not continue the one before: {0}")]
     Consistency(ProofError),
@@ -72,30 +84,85 @@ pub struct Believed {
     pub tree: TreeHead,
     /// The newest outer leaf.
     pub outer: OuterLeaf,
+    /// How many entries of the company log it covers.
+    pub company_size: u64,
 }
 
-/// Believes a checkpoint (C10): both signatures, the newest outer leaf's inclusion, and that it
-/// continues `before`, the newest that was believed.
+/// The newest checkpoint that was believed, as far as the next one is judged by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// What was signed.
+    pub tree: TreeHead,
+    /// How many entries of the company log it covered.
+    pub company_size: u64,
+}
+
+/// Believes a checkpoint (C10): the newest outer leaf's inclusion, the company log's place under it,
+/// both signatures by the newest log key of that much of the company log, and that it continues
+/// `before`, the newest that was believed.
 ///
-/// A new era is believed only if the company log has the `restore` entry that begins it; between
-/// eras there is no consistency to prove here. An error is an alarm, but for a checkpoint that is
-/// no newer than `before` and simply says the same.
+/// So a log key that was rotated away signs nothing any more: what it could sign covers less of the
+/// company log than the checkpoint before. A new era is believed only if the company log has the
+/// `restore` entry that begins it; between eras there is no consistency to prove here. An error is
+/// an alarm, but for [`TreeError::CompanyAhead`], and for a checkpoint that is no newer than `before`
+/// and simply says the same.
 pub fn believe(
     news: &CheckpointNews,
-    company: &CompanyAt<'_>,
-    before: Option<TreeHead>,
+    company: &Company,
+    before: Option<Before>,
 ) -> Result<Believed, TreeError> {
-    let tree = signed_head(&news.note, company)?;
-    if tree.era > company.era() || before.is_some_and(|before| before.era > tree.era) {
+    let covered = company_place(news, company)?.2;
+    if covered.size > company.size() {
+        return Err(TreeError::CompanyAhead(covered.size));
+    }
+    let (believed, covered) = signed(news, company)?;
+    let Believed { tree, company_size, .. } = believed;
+    if company.hash_at(company_size) != Some(covered.hash) {
+        return Err(TreeError::OtherCompanyLog(Seq(company_size - 1)));
+    }
+    if before.is_some_and(|before| before.tree.era > tree.era) {
         return Err(TreeError::Era(tree.era));
     }
-    let newest = tree.size.checked_sub(1).ok_or(TreeError::Empty)?;
-    let outer = outer_leaf(&tree, newest, &news.leaf, &news.inclusion)?;
-    if let Some(before) = before.filter(|before| before.era == tree.era) {
+    if before.is_some_and(|before| before.company_size > company_size) {
+        return Err(TreeError::CompanyBack(company_size));
+    }
+    if let Some(Before { tree: before, .. }) = before.filter(|before| before.tree.era == tree.era) {
         let (old, new) = ((before.size, before.root), (tree.size, tree.root));
         verify_consistency(old, new, &news.consistency).map_err(TreeError::Consistency)?;
     }
-    Ok(Believed { tree, outer })
+    Ok(believed)
+}
+
+/// A checkpoint that is signed by the log key of as much of the company log as it covers, and the head
+/// that it claims for the company log. Whether that is the company log at hand is for the caller to see.
+pub fn signed(news: &CheckpointNews, company: &Company) -> Result<(Believed, LogHead), TreeError> {
+    let (checkpoint, outer, covered) = company_place(news, company)?;
+    let tree = checkpoint.head;
+    let at = company.at(covered.size);
+    let (id, key) = at.company().zip(at.log_key()).ok_or(TreeError::NoLogKey)?;
+    checkpoint.verify(id, key)?;
+    if tree.era != at.era() {
+        return Err(TreeError::Era(tree.era));
+    }
+    Ok((Believed { tree, outer, company_size: covered.size }, covered))
+}
+
+/// A note with the newest outer leaf under it, and the company log's place under that.
+fn company_place(
+    news: &CheckpointNews,
+    company: &Company,
+) -> Result<(Checkpoint, OuterLeaf, LogHead), TreeError> {
+    let checkpoint = Checkpoint::parse(&news.note)?;
+    let newest = checkpoint.head.size.checked_sub(1).ok_or(TreeError::Empty)?;
+    let outer = outer_leaf(&checkpoint.head, newest, &news.leaf, &news.inclusion)?;
+    if news.company.position != LogNo(0) {
+        return Err(TreeError::Position);
+    }
+    let covered = heads_leaf(&outer, &news.company)?.log.ok_or(TreeError::NoLog)?;
+    if company.id().is_some_and(|company| company.log() != covered.log) {
+        return Err(TreeError::OtherLog);
+    }
+    Ok((checkpoint, outer, covered))
 }
 
 /// A note's text, if the log key of this company signed it.

@@ -16,6 +16,9 @@ array_item! {
         pub inclusion: Vec<Digest>,
         /// Consistency with the checkpoint named in the request; empty without one.
         pub consistency: Vec<Digest>,
+        /// The company log's place under the leaf: how much of it the checkpoint covers, and so by
+        /// which key it is signed.
+        pub company: HeadsProof,
     }
 }
 

@@ -38,6 +38,16 @@ pub fn raise(tx: &Tx<'_>, alarm: &Alarm) -> Result<i64, StoreError> {
     Ok(tx.last_insert_rowid())
 }
 
+/// Raises an alarm, unless the same is known of the same entry.
+pub fn raise_once(tx: &Tx<'_>, alarm: &Alarm) -> Result<(), StoreError> {
+    let known: bool = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM alarm WHERE log IS ?1 AND code = ?2 AND seq IS ?3)",
+        )?
+        .query_row(params![C(alarm.log), C(alarm.code), C(alarm.seq)], |row| row.get(0))?;
+    if known { Ok(()) } else { raise(tx, alarm).map(|_| ()) }
+}
+
 /// All alarms with their numbers, oldest first.
 pub fn all(conn: &Connection) -> Result<Vec<(i64, Alarm)>, StoreError> {
     select(conn, "SELECT id, log, code, seq, evidence, t_ms FROM alarm ORDER BY id")

@@ -1,6 +1,7 @@
 //! Checkpoints: the newest verified one, and those that others named and that are yet to be proven.
 
 use hauspost_protocol::ids::{Digest, TimeMs};
+use hauspost_protocol::tree::checkpoint::TreeHead;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::cell::{C, cell};
@@ -17,15 +18,20 @@ pub struct CheckpointRow {
     pub root: Digest,
     /// Whether this phone verified it; otherwise somebody named it.
     pub verified: bool,
-    /// The signed note, of a verified one.
+    /// The signed note, of the newest verified one.
     pub note: Option<String>,
     /// Size of the company log that it covers, of a verified one.
     pub company_size: Option<u64>,
     /// Its durable size, if it names one.
     pub durable: Option<u64>,
-    /// The newest outer leaf's time; of one that is not verified, when this phone heard of it.
+    /// The newest outer leaf's time; of one that is not verified, that of the entry which named it.
     pub t_ms: TimeMs,
 }
+
+/// How far back roots of verified checkpoints are kept, in sizes of the outer tree.
+const ROOTS: u64 = 4_096;
+/// Checkpoints of colleagues that wait for their proofs.
+const NAMED: u64 = 256;
 
 const COLUMNS: &str = "era, size, root, verified, note, company_size, durable, t_ms";
 
@@ -90,9 +96,29 @@ pub fn forget(tx: &Tx<'_>, era: u64, size: u64, root: Digest) -> Result<(), Stor
     Ok(())
 }
 
-/// Forgets verified checkpoints older than this one.
+/// Of verified checkpoints older than this one only the newest roots are kept, without their notes: what
+/// a colleague names is mostly one of them, and so proven already.
 pub fn prune(tx: &Tx<'_>, era: u64, size: u64) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE checkpoint SET note = NULL
+         WHERE verified = 1 AND note IS NOT NULL AND (era, size) < (?1, ?2)",
+    )?
+    .execute(params![C(era), C(size)])?;
     tx.prepare_cached("DELETE FROM checkpoint WHERE verified = 1 AND (era, size) < (?1, ?2)")?
-        .execute(params![C(era), C(size)])?;
+        .execute(params![C(era), C(size.saturating_sub(ROOTS))])?;
     Ok(())
+}
+
+/// Notes a checkpoint that a colleague named at this time of the server's. So many wait for their proofs;
+/// more are not listened to.
+pub fn note(tx: &Tx<'_>, tree: &TreeHead, t_ms: TimeMs) -> Result<(), StoreError> {
+    let waiting: u64 = tx
+        .prepare_cached("SELECT count(*) FROM checkpoint WHERE verified = 0")?
+        .query_row([], |row| cell(row, 0))?;
+    if waiting >= NAMED {
+        return Ok(());
+    }
+    let TreeHead { era, size, root } = *tree;
+    let (verified, note, company_size, durable) = (false, None, None, None);
+    put(tx, &CheckpointRow { era, size, root, verified, note, company_size, durable, t_ms })
 }

@@ -61,6 +61,12 @@ pub fn hash_at(
     Ok(select.query_row([seq_key(log, seq)], |row| cell(row, 0)).optional()?)
 }
 
+/// The server's time of one entry.
+pub fn time_at(conn: &Connection, log: LocalLog, seq: Seq) -> Result<Option<TimeMs>, StoreError> {
+    let mut select = conn.prepare_cached("SELECT t_ms FROM entry WHERE key = ?1")?;
+    Ok(select.query_row([seq_key(log, seq)], |row| cell(row, 0)).optional()?)
+}
+
 /// Whether an entry of any kind but record has this core; a core covers the log, so one is enough.
 pub fn has_core(conn: &Connection, core: CoreHash) -> Result<bool, StoreError> {
     let mut select =

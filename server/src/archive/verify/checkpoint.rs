@@ -1,12 +1,14 @@
 //! What a checkpoint says of each log, once its signatures and proofs hold.
 
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::encoding::decode;
 use hauspost_protocol::ids::{CompanyId, LogId, TimeMs};
 use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead, OuterLeaf};
-use hauspost_protocol::tree::proof::{TreeError, believe, heads_leaf};
+use hauspost_protocol::tree::proof::{TreeError, heads_leaf, signed};
+use hauspost_protocol::tree::witness::{Seen, seen_by};
 use hauspost_protocol::wire::{CheckpointNews, HeadsProof};
+
+use super::Witnessing;
 
 use crate::archive::export::{HeadPlace, Proofs};
 
@@ -39,34 +41,42 @@ impl<'a> Believed<'a> {
         company: &Company,
         id: CompanyId,
     ) -> Result<Self, TreeError> {
-        // The company log's place is only claimed here. A false claim chooses another key of this very
-        // company, and `covered` proves the place under the root that is signed.
-        let claimed = place_of(proofs, id.log())
-            .and_then(|place| decode::<HeadsLeaf>(&place.leaf).ok())
-            .and_then(|leaf| head_of(&leaf, id.log()));
-        let size = claimed.map_or(company.size(), |head| head.size);
+        let place = place_of(proofs, id.log()).ok_or(TreeError::NoLog)?;
         let news = CheckpointNews {
             note: note.to_owned(),
             leaf: proofs.outer_leaf.clone(),
             inclusion: proofs.inclusion.clone(),
             consistency: Vec::new(),
+            company: proof_of(place),
         };
-        let believed = believe(&news, &company.at(size), None)?;
+        // Whether the company log at hand is the one covered shows when it is walked.
+        let (believed, _) = signed(&news, company)?;
         let (head, outer) = (believed.tree, believed.outer);
         Ok(Self { head, t_ms: outer.t_ms, outer, proofs })
+    }
+
+    /// Who vouches that the tree only grew up to this checkpoint.
+    pub fn witnesses(&self, company: &Company) -> Vec<Witnessing> {
+        let seen = seen_by(&self.proofs.witnessed, &self.head, &company.now());
+        let witnessing = |seen: Seen<'_>| Witnessing {
+            name: seen.witness.name.clone(),
+            size: seen.size,
+            t_ms: seen.time_s.saturating_mul(1_000),
+        };
+        seen.into_iter().map(witnessing).collect()
     }
 
     /// How much of a log the checkpoint covers.
     pub fn covered(&self, log: LogId) -> Result<LogHead, PlaceFault> {
         let place = place_of(self.proofs, log).ok_or(PlaceFault::NoPlace)?;
-        let proof = HeadsProof {
-            leaf: place.leaf.clone(),
-            position: place.position,
-            path: place.path.clone(),
-        };
-        let proven = heads_leaf(&self.outer, &proof)?;
+        let proven = heads_leaf(&self.outer, &proof_of(place))?;
         head_of(&proven, log).ok_or(PlaceFault::NoPlace)
     }
+}
+
+fn proof_of(place: &HeadPlace) -> HeadsProof {
+    let HeadPlace { leaf, position, path, .. } = place.clone();
+    HeadsProof { leaf, position, path }
 }
 
 /// The place that the export claims for a log.

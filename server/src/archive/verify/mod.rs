@@ -16,6 +16,7 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::entry::{ArchivedEntry, Entry, Kind, Payload};
 use hauspost_protocol::ids::{CompanyId, Digest, EntryHash, LogId, Seq, TimeMs};
 use hauspost_protocol::limits::CHECKPOINT_SKEW_MS;
+use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::rules::change::ChangeFault;
 use hauspost_protocol::rules::client::SlotFault;
 use hauspost_protocol::tree::chain::{Break, Walked, walk};
@@ -79,6 +80,19 @@ pub struct Report {
     pub entries: u64,
     /// The checkpoint, if its signatures hold.
     pub checkpoint: Option<(TreeHead, TimeMs)>,
+    /// The witnesses named by the company log that cosigned a state which this checkpoint continues.
+    pub witnesses: Vec<Witnessing>,
+}
+
+/// What a witness vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessing {
+    /// Its name.
+    pub name: String,
+    /// The size of the tree that it saw.
+    pub size: u64,
+    /// When, by its clock.
+    pub t_ms: TimeMs,
 }
 
 /// A log that was examined.
@@ -158,7 +172,10 @@ pub fn examine(
         Err(_) => None,
     };
     match &believed {
-        Ok(believed) => report.checkpoint = Some((believed.head, believed.t_ms)),
+        Ok(believed) => {
+            report.checkpoint = Some((believed.head, believed.t_ms));
+            report.witnesses = believed.witnesses(&company);
+        }
         Err(error) => {
             report.find(Place::Checkpoint, None, &error.to_string());
             report
@@ -220,6 +237,21 @@ fn is_record(entry: &Entry) -> bool {
 impl Report {
     fn find(&mut self, place: Place, seq: Option<Seq>, what: &str) {
         self.findings.push(Finding { place, seq, what: what.to_owned() });
+    }
+
+    /// Finds fault with a checkpoint that fewer than so many witnesses cosigned within the day before
+    /// it was made.
+    pub fn require_witnesses(&mut self, count: usize) {
+        let made_ms = self.checkpoint.map_or(TimeMs::MAX, |(_, t_ms)| t_ms);
+        let timely = |witness: &&Witnessing| witness.t_ms.saturating_add(DAY_MS) >= made_ms;
+        let found = self.witnesses.iter().filter(timely).count();
+        if found < count {
+            let what = format!(
+                "{found} of {count} witnesses cosigned it, or a state of the day before it"
+            );
+            self.find(Place::Checkpoint, None, &what);
+            self.findings.sort();
+        }
     }
 
     /// Builds the company from its log, as far as that goes.

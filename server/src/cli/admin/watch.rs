@@ -5,9 +5,16 @@ use clap::Args;
 use super::super::{Failure, now_ms, rng, terminal};
 use super::Keys;
 use crate::archive::time;
+use crate::company::client::Client;
 use crate::company::history;
 use crate::company::holder::Holder;
+use crate::harmless;
+use hauspost_protocol::company::state::Company;
+use hauspost_protocol::ids::Seq;
 use hauspost_protocol::limits::DAY_MS;
+use hauspost_protocol::tree::proof::{TreeError, believe};
+use hauspost_protocol::tree::witness::seen_by;
+use hauspost_protocol::wire::{Witnessed, WitnessedRequest, path};
 
 /// How long `status` shows a report, in days.
 const REPORT_DAYS: u64 = 30;
@@ -30,8 +37,8 @@ pub struct Log {
 
 #[derive(Args)]
 #[command(
-    after_help = "Shows the size of the company log, entries in it that do not count, and what devices reported in the last \
-    30 days.\n\nExample:\n  hauspost admin status --keys keys/admin"
+    after_help = "Shows the size of the company log, entries in it that do not count, the newest checkpoint with its witnesses, and what \
+    devices reported in the last 30 days.\n\nExample:\n  hauspost admin status --keys keys/admin"
 )]
 pub struct Status {
     #[command(flatten)]
@@ -67,6 +74,7 @@ impl Status {
         for (seq, finding) in company.findings() {
             terminal::result(format_args!("entry {seq} does not count: {finding}"));
         }
+        show_checkpoint(&client, &company).await?;
         let since = now_ms().saturating_sub(REPORT_DAYS * DAY_MS);
         let mut reports = history::reports(&company, &entries);
         reports.retain(|report| report.t_ms >= since);
@@ -79,4 +87,41 @@ impl Status {
         }
         Ok(())
     }
+}
+
+/// The newest checkpoint, and what each witness said of it.
+async fn show_checkpoint(client: &Client, company: &Company) -> Result<(), Failure> {
+    let news = client.checkpoint(Seq(company.size())).await?;
+    let believed = match news.as_ref().map(|news| believe(news, company, None)) {
+        Some(Ok(believed)) => believed,
+        // The log went on meanwhile; the next look shows it.
+        Some(Err(TreeError::CompanyAhead(_))) | None => {
+            terminal::result("no checkpoint yet");
+            return Ok(());
+        }
+        Some(Err(error)) => {
+            return Err(
+                Failure::refused(error).next("Do not go on: the server shows another history.")
+            );
+        }
+    };
+    let (tree, made) = (believed.tree, time::show(believed.outer.t_ms));
+    terminal::result(format_args!("checkpoint {} of era {}, made {made}", tree.size, tree.era));
+    let request = WitnessedRequest { era: tree.era, size: tree.size };
+    let witnessed: Vec<Witnessed> = client.post(path::WITNESSED, &request).await?;
+    let seen = seen_by(&witnessed, &tree, &company.now());
+    for witness in company.now().witnesses() {
+        let name = harmless::line(&witness.name);
+        match seen.iter().find(|seen| seen.witness.key == witness.key) {
+            Some(seen) => {
+                let time = time::show(seen.time_s.saturating_mul(1_000));
+                terminal::result(format_args!(
+                    "witness {name} cosigned size {}, {time}",
+                    seen.size
+                ));
+            }
+            None => terminal::result(format_args!("witness {name} cosigned nothing yet")),
+        }
+    }
+    Ok(())
 }

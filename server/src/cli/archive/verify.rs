@@ -33,6 +33,9 @@ pub struct Verify {
     /// An earlier export: what it covers has to stand unchanged in this one.
     #[arg(long, value_name = "DIR")]
     earlier: Option<PathBuf>,
+    /// So many witnesses have to vouch for the checkpoint.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    require_witness: usize,
 }
 
 fn parse_pin(text: &str) -> Result<Digest, String> {
@@ -52,7 +55,8 @@ impl Verify {
         };
         let export = Export::read(&self.export)?;
         let earlier = self.earlier.as_deref().map(Export::read).transpose()?;
-        let examined = examine(export, pin, earlier.as_ref(), &mut rng());
+        let mut examined = examine(export, pin, earlier.as_ref(), &mut rng());
+        examined.report.require_witnesses(self.require_witness);
         working.finish_and_clear();
         show(&examined.report)
     }
@@ -71,6 +75,14 @@ fn show(report: &Report) -> Result<(), Failure> {
             head.size,
             head.era,
             time::show(*t_ms)
+        ));
+    }
+    for witness in &report.witnesses {
+        terminal::result(format_args!(
+            "witness {} cosigned size {}, {}",
+            witness.name,
+            witness.size,
+            time::show(witness.t_ms)
         ));
     }
     terminal::result(format_args!("{} logs, {} entries walked", report.logs, report.entries));

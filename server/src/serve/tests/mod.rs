@@ -6,4 +6,5 @@ mod joining;
 mod reports;
 mod reset;
 mod running;
+mod witness;
 mod world;

@@ -99,6 +99,17 @@ async fn a_live_stream_rings_at_once_and_when_there_is_news_for_its_device() {
     anna.append(&world, &room.request(vec![room.record(0, 0, b"a")])).await;
     assert_eq!(&live.next().await.unwrap().unwrap()[..], b"\n");
     assert!(live.next().now_or_never().is_none(), "no news, no line");
+
+    // Who appended wants to hear that it is secured; nobody else is woken by a checkpoint.
+    let mut author = stream(&anna.token).await.unwrap().into_body().into_data_stream();
+    assert_eq!(&author.next().await.unwrap().unwrap()[..], b"\n");
+    assert!(author.next().now_or_never().is_none());
+    world.make_checkpoint().await.unwrap();
+    assert_eq!(&author.next().await.unwrap().unwrap()[..], b"\n");
+    assert!(live.next().now_or_never().is_none());
+    world.advance(400_000);
+    world.make_checkpoint().await.unwrap();
+    assert!(author.next().now_or_never().is_none(), "once");
 }
 
 #[tokio::test]

@@ -240,9 +240,9 @@ impl<R> ReadTx for SqliteTx<'_, R> {
     }
 
     fn outer(&self, era: u64, index: u64) -> Result<Option<OuterRow>, StoreError> {
-        let sql = "SELECT leaf, note FROM outer_leaves WHERE era = ?1 AND idx = ?2";
+        let sql = "SELECT leaf, note, company FROM outer_leaves WHERE era = ?1 AND idx = ?2";
         one(self.main, "read an outer leaf", sql, params![int(era), int(index)], |row| {
-            Ok(OuterRow { leaf: row.get(0)?, note: row.get(1)? })
+            Ok(OuterRow { leaf: row.get(0)?, note: row.get(1)?, company: row.get(2)? })
         })
     }
 
@@ -262,6 +262,13 @@ impl<R> ReadTx for SqliteTx<'_, R> {
                    WHERE leaf IS NOT NULL";
         all(self.main, "read the heads", sql, params![int(era), int(index)], |row| {
             Ok((LogNo(uint(row, 0)?), row.get(1)?))
+        })
+    }
+
+    fn cosigned(&self, era: u64, witness: Digest) -> Result<Option<(u64, String)>, StoreError> {
+        let sql = "SELECT idx, line FROM cosignatures WHERE era = ?1 AND witness = ?2";
+        one(self.main, "read a cosignature", sql, params![int(era), witness.0], |row| {
+            Ok((uint(row, 0)?, row.get(1)?))
         })
     }
 }

@@ -78,6 +78,7 @@ pub const MAIN: &[&str] = &[
 
     CREATE TABLE outer_leaves (
         era INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL, note TEXT NOT NULL,
+        company BLOB NOT NULL,
         PRIMARY KEY (era, idx)
     ) STRICT;
     CREATE TABLE outer_nodes (
@@ -89,6 +90,11 @@ pub const MAIN: &[&str] = &[
         era INTEGER NOT NULL, no INTEGER NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL,
         PRIMARY KEY (era, no, idx)
     ) STRICT, WITHOUT ROWID;
+    -- of each witness the newest; it vouches for everything before
+    CREATE TABLE cosignatures (
+        era INTEGER NOT NULL, witness BLOB NOT NULL, idx INTEGER NOT NULL, line TEXT NOT NULL,
+        PRIMARY KEY (era, witness)
+    ) STRICT;
 ",
     r"
     -- each suite has a stock of its own; phones bring theirs up when they next look after it

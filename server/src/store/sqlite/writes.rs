@@ -292,8 +292,9 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         heads: &[(LogNo, Vec<u8>)],
     ) -> Result<(), StoreError> {
         const ACTION: &str = "append to the outer tree";
-        let sql = "INSERT INTO outer_leaves (era, idx, leaf, note) VALUES (?1, ?2, ?3, ?4)";
-        let row = params![int(era), int(index), row.leaf, row.note];
+        let sql = "INSERT INTO outer_leaves (era, idx, leaf, note, company)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let row = params![int(era), int(index), row.leaf, row.note, row.company];
         change(self.main, ACTION, sql, row)?;
         let sql = "INSERT INTO outer_nodes (era, level, idx, hash) VALUES (?1, ?2, ?3, ?4)";
         for (level, at, hash) in nodes {
@@ -304,5 +305,19 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
             change(self.main, ACTION, sql, params![int(era), int(no.0), int(index), leaf])?;
         }
         Ok(())
+    }
+
+    fn put_cosignature(
+        &mut self,
+        era: u64,
+        index: u64,
+        witness: Digest,
+        line: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO cosignatures (era, witness, idx, line) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (era, witness) DO UPDATE SET idx = excluded.idx, line = excluded.line
+                       WHERE excluded.idx >= cosignatures.idx";
+        let row = params![int(era), witness.0, int(index), line];
+        change(self.main, "keep a cosignature", sql, row).map(|_| ())
     }
 }

@@ -144,3 +144,14 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_verifier_key_reads_back_and_a_changed_one_does_not() {
+    let key = CosigningKey::from_seed(Secret::new([7; 32])).public();
+    let text = verifier_key("council.example/w", &key);
+    assert_eq!(parse_verifier_key(&text), Some(("council.example/w".to_owned(), key)));
+    for bad in ["", "a+b", &text.replace("council", "counsel"), &text[..text.len() - 8], &text[1..]]
+    {
+        assert_eq!(parse_verifier_key(bad), None, "{bad:.40}");
+    }
+}

@@ -59,12 +59,28 @@ impl Stage {
             leaf: Bytes(encode(&self.leaf)),
             inclusion: self.outer.inclusion(self.outer.size() - 1).unwrap(),
             consistency: self.outer.consistency(before).unwrap(),
+            company: self.heads_proof(0),
         }
     }
 
-    fn before(&self, size: u64) -> TreeHead {
+    fn before(&self, size: u64) -> Before {
         let root = crate::tree::merkle::root(&self.outer, size).unwrap();
-        TreeHead { era: 0, size, root }
+        let company_size = self.founded.company.size();
+        Before { tree: TreeHead { era: 0, size, root }, company_size }
+    }
+
+    /// The next checkpoint, which covers all of the company log.
+    fn goes_on(&mut self) {
+        let newest = self.founded.company.newest().unwrap();
+        let company = LogHead { log: COMPANY.log(), size: newest.seq.0 + 1, hash: newest.hash };
+        self.covers(company);
+    }
+
+    /// The next checkpoint, which covers this much of the company log.
+    fn covers(&mut self, company: LogHead) {
+        self.heads[0].log = Some(company);
+        self.leaf.heads_root = heads_tree(&self.heads).root();
+        self.outer.push(self.leaf.leaf_hash());
     }
 
     fn heads_proof(&self, position: u64) -> HeadsProof {
@@ -100,40 +116,67 @@ impl Stage {
 #[test]
 fn a_checkpoint_that_continues_the_last_one_is_believed() {
     let stage = stage();
-    let company = stage.founded.company.now();
-    let expected = Ok(Believed { tree: stage.tree(), outer: stage.leaf });
-    assert_eq!(believe(&stage.news(0), &company, None), expected);
+    let company = &stage.founded.company;
+    let (tree, outer, company_size) = (stage.tree(), stage.leaf, company.size());
+    let expected = Ok(Believed { tree, outer, company_size });
+    assert_eq!(believe(&stage.news(0), company, None), expected);
     for size in 1..=7 {
         let before = Some(stage.before(size));
-        assert_eq!(believe(&stage.news(size), &company, before), expected, "{size}");
+        assert_eq!(believe(&stage.news(size), company, before), expected, "{size}");
     }
 }
 
 #[test]
 fn a_checkpoint_that_tells_another_history_is_not_believed() {
     let stage = stage();
-    let company = stage.founded.company.now();
-    let fork = TreeHead { root: Digest([1; 32]), ..stage.before(5) };
-    let found = believe(&stage.news(5), &company, Some(fork));
+    let company = &stage.founded.company;
+    let before = |size, change: fn(&mut TreeHead)| {
+        let mut before = stage.before(size);
+        change(&mut before.tree);
+        Some(before)
+    };
+    let fork = before(5, |tree| tree.root = Digest([1; 32]));
+    let found = believe(&stage.news(5), company, fork);
     assert_eq!(found, Err(TreeError::Consistency(ProofError::Root)));
-    let rolled_back = TreeHead { size: 8, ..stage.before(7) };
-    let found = believe(&stage.news(0), &company, Some(rolled_back));
+    let rolled_back = before(7, |tree| tree.size = 8);
+    let found = believe(&stage.news(0), company, rolled_back);
     assert_eq!(found, Err(TreeError::Consistency(ProofError::Range)));
-    let later = TreeHead { era: 1, ..stage.before(5) };
-    assert_eq!(believe(&stage.news(5), &company, Some(later)), Err(TreeError::Era(0)));
+    let later = before(5, |tree| tree.era = 1);
+    assert_eq!(believe(&stage.news(5), company, later), Err(TreeError::Era(0)));
 
     let other_leaf = CheckpointNews { leaf: Bytes(vec![6]), ..stage.news(0) };
-    let found = believe(&other_leaf, &company, None);
+    let found = believe(&other_leaf, company, None);
     assert_eq!(found, Err(TreeError::Outer(ProofError::Root)));
     // An era that no restore entry began.
     let era = TreeHead { era: 1, ..stage.tree() };
     let news = CheckpointNews { note: stage.signer.sign(COMPANY, &era, 9), ..stage.news(0) };
-    assert_eq!(believe(&news, &company, None), Err(TreeError::Era(1)));
+    assert_eq!(believe(&news, company, None), Err(TreeError::Era(1)));
     let empty = TreeHead { era: 0, size: 0, root: crate::tree::merkle::empty_root() };
     let news = CheckpointNews { note: stage.signer.sign(COMPANY, &empty, 9), ..stage.news(0) };
-    assert_eq!(believe(&news, &company, None), Err(TreeError::Empty));
-    let none = crate::company::state::Company::new(stage.founded.company.pin());
-    assert_eq!(believe(&stage.news(0), &none.now(), None), Err(TreeError::NoLogKey));
+    assert_eq!(believe(&news, company, None), Err(TreeError::Empty));
+}
+
+#[test]
+fn a_checkpoint_covers_the_company_log_that_is_known_and_never_less_of_it_than_before() {
+    let mut stage = stage();
+    let size = stage.founded.company.size();
+    let none = Company::new(stage.founded.company.pin());
+    assert_eq!(believe(&stage.news(0), &none, None), Err(TreeError::CompanyAhead(size)));
+    let more = Before { company_size: size + 1, ..stage.before(7) };
+    assert_eq!(
+        believe(&stage.news(7), &stage.founded.company, Some(more)),
+        Err(TreeError::CompanyBack(size))
+    );
+
+    // Its place is the first one, and a place of the company's log.
+    let elsewhere = CheckpointNews { company: stage.heads_proof(2), ..stage.news(0) };
+    assert_eq!(believe(&elsewhere, &stage.founded.company, None), Err(TreeError::Position));
+    let honest = stage.heads[0].log.unwrap();
+    stage.covers(LogHead { log: LOG, ..honest });
+    assert_eq!(believe(&stage.news(0), &stage.founded.company, None), Err(TreeError::OtherLog));
+    stage.covers(LogHead { hash: EntryHash([1; 32]), ..honest });
+    let found = believe(&stage.news(0), &stage.founded.company, None);
+    assert_eq!(found, Err(TreeError::OtherCompanyLog(Seq(size - 1))));
 }
 
 #[test]
@@ -143,19 +186,30 @@ fn a_retired_log_key_signs_no_checkpoint_any_more() {
     let next = LogSigner::from_seeds(Secret::new([8; 32]), Secret::new([9; 32]));
     let (ed25519, ml_dsa) = next.public();
     let seen = stage.founded.seen();
-    let size = stage.founded.company.size();
+    let known = Some(stage.before(7));
     stage.founded.must(LogKeyEntry { seen, ed25519, ml_dsa }, &[&root]);
-    let company = &stage.founded.company;
-    assert!(believe(&stage.news(0), &company.at(size), None).is_ok());
-    let found = believe(&stage.news(0), &company.now(), None);
+    // The newest checkpoint from before the rotation is still by the old key.
+    assert!(believe(&stage.news(7), &stage.founded.company, known).is_ok());
+    let old = stage.heads[0].log.unwrap();
+    stage.goes_on();
+    let found = believe(&stage.news(7), &stage.founded.company, known);
     assert_eq!(found, Err(TreeError::Checkpoint(CheckpointError::Ed25519)));
-    let rotated = CheckpointNews { note: next.sign(COMPANY, &stage.tree(), 9), ..stage.news(0) };
-    assert!(believe(&rotated, &company.now(), None).is_ok());
+    let rotated = |stage: &Stage, before| {
+        let note = next.sign(COMPANY, &stage.tree(), 9);
+        CheckpointNews { note, ..stage.news(before) }
+    };
+    let believed = believe(&rotated(&stage, 7), &stage.founded.company, known).unwrap();
+    // Whoever holds the old key goes back behind the rotation, and is found there.
+    let before = Some(Before { tree: believed.tree, company_size: believed.company_size });
+    stage.covers(old);
+    let found = believe(&stage.news(8), &stage.founded.company, before);
+    assert_eq!(found, Err(TreeError::CompanyBack(old.size)));
     // The root's rotation changes nothing about it.
     let new_root = key(77);
     let rotation = RootRotation { seen: stage.founded.seen(), key: new_root.public() };
     stage.founded.must(rotation, &[&root, &new_root]);
-    assert!(believe(&rotated, &stage.founded.company.now(), None).is_ok());
+    stage.goes_on();
+    assert!(believe(&rotated(&stage, 8), &stage.founded.company, before).is_ok());
 }
 
 #[test]
