@@ -12,6 +12,7 @@ use super::engine::Core;
 use crate::ledger::Ledger;
 use crate::outbox::change::{self, ChangeError, Wanted};
 use crate::outbox::intent::{Add, Create};
+use crate::outbox::jitter;
 use crate::outbox::outcome::{self, Next};
 use crate::outbox::plan::{self, Batch, Step, What};
 use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
@@ -70,10 +71,11 @@ impl Core {
             self.pull_all().await?;
         }
         let mut round = Round { pushed: Pushed::All, failed: self.follow_orders().await.err() };
+        let now_ms = self.env.clock.now_ms();
         let logs = self
             .store
-            .read(|conn| {
-                let mut logs = outbox::logs_with_work(conn)?;
+            .read(move |conn| {
+                let mut logs = outbox::logs_with_work(conn, now_ms)?;
                 let pending = outbox::logs_pending(conn)?;
                 logs.extend(
                     pending.into_iter().filter(|log| !logs.contains(log)).collect::<Vec<_>>(),
@@ -94,13 +96,24 @@ impl Core {
         let to_enter: Vec<LogId> =
             self.store.read(|conn| Ok::<_, AccountError>(log::to_enter(conn)?)).await?;
         for log in to_enter {
-            let said = self.store.read(|conn| Ok::<_, AccountError>(outbox::logs_with_work(conn)?));
+            let now_ms = self.env.clock.now_ms();
+            let said = self
+                .store
+                .read(move |conn| Ok::<_, AccountError>(outbox::logs_with_work(conn, now_ms)?));
             let said = if round.failed.is_none() { said.await? } else { Vec::new() };
             for log in said.into_iter().chain([log]) {
                 round.note(self.push_log(log).await);
             }
         }
         Ok(())
+    }
+
+    /// How long until an intent that was put off is due.
+    pub(super) async fn next_due_ms(&self) -> Result<Option<u64>, AccountError> {
+        let now_ms = self.env.clock.now_ms();
+        let due =
+            self.store.read(move |conn| Ok::<_, AccountError>(outbox::next_due(conn, now_ms)?));
+        Ok(due.await?.map(|due| due.saturating_sub(now_ms)))
     }
 
     pub(super) async fn push_log(&self, log: LogId) -> Result<Pushed, AccountError> {
@@ -383,19 +396,28 @@ impl Core {
             })
             .await?;
         let had_intent = matches!(&abandoned, Some((Some(_), _)));
+        let mut put_off = false;
         if let Some((intent, mls)) = abandoned {
-            ledger = self
+            let (now_ms, mut rng) = (self.env.clock.now_ms(), self.env.randomness.rng());
+            (ledger, put_off) = self
                 .store
                 .write(move |tx| {
                     mls.apply(&MlsTable(tx))?;
                     outbox::delete_pending(tx, log)?;
+                    let put_off = match intent {
+                        Some(intent) if next == Next::Pull => {
+                            let wait_ms = jitter::wait_ms(ledger.members().count(), &mut rng);
+                            put_off_alone(tx, log, intent, now_ms, wait_ms)?
+                        }
+                        _ => false,
+                    };
                     if let (Next::Refused(reason), Some(intent)) = (next, intent) {
                         end_change(tx, intent, reason)?;
                         if ledger.row.epoch.0 == 0 {
                             end_creation(tx, &mut ledger, reason)?;
                         }
                     }
-                    Ok::<_, AccountError>(ledger)
+                    Ok::<_, AccountError>((ledger, put_off))
                 })
                 .await?;
         }
@@ -406,6 +428,7 @@ impl Core {
             // once.
             Next::Refused(_) if had_intent => next,
             Next::Refused(_) => Next::Later,
+            _ if put_off => Next::Later,
             _ => Next::Pull,
         })
     }
@@ -428,6 +451,25 @@ fn end_creation(tx: &Tx<'_>, ledger: &mut Ledger, reason: u64) -> Result<(), Sto
     }
     ledger.row.state = LogState::Left;
     ledger.store(tx, &Default::default())
+}
+
+/// Puts off what the phone wants by itself and lost a race for, if nobody waits behind it; whether
+/// it did.
+fn put_off_alone(
+    tx: &Tx<'_>,
+    log: LogId,
+    intent: i64,
+    now_ms: u64,
+    wait_ms: u64,
+) -> Result<bool, AccountError> {
+    let open = outbox::open(tx, log, 2)?;
+    let [alone] = &open[..] else { return Ok(false) };
+    let add = (alone.kind == IntentKind::Add).then(|| decode::<Add>(&alone.body).ok()).flatten();
+    if alone.id != intent || wait_ms == 0 || !add.is_some_and(|add| add.by_itself) {
+        return Ok(false);
+    }
+    outbox::put_off(tx, intent, now_ms + wait_ms)?;
+    Ok(true)
 }
 
 fn fail(

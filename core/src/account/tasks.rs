@@ -97,8 +97,17 @@ async fn push(core: Arc<Core>) {
             Ok(Pushed::All) => {
                 backoff.reset();
                 core.documents.to_upload.notify_one();
+                // What was put off comes by itself; what cannot be read now is asked again then.
+                let due_ms = core.next_due_ms().await.unwrap_or(None);
+                let due = async {
+                    match due_ms {
+                        Some(due_ms) => core.env.clock.sleep(due_ms).await,
+                        None => std::future::pending().await,
+                    }
+                };
                 tokio::select! {
                     () = core.to_send.notified() => {}
+                    () = due => {}
                     () = next_attempt(&core) => {}
                 }
                 continue;

@@ -12,6 +12,7 @@ use crate::inbound::Snapshot;
 use crate::ledger::Ledger;
 use crate::outbox::change::ChangeError;
 use crate::outbox::intent::Add;
+use crate::outbox::jitter;
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{IntentKind, NewIntent};
@@ -141,7 +142,7 @@ impl Core {
                         })
                         .collect();
                     if !users.is_empty() {
-                        missing.push((row.local.id, users));
+                        missing.push((row.local.id, users, ledger.members().count()));
                     }
                 }
                 Ok::<_, AccountError>(missing)
@@ -150,16 +151,18 @@ impl Core {
         if missing.is_empty() {
             return Ok(());
         }
+        let mut rng = self.env.randomness.rng();
         self.store
             .write(move |tx| {
-                for (log, users) in missing {
+                for (log, users, devices) in missing {
                     let body = encode(&Add { users, by_itself: true, packages: None });
-                    let kind = IntentKind::Add;
-                    let message_id = None;
-                    outbox::insert(
-                        tx,
-                        &NewIntent { log, kind, message_id, body, made_ms: now_ms },
-                    )?;
+                    let (kind, message_id) = (IntentKind::Add, None);
+                    let wanted = NewIntent { log, kind, message_id, body, made_ms: now_ms };
+                    let id = outbox::insert(tx, &wanted)?;
+                    let wait_ms = jitter::wait_ms(devices, &mut rng);
+                    if wait_ms > 0 {
+                        outbox::put_off(tx, id, now_ms + wait_ms)?;
+                    }
                 }
                 Ok::<_, AccountError>(())
             })

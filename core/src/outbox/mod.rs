@@ -21,6 +21,7 @@
 
 pub mod change;
 pub mod intent;
+pub mod jitter;
 pub mod outcome;
 pub mod plan;
 pub mod reset;

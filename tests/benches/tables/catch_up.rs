@@ -67,7 +67,7 @@ pub async fn print() {
 }
 
 async fn has_work(phone: &Phone) -> bool {
-    let logs = phone.account.store().read(outbox::logs_with_work);
+    let logs = phone.account.store().read(|conn| outbox::logs_with_work(conn, u64::MAX >> 1));
     !logs.await.unwrap().is_empty()
 }
 

@@ -1,11 +1,17 @@
 //! Groups of more than a hundred devices: the classic suite, many added at once.
 
+use std::sync::Arc;
+
+use hauspost_core::env::seeded::{ManualClock, SeededRandomness};
+use hauspost_core::env::system::SystemClock;
+use hauspost_core::env::{Clock as _, Env};
 use hauspost_core::ledger::Ledger;
 use hauspost_core::store::StoreError;
+use hauspost_core::sync::Https;
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::limits::HYBRID_LEAVES;
 use hauspost_protocol::mls::member::Suite;
-use hauspost_tests::real::{Phone, World};
+use hauspost_tests::real::{Phone, World, env};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_hundreds_is_created_in_the_classic_suite_talks_and_grows_by_many_at_once() {
@@ -68,6 +74,46 @@ async fn a_small_group_stays_in_the_hybrid_suite_while_it_grows_until_its_owner_
         let said = ["Jetzt sind wir viele", "Auf ein Neues", "Läuft"];
         assert_eq!(phone.texts(log).await, said);
         assert_eq!(suite_and_size(phone, log).await, (Suite::Classic, HYBRID_LEAVES + 2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_26_in_a_large_group_a_phone_waits_before_it_adds_by_itself_unless_a_message_does()
+{
+    let mut world = World::found().await;
+    let clock = Arc::new(ManualClock::at(SystemClock.now_ms()));
+    let (_, invitation) = world.invited("anna").await;
+    // Drawn from a seed, so that the wait is not by chance none.
+    let randomness = Arc::new(SeededRandomness::new(26));
+    let env = Env { clock: clock.clone(), randomness, ..env(Arc::new(Https)) };
+    let anna = world.try_to_enrol("anna", &invitation, env).await.unwrap();
+    let crowd = world.crowd(anna.account.company(), Suite::Hybrid, 64).await;
+    let (ben, bens) = world.invited("ben").await;
+    let (carla, carlas) = world.invited("carla").await;
+    anna.account.sync_all().await.unwrap();
+    let members = crowd.into_iter().chain([ben, carla]).collect();
+    let log = anna.account.create_group(None, members).await.unwrap();
+    anna.settle().await;
+
+    // Ben comes, and nobody waits for him: other phones might be at it.
+    let ben = world.enrol("ben", &bens).await;
+    anna.settle().await;
+    anna.account.add_missing().await.unwrap();
+    anna.settle().await;
+    assert_eq!(suite_and_size(&anna, log).await.1, 65);
+    clock.advance(4_100);
+    anna.settle().await;
+    assert_eq!(suite_and_size(&anna, log).await.1, 66);
+
+    // Carla comes, and Anna writes.
+    let carla = world.enrol("carla", &carlas).await;
+    anna.settle().await;
+    anna.account.add_missing().await.unwrap();
+    anna.account.send_text(log, "Willkommen").await.unwrap();
+    anna.settle().await;
+    for phone in [&ben, &carla] {
+        phone.settle().await;
+        assert_eq!(phone.texts(log).await, ["Willkommen"]);
     }
 }
 

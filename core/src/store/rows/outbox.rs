@@ -201,12 +201,14 @@ pub fn uploaded(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     change(tx, "UPDATE outbox SET state = 0 WHERE id = ?1 AND state = 5", [id])
 }
 
-/// The logs that have something to be sealed or sent, oldest intent first.
-pub fn logs_with_work(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
+/// The logs that have something to be sealed or sent, oldest intent first. One intent that is not
+/// put off is enough.
+pub fn logs_with_work(conn: &Connection, now_ms: TimeMs) -> Result<Vec<LogId>, StoreError> {
     let mut select = conn.prepare_cached(
-        "SELECT log FROM outbox WHERE state IN (0, 1) GROUP BY log ORDER BY min(id)",
+        "SELECT log FROM outbox WHERE state IN (0, 1)
+         GROUP BY log HAVING min(next_ms) <= ?1 ORDER BY min(id)",
     )?;
-    let rows = select.query_map([], |row| cell(row, 0))?;
+    let rows = select.query_map([C(now_ms)], |row| cell(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -218,6 +220,18 @@ pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<Intent>, Stor
     ))?;
     let rows = select.query_map([C(log)], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When the next intent that is put off is due.
+pub fn next_due(conn: &Connection, now_ms: TimeMs) -> Result<Option<TimeMs>, StoreError> {
+    let mut select = conn
+        .prepare_cached("SELECT min(next_ms) FROM outbox WHERE state IN (0, 1) AND next_ms > ?1")?;
+    Ok(select.query_row([C(now_ms)], |row| cell(row, 0))?)
+}
+
+/// Puts an intent off, until this time or until something else of its log is to be done.
+pub fn put_off(tx: &Tx<'_>, id: i64, until_ms: TimeMs) -> Result<(), StoreError> {
+    change(tx, "UPDATE outbox SET next_ms = ?2 WHERE id = ?1", params![id, C(until_ms)])
 }
 
 /// The intent to send this message, whatever its state.

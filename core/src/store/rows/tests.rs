@@ -159,7 +159,7 @@ async fn an_intent_walks_from_queued_to_secured_and_back_when_it_must_be_sealed_
         let first = outbox::insert(tx, &intent(1))?;
         let second = outbox::insert(tx, &intent(2))?;
         assert!(outbox::insert(tx, &intent(2)).is_err(), "an intent is idempotent by message id");
-        assert_eq!(outbox::logs_with_work(tx)?, [log.id]);
+        assert_eq!(outbox::logs_with_work(tx, 0)?, [log.id]);
 
         assert!(!tx.is_flushed(), "what is only wanted may go with the phone's power");
         outbox::seal(tx, first, &sealed(1))?;
@@ -181,7 +181,9 @@ async fn an_intent_walks_from_queued_to_secured_and_back_when_it_must_be_sealed_
 
         outbox::fail(tx, second, 13)?;
         assert_eq!(outbox::find(tx, second)?.unwrap().reason, Some(13));
-        assert!(outbox::open(tx, log.id, 9)?.is_empty() && outbox::logs_with_work(tx)?.is_empty());
+        assert!(
+            outbox::open(tx, log.id, 9)?.is_empty() && outbox::logs_with_work(tx, 0)?.is_empty()
+        );
         outbox::retry(tx, second)?;
         let again = outbox::open(tx, log.id, 9)?;
         assert_eq!((again[0].id, again[0].reason), (second, None));
