@@ -402,10 +402,16 @@ array_item! {
 }
 
 array_item! {
-    /// Everything that changed since these cursors, for all conversations of the device at once.
+    /// Everything that changed, for all conversations of the device at once.
+    ///
+    /// The first request of a phone names a cursor of each log that it knows. The later ones say since
+    /// when, so that they are as short with a thousand rooms as with one.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct SyncRequest {
-        /// The next entry wanted of each log known; logs unknown to the phone come by themselves.
+        /// `now` of an answer: logs without a cursor here come only if they changed after it, and
+        /// from their first entry after it. Without it they come from their first entry on.
+        pub since: Option<u64>,
+        /// The next entry wanted of these logs.
         pub cursors: Vec<(LogId, Seq)>,
         /// The next entry wanted of the company log.
         pub company_next: Seq,
@@ -422,6 +428,9 @@ array_item! {
         pub company: Vec<Entry>,
         /// The company log's size at the server.
         pub company_size: u64,
+        /// What the next request may name as `since`, once it took everything in; none while there is
+        /// more, or if `since` is none of this server's.
+        pub now: Option<u64>,
         /// The logs with news, newest conversation first.
         pub logs: Vec<LogNews>,
         /// The newest checkpoint, if it is newer than the one named.

@@ -6,8 +6,8 @@
 //! under the lock.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::Bytes;
@@ -22,6 +22,7 @@ use super::documents::Documents;
 use super::enter::Entering;
 use super::freshness::Freshness;
 use super::link::LinkTeller;
+use super::position::Position;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -43,6 +44,8 @@ pub struct Core {
     pub(super) pulling: Mutex<()>,
     /// One sender at a time, so that a log's records are sent in order.
     pub(super) pushing: Mutex<()>,
+    /// Where the next pull goes on.
+    pub(super) position: std::sync::Mutex<Position>,
     /// Whether the log was pulled to its end since the account was opened.
     pub(super) pulled: AtomicBool,
     /// How long the server has shown nothing newer.
@@ -130,6 +133,7 @@ impl Core {
     /// Forgets what is in memory; the database holds it.
     pub(super) async fn forget(&self) {
         *self.engine.lock().await = Engine::default();
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Position::default();
     }
 }
 

@@ -150,6 +150,7 @@ async fn finish(
         store,
         engine: Mutex::new(Engine::default()),
         documents: Documents::new(folder),
+        position: std::sync::Mutex::default(),
         pulling: Mutex::new(()),
         pushing: Mutex::new(()),
         pulled: AtomicBool::new(false),

@@ -19,6 +19,7 @@ mod freshness;
 mod gossip;
 mod link;
 mod manage;
+mod position;
 mod pull;
 mod push;
 mod report;

@@ -1,5 +1,6 @@
 //! Pulling: one request for everything that is new, for all conversations at once.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use hauspost_protocol::body::LogType;
@@ -11,11 +12,14 @@ use hauspost_protocol::wire::{LogNews, SyncRequest};
 
 use super::AccountError;
 use super::engine::{Core, Engine};
+use super::position::{Position, Took};
 use crate::inbound::{self, Reader};
 use crate::ledger::Ledger;
+use crate::store::StoreError;
 use crate::store::rows::account::{self, AccountState};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::company::{self, CompanyEntry};
+use crate::store::rows::log::LogState;
 use crate::store::rows::{checkpoint, log};
 use crate::sync::SyncError;
 
@@ -26,7 +30,8 @@ impl Core {
     /// Pulls once; whether there is more.
     pub(super) async fn pull(&self) -> Result<bool, AccountError> {
         let _one = self.pulling.lock().await;
-        let request = self.cursors().await?;
+        let position = self.position();
+        let request = self.cursors(&position).await?;
         let answer = match self.server.sync(&request).await {
             Err(SyncError::Session) => {
                 // A revoked device gets nothing any more, not even the entry that says so.
@@ -36,6 +41,8 @@ impl Core {
             answer => answer?,
         };
         self.server_ms.store(answer.t_ms, Ordering::Release);
+        // Until all of it is stored nothing is sure: what fails on the way names all cursors again.
+        self.set_position(Position::default());
         let mut engine = self.engine.lock().await;
         self.note_accepted(&mut engine).await?;
         let mut moved = !answer.company.is_empty();
@@ -45,16 +52,35 @@ impl Core {
         let logs = answer.logs.iter().filter_map(|news| news.entries.last());
         let newest_ms = logs.chain(answer.company.last()).map(|entry| entry.t_ms).max();
         self.take_in_company(&mut engine, answer.company).await?;
+        let mut took = Vec::with_capacity(answer.logs.len());
         for news in answer.logs {
-            moved |= self.take_in_log(&mut engine, news).await?;
+            let log = news.log;
+            let cursors = &request.cursors;
+            let is_named =
+                request.since.is_none() || cursors.iter().any(|(named, _)| *named == log);
+            let (new, of_it) = self.take_in_log(&mut engine, news, is_named).await?;
+            moved |= new;
+            took.push((log, of_it));
         }
         drop(engine);
+        let (since, now_ms) = (request.since, self.env.clock.now_ms());
+        let said = (moved, answer.more);
+        let (position, again) = position.after((since, answer.now), &took, said, now_ms);
+        self.set_position(position);
         // Before anything that may fail: what moved now does not move again.
         if moved {
             self.to_send.notify_one();
         }
         self.take_in_freshness(answer.checkpoint, newest_ms.unwrap_or_default()).await?;
-        Ok(answer.more && moved)
+        Ok(again)
+    }
+
+    fn position(&self) -> Position {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_position(&self, position: Position) {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }
 
     /// The server answers this device again. That it refused it once was then no revocation: those
@@ -95,15 +121,22 @@ impl Core {
         Ok(())
     }
 
-    async fn cursors(&self) -> Result<SyncRequest, AccountError> {
+    async fn cursors(&self, position: &Position) -> Result<SyncRequest, AccountError> {
+        let since = position.since(self.env.clock.now_ms());
+        let apart: Vec<LogId> = position.apart().collect();
         self.store
-            .read(|conn| {
-                let logs = log::all(conn)?;
-                let known = logs.iter().filter(|log| log.next_seq > Seq(0));
-                let cursors: Vec<(LogId, Seq)> =
-                    known.map(|log| (log.local.id, log.next_seq)).collect();
+            .read(move |conn| {
+                let cursors = if since.is_some() {
+                    let cursor =
+                        |id| Ok((id, log::find(conn, id)?.map_or(Seq(0), |log| log.next_seq)));
+                    apart.into_iter().map(cursor).collect::<Result<Vec<_>, StoreError>>()?
+                } else {
+                    let known = log::all(conn)?.into_iter().filter(|log| log.next_seq > Seq(0));
+                    known.map(|log| (log.local.id, log.next_seq)).collect()
+                };
                 let newest = checkpoint::newest(conn)?;
                 Ok(SyncRequest {
+                    since,
                     cursors,
                     company_next: company::cursor(conn)?.0,
                     checkpoint: newest.map(|newest| (newest.era, newest.size)),
@@ -155,12 +188,25 @@ impl Core {
         if revoked { self.note_revoked().await } else { Ok(()) }
     }
 
-    /// Takes in the news of one log; whether anything was new.
-    async fn take_in_log(&self, engine: &mut Engine, news: LogNews) -> Result<bool, AccountError> {
+    /// Takes in the news of one log: whether anything was new, and how much of them it was.
+    async fn take_in_log(
+        &self,
+        engine: &mut Engine,
+        news: LogNews,
+        is_named: bool,
+    ) -> Result<(bool, Took), AccountError> {
         let company = self.company(engine).await?;
         let ledger = self.take_ledger(engine, news.log).await?;
         let mut ledger = ledger.unwrap_or_else(|| Ledger::new(news.log, LogType::Group));
         let epoch = ledger.row.epoch;
+        let first = news.entries.first().map(|entry| entry.seq);
+        if !is_named && first.is_some_and(|first| first > ledger.row.next_seq) {
+            if ledger.row.local.number != 0 {
+                Self::put_ledger(engine, ledger);
+            }
+            return Ok((false, Took::Ahead));
+        }
+        let size = news.size;
         let me = self.me.clone();
         let rng = self.env.randomness.rng();
         let now_ms = self.env.clock.now_ms();
@@ -186,10 +232,11 @@ impl Core {
         if ledger.row.epoch != epoch {
             self.to_add.notify_one();
         }
+        let is_whole = ledger.row.next_seq.0 >= size || ledger.row.state == LogState::Stopped;
         if ledger.row.local.number != 0 {
             Self::put_ledger(engine, ledger);
         }
-        Ok(moved)
+        Ok((moved, if is_whole { Took::All } else { Took::Part }))
     }
 }
 

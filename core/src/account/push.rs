@@ -108,12 +108,11 @@ impl Core {
         Ok(())
     }
 
-    /// How long until an intent that was put off is due.
-    pub(super) async fn next_due_ms(&self) -> Result<Option<u64>, AccountError> {
-        let now_ms = self.env.clock.now_ms();
+    /// How long until an intent is due that was put off until later than a push that began then.
+    pub(super) async fn next_due_ms(&self, began_ms: u64) -> Result<Option<u64>, AccountError> {
         let due =
-            self.store.read(move |conn| Ok::<_, AccountError>(outbox::next_due(conn, now_ms)?));
-        Ok(due.await?.map(|due| due.saturating_sub(now_ms)))
+            self.store.read(move |conn| Ok::<_, AccountError>(outbox::next_due(conn, began_ms)?));
+        Ok(due.await?.map(|due| due.saturating_sub(self.env.clock.now_ms())))
     }
 
     pub(super) async fn push_log(&self, log: LogId) -> Result<Pushed, AccountError> {

@@ -92,13 +92,13 @@ async fn pull(core: Arc<Core>) {
 async fn push(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
-        let back = core.link.back();
+        let (back, began_ms) = (core.link.back(), core.env.clock.now_ms());
         match core.push().await {
             Ok(Pushed::All) => {
                 backoff.reset();
                 core.documents.to_upload.notify_one();
                 // What was put off comes by itself; what cannot be read now is asked again then.
-                let due_ms = core.next_due_ms().await.unwrap_or(None);
+                let due_ms = core.next_due_ms(began_ms).await.unwrap_or(None);
                 let due = async {
                     match due_ms {
                         Some(due_ms) => core.env.clock.sleep(due_ms).await,

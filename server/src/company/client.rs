@@ -143,8 +143,12 @@ impl Client {
         let mut entries = Vec::new();
         let mut next = from;
         loop {
-            let request =
-                wire::SyncRequest { cursors: Vec::new(), company_next: next, checkpoint: None };
+            let request = wire::SyncRequest {
+                since: None,
+                cursors: Vec::new(),
+                company_next: next,
+                checkpoint: None,
+            };
             let answer: wire::SyncAnswer = self.post(path::SYNC, &request).await?;
             let Some(last) = answer.company.last() else { return Ok(entries) };
             if last.seq < next {

@@ -1,4 +1,4 @@
-//! Everything that changed since a device's cursors, in one answer.
+//! Everything that changed since a device last asked, in one answer.
 //!
 //! The company log comes first, since everything else relies on it; then the conversations, the
 //! newest first. A device sees a log from its first entry on as long as its user may enter, else up
@@ -47,8 +47,12 @@ fn news(
     let mut page = Page { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
     let company = page.take(tx, COMPANY_LOG, request.company_next, &|_| true)?;
     let company_known = request.company_next.0 + company.len() as u64 >= company_size;
-    let (mut logs, mut complete) = (Vec::new(), company_known);
-    if company_known {
+    let newest = tx.newest_change()?;
+    // A number that this store has not reached is from a later one, of which this is a backup: the
+    // phone has to say what it has.
+    let is_known = request.since.is_none_or(|since| since <= newest);
+    let (mut logs, mut complete) = (Vec::new(), company_known && is_known);
+    if complete {
         for (log, from, stays) in logs_with_news(tx, session, request)? {
             if page.is_full() {
                 complete = false;
@@ -62,6 +66,7 @@ fn news(
     Ok(SyncAnswer {
         company: company.into_iter().map(|row| row.entry).collect(),
         company_size,
+        now: complete.then_some(newest),
         logs,
         checkpoint: checkpoint::newest_after(tx, session.company.now().era(), request.checkpoint)?,
         more: !complete,
@@ -86,13 +91,24 @@ fn logs_with_news(
         stays.entry(*no).or_default();
     }
     let cursors: HashMap<LogId, Seq> = request.cursors.iter().copied().collect();
+    if let Some(since) = request.since {
+        let mut asked: BTreeSet<LogNo> = tx.changed_after(since)?.into_iter().collect();
+        for log in cursors.keys() {
+            asked.extend(tx.log(*log)?.map(|log| log.no));
+        }
+        stays.retain(|no, _| asked.contains(no));
+    }
     let mut found = Vec::new();
     for (no, stays) in stays {
         let Some(mut log) = tx.log_by_no(no)? else { continue };
         if !let_in.contains(&no) {
             log.size = readable_size(&log, &stays);
         }
-        let from = cursors.get(&log.log).copied().unwrap_or(Seq(0));
+        let from = match (cursors.get(&log.log), request.since) {
+            (Some(cursor), _) => *cursor,
+            (None, Some(since)) => Seq(tx.size_at(no, since)?),
+            (None, None) => Seq(0),
+        };
         if from.0 < log.size {
             found.push((log, from, stays));
         }

@@ -32,6 +32,7 @@ macro_rules! contract_tests {
             a_pair_keeps_its_first_conversation_whoever_asks
             a_membership_ends_with_the_commit_that_took_the_leaf
             chains_count_by_leaf_and_start_anew_with_an_epoch
+            changes_ascend_and_say_what_a_log_had_before_them
             a_key_package_is_taken_once_and_the_last_resort_again_and_again
             each_suite_has_a_stock_and_a_last_resort_of_its_own
             a_key_package_of_another_time_is_not_handed_out
@@ -303,6 +304,31 @@ pub(crate) async fn chains_count_by_leaf_and_start_anew_with_an_epoch(database: 
     assert_eq!((next(0).await, next(1).await), (2, 0));
     write(&database, |tx| tx.restart_chains(LogNo(1))).await;
     assert_eq!(next(0).await, 0);
+}
+
+pub(crate) async fn changes_ascend_and_say_what_a_log_had_before_them(database: Database) {
+    two_logs(&database).await;
+    let newest = || read(&database, |tx| tx.newest_change());
+    let size_at = |no, change| read(&database, move |tx| tx.size_at(LogNo(no), change));
+    write(&database, |tx| append(tx, LogNo(1), b"one")).await;
+    let first = newest().await;
+    write(&database, |tx| append(tx, LogNo(0), b"two")).await;
+    let second = newest().await;
+    write(&database, |tx| {
+        append(tx, LogNo(1), b"three")?;
+        append(tx, LogNo(1), b"four")
+    })
+    .await;
+    let last = newest().await;
+    assert!(first < second && second < last);
+    let changed = |after| read(&database, move |tx| tx.changed_after(after));
+    assert_eq!(changed(0).await, [LogNo(0), LogNo(1)]);
+    assert_eq!(changed(first).await, [LogNo(0), LogNo(1)]);
+    assert_eq!(changed(second).await, [LogNo(1)]);
+    assert_eq!(changed(last).await, []);
+    let sizes = [size_at(1, first).await, size_at(1, second).await, size_at(1, last).await];
+    assert_eq!(sizes, [1, 1, 3]);
+    assert_eq!((size_at(0, first).await, size_at(0, last).await), (0, 1));
 }
 
 pub(crate) async fn a_key_package_is_taken_once_and_the_last_resort_again_and_again(

@@ -106,6 +106,13 @@ pub trait ReadTx: BlobReads {
     fn conversation_state(&self, no: LogNo) -> Result<Option<Vec<u8>>, StoreError>;
     /// How many records of this leaf the epoch in force holds (S6).
     fn chain(&self, no: LogNo, leaf: LeafIndex) -> Result<u32, StoreError>;
+    /// The number of the newest change. Every append is one; they ascend in the order in which
+    /// transactions take effect.
+    fn newest_change(&self) -> Result<u64, StoreError>;
+    /// The logs that were appended to after this change.
+    fn changed_after(&self, change: u64) -> Result<Vec<LogNo>, StoreError>;
+    /// How many entries a log had at this change.
+    fn size_at(&self, no: LogNo, change: u64) -> Result<u64, StoreError>;
     /// The stretches of logs in which a device has or had a leaf.
     fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, StoreError>;
     /// The stretches of one log in which a device has or had a leaf.

@@ -115,7 +115,7 @@ async fn ours(
 async fn fetch(world: &World, phone: &Phone, reader: &PhoneLog, log: LogId) -> LogNews {
     let cursors = vec![(log, reader.ledger.row.next_seq)];
     let company_next = Seq(reader.company.size());
-    let request = SyncRequest { cursors, company_next, checkpoint: None };
+    let request = SyncRequest { since: None, cursors, company_next, checkpoint: None };
     let answer = phone.server(world).sync(&request).await.unwrap();
     answer.logs.into_iter().find(|news| news.log == log).unwrap()
 }

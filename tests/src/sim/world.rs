@@ -313,7 +313,8 @@ impl World {
     }
 
     async fn company_log(&self, token: &str) -> Vec<Entry> {
-        let request = SyncRequest { cursors: vec![], company_next: Seq(0), checkpoint: None };
+        let request =
+            SyncRequest { since: None, cursors: vec![], company_next: Seq(0), checkpoint: None };
         let token = Some(token.to_owned());
         let answer: SyncAnswer = self.ask(Method::Post, path::SYNC, token, encode(&request)).await;
         answer.company

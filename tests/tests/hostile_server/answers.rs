@@ -63,6 +63,7 @@ async fn a_server_that_always_has_more_and_says_nothing_new_does_not_keep_the_ph
     });
     let pulled = scene.ben.account.sync_all();
     tokio::time::timeout(PATIENCE, pulled).await.unwrap().unwrap();
+    scene.ben_names_his_cursors().await;
     scene.ends_well(&["eins", "zwei", "drei"]).await;
 }
 

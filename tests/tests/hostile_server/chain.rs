@@ -39,7 +39,7 @@ async fn a_message_that_is_numbered_anew_is_a_gap_and_an_alarm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tail_that_was_cut_off_comes_with_the_next_honest_answer() {
+async fn a_tail_that_was_cut_off_comes_when_the_phone_next_says_what_it_has() {
     let scene = Scene::open().await;
     scene
         .ben_pulls(|news| {
@@ -48,6 +48,7 @@ async fn a_tail_that_was_cut_off_comes_with_the_next_honest_answer() {
         })
         .await;
     assert_eq!(scene.ben.texts(scene.log).await, ["eins", "zwei"]);
+    scene.ben_names_his_cursors().await;
     scene.ends_well(&["eins", "zwei", "drei"]).await;
 }
 

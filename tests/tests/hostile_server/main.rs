@@ -71,6 +71,13 @@ impl Scene {
         assert!(self.ben.account.send_text(self.log, "hört ihr mich?").await.is_err());
     }
 
+    /// Ben's phone comes back from the background, and so names the cursor of each log, as it does
+    /// once an hour anyway.
+    async fn ben_names_his_cursors(&self) {
+        self.ben.account.suspend().await;
+        self.ben.account.resume().await.unwrap();
+    }
+
     /// Ben's server is honest again, and Ben has everything, without a gap or an alarm.
     async fn ends_well(&self, texts: &[&str]) {
         self.lies.is_honest_again();

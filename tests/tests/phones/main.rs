@@ -4,6 +4,7 @@ mod crashes;
 mod devices;
 mod documents;
 mod large;
+mod pulls;
 mod resets;
 mod terminal;
 

@@ -222,11 +222,11 @@ pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<Intent>, Stor
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// When the next intent that is put off is due.
-pub fn next_due(conn: &Connection, now_ms: TimeMs) -> Result<Option<TimeMs>, StoreError> {
+/// When the next intent is due that is put off until after this time.
+pub fn next_due(conn: &Connection, after_ms: TimeMs) -> Result<Option<TimeMs>, StoreError> {
     let mut select = conn
         .prepare_cached("SELECT min(next_ms) FROM outbox WHERE state IN (0, 1) AND next_ms > ?1")?;
-    Ok(select.query_row([C(now_ms)], |row| cell(row, 0))?)
+    Ok(select.query_row([C(after_ms)], |row| cell(row, 0))?)
 }
 
 /// Puts an intent off, until this time or until something else of its log is to be done.

@@ -246,7 +246,8 @@ async fn a_checkpoint_covers_all_logs_and_its_proofs_hold() {
     world.advance(300_000);
     assert_eq!(world.make_checkpoint().await, Some(3), "at least every five minutes");
 
-    let request = SyncRequest { cursors: vec![], company_next: Seq(0), checkpoint: Some((0, 1)) };
+    let checkpoint = Some((0, 1));
+    let request = SyncRequest { since: None, cursors: vec![], company_next: Seq(0), checkpoint };
     let answer: SyncAnswer = world.ask(path::SYNC, &anna.token, &request).await;
     let news = answer.checkpoint.unwrap();
     let company = world.company(&anna.token).await;
@@ -336,7 +337,8 @@ async fn a_commit_and_its_capsule_come_on_one_page() {
     }
     assert!(matches!(anna.append(&world, &commit).await[0], Outcome::Ok(_)));
     let company_next = Seq(judged_by.co);
-    let request = SyncRequest { cursors: vec![(room.log, Seq(3))], company_next, checkpoint: None };
+    let cursors = vec![(room.log, Seq(3))];
+    let request = SyncRequest { since: None, cursors, company_next, checkpoint: None };
     for phone in [&anna, &ben] {
         let answer: SyncAnswer = world.ask(path::SYNC, &phone.token, &request).await;
         assert_eq!(answer.logs[0].entries.len(), records.len() + 2);
@@ -366,4 +368,37 @@ async fn many_entries_come_in_pages_and_none_is_missing() {
         }
     }
     assert_eq!((next, pages > 2), (Seq(67), true));
+}
+
+#[tokio::test]
+async fn who_names_a_number_gets_what_changed_after_it_and_the_logs_whose_cursors_it_names() {
+    let (world, mut anna, ben, room) = two().await;
+    let other = anna.create(&world, LogType::Group, &[&ben]).await;
+    let company_next = Seq(world.company(&ben.token).await.size());
+    let ask = async |since, cursors| -> SyncAnswer {
+        let request = SyncRequest { since, cursors, company_next, checkpoint: None };
+        world.ask(path::SYNC, &ben.token, &request).await
+    };
+    let news = |answer: &SyncAnswer| -> Vec<(LogId, Vec<Seq>)> {
+        let seqs = |news: &hauspost_protocol::wire::LogNews| {
+            (news.log, news.entries.iter().map(|entry| entry.seq).collect())
+        };
+        answer.logs.iter().map(seqs).collect()
+    };
+    let all = ask(None, Vec::new()).await;
+    assert_eq!((all.logs.len(), all.more), (2, false));
+    let now = all.now.unwrap();
+    let nothing = ask(Some(now), Vec::new()).await;
+    assert_eq!((news(&nothing), nothing.now, nothing.more), (vec![], Some(now), false));
+
+    anna.append(&world, &room.request(vec![room.record(0, 0, b"a"), room.record(0, 1, b"b")]))
+        .await;
+    let answer = ask(Some(now), Vec::new()).await;
+    assert_eq!(news(&answer), [(room.log, vec![Seq(3), Seq(4)])]);
+    let named = ask(answer.now, vec![(other.log, Seq(1)), (room.log, Seq(5))]).await;
+    assert_eq!(news(&named), [(other.log, vec![Seq(1), Seq(2)])]);
+
+    // Of a store that is younger than the phone: the phone has to name its cursors.
+    let unknown = ask(answer.now.map(|now| now + 1), vec![(room.log, Seq(0))]).await;
+    assert_eq!((news(&unknown), unknown.now, unknown.more), (vec![], None, true));
 }

@@ -210,7 +210,8 @@ impl World {
 
     /// What an admin's tool sees of the company.
     pub async fn company(&self, token: &str) -> Company {
-        let request = SyncRequest { cursors: vec![], company_next: Seq(0), checkpoint: None };
+        let request =
+            SyncRequest { since: None, cursors: vec![], company_next: Seq(0), checkpoint: None };
         let answer: SyncAnswer = self.ask(path::SYNC, token, &request).await;
         let mut company = Company::new(company_pin(&key(ROOT).public()));
         company.apply_all(&answer.company, &mut StdRng::seed_from_u64(1)).unwrap();
@@ -372,7 +373,8 @@ impl Phone {
     }
 
     pub async fn sync(&self, world: &World, cursors: Vec<(LogId, Seq)>) -> SyncAnswer {
-        let request = SyncRequest { cursors, company_next: Seq(0), checkpoint: None };
+        let company_next = Seq(0);
+        let request = SyncRequest { since: None, cursors, company_next, checkpoint: None };
         world.ask(path::SYNC, &self.token, &request).await
     }
 

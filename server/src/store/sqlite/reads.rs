@@ -130,6 +130,25 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         Ok(next.unwrap_or(0))
     }
 
+    fn newest_change(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT ifnull(max(changed), 0) FROM logs";
+        let newest = one(self.main, "number a change", sql, [], |row| uint(row, 0))?;
+        Ok(newest.unwrap_or(0))
+    }
+
+    fn changed_after(&self, change: u64) -> Result<Vec<LogNo>, StoreError> {
+        let sql = "SELECT no FROM logs WHERE changed > ?1 ORDER BY no";
+        all(self.main, "list the changed logs", sql, [int(change)], |row| Ok(LogNo(uint(row, 0)?)))
+    }
+
+    fn size_at(&self, no: LogNo, change: u64) -> Result<u64, StoreError> {
+        let sql = "SELECT seq + 1 FROM entries WHERE no = ?1 AND change <= ?2
+                   ORDER BY seq DESC LIMIT 1";
+        let place = [int(no.0), int(change)];
+        let size = one(self.main, "read a log's size", sql, place, |row| uint(row, 0))?;
+        Ok(size.unwrap_or(0))
+    }
+
     fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, StoreError> {
         let sql = "SELECT no, device, from_seq, to_seq FROM members WHERE device = ?1
                    ORDER BY no, from_seq";

@@ -144,6 +144,12 @@ pub const MAIN: &[&str] = &[
     ) STRICT;
     CREATE INDEX waiting_by_user ON waiting_devices (user);
 ",
+    r"
+    -- each append is a change of its own; what was there before this version is older than all
+    ALTER TABLE logs ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX logs_by_change ON logs (changed);
+    ALTER TABLE entries ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

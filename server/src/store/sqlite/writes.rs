@@ -53,17 +53,25 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         let link = &entry.link;
         let hash = link.hash(entry.core);
         // The place must be the next one: a chain has no gap, whatever a caller believes.
-        let sql = "UPDATE logs SET size = size + 1, head = ?2, t_ms = ?3, co = ?4
+        let number = self.newest_change()? + 1;
+        let sql = "UPDATE logs SET size = size + 1, head = ?2, t_ms = ?3, co = ?4, changed = ?7
                    WHERE no = ?1 AND size = ?5 AND head = ?6 AND t_ms <= ?3 AND co <= ?4";
-        let row =
-            params![int(no.0), hash.0, int(link.t_ms), int(link.co), int(link.seq.0), link.prev.0];
+        let row = params![
+            int(no.0),
+            hash.0,
+            int(link.t_ms),
+            int(link.co),
+            int(link.seq.0),
+            link.prev.0,
+            int(number),
+        ];
         if change(self.main, ACTION, sql, row)? != 1 {
             return Err(StoreError::Damaged("place in the chain"));
         }
         let sql = "INSERT INTO entries
                        (no, seq, kind, head, payload_hash, payload_len, t_ms, co, core, hash,
-                        author)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                        author, change)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let row = params![
             int(no.0),
             int(link.seq.0),
@@ -76,6 +84,7 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
             entry.core.0,
             hash.0,
             entry.author.map(|device| device.0),
+            int(number),
         ];
         change(self.main, ACTION, sql, row)?;
         let sql = "INSERT INTO payloads (no, seq, payload) VALUES (?1, ?2, ?3)";
