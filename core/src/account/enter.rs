@@ -13,18 +13,15 @@ use std::sync::{Mutex, PoisonError};
 use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{Epoch, Gen, LogId, TimeMs};
-use rand::RngExt as _;
 
 use super::AccountError;
 use super::engine::Core;
 use crate::inbound;
 use crate::ledger::Touched;
-use crate::outbox::{change, plan};
+use crate::outbox::{change, jitter, plan};
 use crate::store::rows::outbox;
 use crate::sync::SyncError;
 
-/// In groups of at most so many devices nobody waits before the first attempt.
-const SMALL_GROUP: usize = 16;
 /// In groups of more devices a commit that nobody can process is healed by a reset at once.
 const LARGE_GROUP: usize = 64;
 /// Attempts for a group before the phone waits between them.
@@ -118,8 +115,7 @@ impl Core {
 
     /// How long this phone waits before its first attempt, where many may try at once.
     pub(super) fn wait_in_turn(&self, devices: usize) -> u64 {
-        let draw = |most| self.env.randomness.rng().random_range(0..=most);
-        longest_wait_ms(devices).map_or(0, draw)
+        jitter::wait_ms(devices, &mut self.env.randomness.rng())
     }
 
     /// The epoch that is to be entered, if one is, and how many devices are in it.
@@ -189,13 +185,6 @@ impl Core {
     }
 }
 
-/// How long a phone waits at most before its first attempt, by the size of the group: 2 s for each
-/// doubling above sixteen.
-fn longest_wait_ms(devices: usize) -> Option<u64> {
-    let doublings = (devices / SMALL_GROUP).checked_ilog2()?;
-    (doublings > 0).then(|| 2_000 * u64::from(doublings))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,9 +192,7 @@ mod tests {
     const LOG: LogId = LogId([1; 16]);
 
     #[test]
-    fn a_phone_in_a_small_group_does_not_wait_and_one_in_a_large_group_does() {
-        let waits: Vec<_> = [2, 16, 31, 32, 64, 1_000].map(longest_wait_ms).to_vec();
-        assert_eq!(waits, [None, None, None, Some(2_000), Some(4_000), Some(10_000)]);
+    fn the_first_attempt_comes_after_the_wait_that_was_drawn() {
         let entering = Entering::default();
         assert!(!entering.is_due(LOG, 1_000, || 500));
         assert_eq!(entering.wait_ms(1_200), Some(300));

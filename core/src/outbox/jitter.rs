@@ -1,8 +1,8 @@
 //! How long a phone waits before it changes a group that nobody asked it to change.
 //!
-//! What one phone sees to be done, all see at once: a device that came and is to be added. In a large
-//! group each would commit, one would win, and the others would have worked for nothing
-//! (docs/attacks.md 26). So each waits at random, and longer the larger the group is; who wakes up
+//! What one phone sees to be done, all see at once: a device that came and is to be added, a commit
+//! behind which all lost the way. In a large group each would commit, one would win, and the others
+//! would have worked for nothing (docs/attacks.md 26). So each waits at random, and longer the larger the group is; who wakes up
 //! and finds it done has nothing to do. What a person waits for does not wait for this.
 
 use hauspost_protocol::ids::TimeMs;
