@@ -3,7 +3,6 @@
 //! Sealing waits for the disk, since what was sent must not be forgotten; others' figures do not. So
 //! the databases lie in memory here, and the disk's time stands apart.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hauspost_core::outbox::seal::NewSealed;
@@ -17,16 +16,15 @@ use hauspost_protocol::ids::{LogId, MessageId};
 use crate::log::{PhoneLog, entries, intent, news};
 use crate::table::{Times, remark, row, row_us, title, us};
 use crate::texts::Texts;
-use crate::world::{World, now_ms};
+use crate::world::{World, memory, now_ms};
 use crate::yardsticks::{self, PlainSqlcipher};
 
 const SIZE: usize = 1024;
 const ROUNDS: usize = 300;
 
 pub async fn print() {
-    let memory = Path::new("/dev/shm");
     let disk = std::env::temp_dir();
-    let mut world = World::found_in(if memory.is_dir() { memory } else { &disk }).await;
+    let mut world = World::found_in(&memory()).await;
     let (anna, ben) = (world.phone("anna").await, world.phone("ben").await);
     let log = anna.group("Baustelle", &[&ben]).await;
     ben.settle().await;

@@ -62,6 +62,12 @@ fn config(data: &Path) -> ServeConfig {
     ServeConfig::new(data, "127.0.0.1:0".parse().unwrap())
 }
 
+/// A folder in memory, where there is one.
+pub fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
 impl World {
     /// With the server in this process.
     pub async fn found() -> Self {
