@@ -253,11 +253,10 @@ impl Core {
                         let local = ledger.row.local;
                         for id in ids {
                             let Some(intent) = outbox::find(tx, id)? else { continue };
-                            fail(tx, local, &intent, reason)?;
-                            if intent.kind == IntentKind::Create {
-                                // The conversation never came to be.
-                                ledger.row.state = LogState::Left;
-                                ledger.store(tx, &Default::default())?;
+                            match intent.kind {
+                                IntentKind::Create => end_creation(tx, &mut ledger, reason)?,
+                                IntentKind::Add => end_change(tx, id, reason)?,
+                                _ => fail(tx, local, &intent, reason)?,
                             }
                         }
                         Ok::<_, AccountError>(ledger)
