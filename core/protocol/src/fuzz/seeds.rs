@@ -288,6 +288,7 @@ fn wire() -> Vec<Vec<u8>> {
     push(
         all,
         SyncRequest {
+            since: Some(12),
             cursors: vec![(LogId([5; 16]), Seq(3))],
             company_next: Seq(20),
             checkpoint: Some((0, 7)),
@@ -298,6 +299,7 @@ fn wire() -> Vec<Vec<u8>> {
         SyncAnswer {
             company: vec![entry.clone()],
             company_size: 21,
+            now: Some(13),
             logs: vec![news],
             checkpoint: Some(checkpoint.clone()),
             t_ms: 1_800_000_000_000,
