@@ -87,7 +87,7 @@ async fn attacks_26_in_a_large_group_a_phone_waits_before_it_adds_by_itself_unle
     let randomness = Arc::new(SeededRandomness::new(26));
     let env = Env { clock: clock.clone(), randomness, ..env(Arc::new(Https)) };
     let anna = world.try_to_enrol("anna", &invitation, env).await.unwrap();
-    let crowd = world.crowd(anna.account.company(), Suite::Hybrid, 64).await;
+    let crowd = world.crowd(anna.account.company(), &[Suite::Hybrid], 64).await;
     let (ben, bens) = world.invited("ben").await;
     let (carla, carlas) = world.invited("carla").await;
     anna.account.sync_all().await.unwrap();
