@@ -167,7 +167,8 @@ impl Client {
         &self,
         company_next: Seq,
     ) -> Result<Option<wire::CheckpointNews>, ClientError> {
-        let request = wire::SyncRequest { cursors: Vec::new(), company_next, checkpoint: None };
+        let cursors = Vec::new();
+        let request = wire::SyncRequest { since: None, cursors, company_next, checkpoint: None };
         self.post::<wire::SyncAnswer>(path::SYNC, &request).await.map(|answer| answer.checkpoint)
     }
 

@@ -140,6 +140,7 @@ async fn a_new_log_key_signs_from_the_entry_on_that_names_it() {
     let company = world.company(&admin).await;
     assert_eq!(company.now().log_key().unwrap().ed25519, PublicKey(next.ed25519));
     let request = hauspost_protocol::wire::SyncRequest {
+        since: None,
         cursors: vec![],
         company_next: hauspost_protocol::ids::Seq(0),
         checkpoint: Some((0, known.tree.size)),
