@@ -6,7 +6,7 @@
 
 use hauspost_core::account::Link;
 use hauspost_core::observe::Change;
-use hauspost_core::read::{ConversationRow, SearchPage, TimelinePage};
+use hauspost_core::read::{ConversationRow, FailedChange, SearchPage, TimelinePage};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyEvent;
@@ -42,10 +42,12 @@ pub enum Event {
     Found(String, SearchPage, bool),
     /// A conversation was begun, or was there.
     Begun(LogId),
-    /// This text was not taken.
-    NotSent(LogId, String, String),
-    /// Something else failed; a line for people.
-    Failed(String),
+    /// The changes of a conversation that could not be made.
+    FailedChanges(LogId, Vec<FailedChange>),
+    /// This text was not taken, for the reason of this code.
+    NotSent(LogId, String, &'static str),
+    /// Something else failed, for the reason of this code.
+    Failed(&'static str),
 }
 
 /// Which part of a timeline is wanted.
@@ -76,6 +78,8 @@ pub enum Effect {
     LoadPeople,
     /// Read who is in a conversation.
     LoadMembers(LogId),
+    /// Read which changes of a conversation could not be made.
+    LoadFailedChanges(LogId),
     /// Find messages, after those of an earlier page if a place is named.
     Search(String, Option<i64>),
     /// Send a text.
@@ -98,4 +102,12 @@ pub enum Effect {
     Remove(LogId, UserId),
     /// Leave a group.
     Leave(LogId),
+    /// Give a group another name.
+    Rename(LogId, String),
+    /// Let a conversation make no sound, or again.
+    Mute(LogId, bool),
+    /// Try a change again that failed.
+    TryAgain(LogId, i64),
+    /// Put a change aside that failed.
+    Dismiss(LogId, i64),
 }

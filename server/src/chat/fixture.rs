@@ -16,6 +16,7 @@ use super::event::{Effect, Event, Span};
 use super::state::State;
 use super::update::update;
 use super::view::view;
+use super::words::Words;
 
 /// The person at the terminal, and another.
 pub const ME: UserId = UserId([1; 16]);
@@ -84,7 +85,13 @@ pub struct Client {
 impl Client {
     /// With this list, on a screen of 80 columns and 24 rows.
     pub fn new(rows: Vec<ConversationRow>) -> Self {
-        let state = State::new(ME, "hauspost.example.com", NOON, TimeZone::UTC, (80, 24));
+        let state = State::new(
+            ME,
+            "hauspost.example.com",
+            NOON,
+            (TimeZone::UTC, Words::english()),
+            (80, 24),
+        );
         let mut client = Self { state, effects: Vec::new() };
         let person = |user, handle: &str, name: &str| Person {
             user,

@@ -3,6 +3,7 @@
 //! A dialog is laid out when its rows, names or width change, not when it is drawn: scrolling needs
 //! the lines as well, and a key must not wrap five hundred messages again.
 
+use hauspost_core::read::{FailedChange, WantedChange};
 use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
 use hauspost_protocol::ids::{Seq, TimeMs, UserId};
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use ratatui::text::{Line, Span};
 
 use super::state::{Dialog, Focus, Scroll, State};
 use super::text;
+use super::words::fill;
 
 /// Columns from which list and dialog stand side by side.
 const WIDE: u16 = 64;
@@ -128,7 +130,7 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
     if dialog.more_before
         && let Some(first) = dialog.rows.first()
     {
-        let line = centred("↑ older", columns, dim());
+        let line = centred(state.words.older, columns, dim());
         laid.push(Laid { key: first.key, number: 0, line });
     }
     for row in &dialog.rows {
@@ -137,16 +139,16 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
         let day = day(row.t_ms, &state.zone);
         let is_new_day = before.is_none_or(|before| self::day(before.t_ms, &state.zone) != day);
         if is_new_day {
-            lines.push(ruled(&long_day(row.t_ms, state.now_ms, &state.zone), columns, dim()));
+            lines.push(ruled(&long_day(row.t_ms, state), columns, dim()));
         }
         if new == Some(row.key) {
             let style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
-            lines.push(ruled("new messages", columns, style));
+            lines.push(ruled(state.words.new_messages, columns, style));
         }
         if row.missing > 0 {
-            let many = if row.missing == 1 { "message is" } else { "messages are" };
+            let text = state.words.missing[usize::from(row.missing > 1)];
             let name = state.people.name(row.author);
-            let text = format!("{} {many} missing here, from a device of {name}", row.missing);
+            let text = fill(text, &[&row.missing.to_string(), name]);
             lines.extend(note(&text, columns, warning()));
         }
         match row.kind {
@@ -159,7 +161,7 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
                     let name = text::fit(state.name(row.author), columns);
                     lines.push(Line::styled(name, author(row.author, state.me)));
                 }
-                lines.extend(message(row, dialog, columns, &state.zone));
+                lines.extend(message(state, row, dialog, columns));
             }
             _ => lines.extend(other(state, row, columns)),
         }
@@ -167,14 +169,37 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
         laid.extend(numbered.map(|(i, line)| Laid { key: row.key, number: from + i, line }));
         before = Some(row);
     }
+    for (i, failed) in dialog.failed.iter().enumerate() {
+        // Behind all rows, in the order in which they were wanted.
+        let key = i64::MAX - (dialog.failed.len() - i) as i64;
+        let lines = failed_change(state, failed, columns).into_iter().enumerate();
+        laid.extend(lines.map(|(number, line)| Laid { key, number, line }));
+    }
     laid
 }
 
-fn message(row: &Message, dialog: &Dialog, columns: usize, zone: &TimeZone) -> Vec<Line<'static>> {
+/// What this person wanted changed, and why it was not.
+fn failed_change(state: &State, failed: &FailedChange, columns: usize) -> Vec<Line<'static>> {
+    let names = |users: &[UserId]| state.names(users);
+    let [create, add, remove, leave, rename, other] = state.words.changes;
+    let wanted = match &failed.wanted {
+        WantedChange::Create(users) => fill(create, &[&names(users)]),
+        WantedChange::Add(users) => fill(add, &[&names(users)]),
+        WantedChange::Remove(user) => fill(remove, &[&names(&[*user])]),
+        WantedChange::Leave => leave.to_owned(),
+        WantedChange::Rename(title) => fill(rename, &[&text::line(title)]),
+        WantedChange::Renew | WantedChange::ChangeSuite | WantedChange::Newer => other.to_owned(),
+    };
+    let why = state.words.reason(Some(failed.reason));
+    note(&fill(state.words.failed_change, &[&wanted, &why]), columns, warning())
+}
+
+fn message(state: &State, row: &Message, dialog: &Dialog, columns: usize) -> Vec<Line<'static>> {
+    let zone = &state.zone;
     if row.state == MessageState::Erased {
-        return note("erased by a rule of retention", columns, dim());
+        return note(state.words.erased[1], columns, dim());
     }
-    let shown = said(row);
+    let shown = said(state, row);
     let room = columns.saturating_sub(GUTTER + MARKS).max(1);
     let wrapped = text::wrap(&shown, room);
     let last = wrapped.len() - 1;
@@ -201,83 +226,49 @@ fn message(row: &Message, dialog: &Dialog, columns: usize, zone: &TimeZone) -> V
     };
     let mut lines: Vec<_> = wrapped.into_iter().enumerate().map(line).collect();
     if row.state == MessageState::Failed {
-        let text = format!("not sent: {} (Ctrl-R: again, Ctrl-X: take back)", reason(row.reason));
+        let text = fill(state.words.failed, &[&state.words.reason(row.reason)]);
         lines.extend(note(&text, columns, warning()));
     }
     lines
 }
 
 /// What a message says, and the documents that it brings.
-fn said(row: &Message) -> String {
+fn said(state: &State, row: &Message) -> String {
     let text = row.text.as_deref().unwrap_or_default();
     // Without a word to it, the text is the first document's name.
     let is_name = row.files.first().is_some_and(|file| file.name == text);
     let text = (!is_name).then(|| text::harmless(text));
     let documents = row.files.iter().map(|file| {
-        let here = if file.is_here { ", here" } else { "" };
+        let here = if file.is_here { state.words.here } else { "" };
         format!("▪ {} ({}{here})", text::line(&file.name), text::bytes(file.size))
     });
     text.into_iter().chain(documents).collect::<Vec<_>>().join("\n")
 }
 
-/// What became of a message that was not taken.
-fn reason(code: Option<u64>) -> String {
-    match code {
-        Some(8) => "the server says that it is malformed".to_owned(),
-        Some(9) => "it is too large".to_owned(),
-        Some(11) => "the server does not know this conversation".to_owned(),
-        Some(12) => "you may not do this here".to_owned(),
-        Some(20) => "the company's policy does not allow it".to_owned(),
-        Some(21 | 100) => "you are not in this conversation any more".to_owned(),
-        Some(101) => "it could not be sealed on this device".to_owned(),
-        Some(102) => "nobody could be reached".to_owned(),
-        Some(103) => "there is no room for so many devices".to_owned(),
-        Some(10) => "the server takes no more documents from this device for now".to_owned(),
-        Some(110) => "the document was changed while it was sent".to_owned(),
-        Some(111) => "the document cannot be read any more".to_owned(),
-        Some(112) => "you gave it up".to_owned(),
-        Some(code) => format!("refused (code {code})"),
-        None => "the reason is not known".to_owned(),
-    }
-}
-
 fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
-    let by = state.name(row.author).to_owned();
+    let words = state.words;
+    let by = state.name(row.author);
     let time = clock(row.t_ms, &state.zone);
-    match row.kind {
-        MessageKind::Unknown => {
-            let text = format!("{time} {by} wrote what this version cannot show: update the app");
-            note(&text, columns, warning())
-        }
-        MessageKind::Gap => {
-            let text = format!("{time} something of {by} is here that could not be opened");
-            note(&text, columns, warning())
-        }
-        MessageKind::Unreadable => {
-            let text =
-                format!("{time} {} messages are not readable on this device yet", row.missing);
-            note(&text, columns, dim())
-        }
+    let (text, style) = match row.kind {
+        MessageKind::Unknown => (fill(words.newer[2], &[by]), warning()),
+        MessageKind::Gap => (fill(words.gap[1], &[by]), warning()),
+        MessageKind::Unreadable => (fill(words.unreadable[1], &[&row.missing.to_string()]), dim()),
         MessageKind::Event => {
             let event = Event::from_content(row.content.as_deref().unwrap_or_default());
-            let names = |users: &[UserId]| {
-                users.iter().map(|user| state.name(*user)).collect::<Vec<_>>().join(", ")
-            };
             let text = match event {
-                Event::Created => format!("{by} began this conversation"),
-                Event::Joined(users) if users == [row.author] => format!("{by} joined"),
-                Event::Joined(users) => format!("{by} added {}", names(&users)),
-                Event::Removed(users) => format!("{by} removed {}", names(&users)),
-                Event::Left(users) => format!("{} left", names(&users)),
-                Event::Reset => {
-                    format!("{by} made this conversation's keys anew, with everybody in it")
-                }
-                Event::Newer => "something that a newer version knows: update the app".to_owned(),
+                Event::Created => fill(words.created, &[by]),
+                Event::Joined(users) if users == [row.author] => fill(words.joined, &[by]),
+                Event::Joined(users) => fill(words.added, &[by, &state.names(&users)]),
+                Event::Removed(users) => fill(words.removed, &[by, &state.names(&users)]),
+                Event::Left(users) => fill(words.went, &[&state.names(&users)]),
+                Event::Reset => fill(words.reset, &[by]),
+                Event::Newer => words.newer[1].to_owned(),
             };
-            note(&format!("{time} {text}"), columns, dim())
+            (text, dim())
         }
-        _ => note("something that a newer version knows: update the app", columns, warning()),
-    }
+        _ => return note(words.newer[1], columns, warning()),
+    };
+    note(&format!("{time} {text}"), columns, style)
 }
 
 /// A line about the dialog, wrapped and set off from what people wrote.
@@ -336,26 +327,36 @@ fn clock(t_ms: TimeMs, zone: &TimeZone) -> String {
     zoned(t_ms, zone).strftime("%H:%M").to_string()
 }
 
-fn long_day(t_ms: TimeMs, now_ms: TimeMs, zone: &TimeZone) -> String {
-    let (then, today) = (zoned(t_ms, zone), day(now_ms, zone));
-    if then.date() == today {
-        return "today".to_owned();
+fn long_day(t_ms: TimeMs, state: &State) -> String {
+    let (words, zone) = (state.words, &state.zone);
+    let (then, today) = (zoned(t_ms, zone).date(), day(state.now_ms, zone));
+    if then == today {
+        return words.days[0].to_owned();
     }
-    if today.yesterday().is_ok_and(|yesterday| yesterday == then.date()) {
-        return "yesterday".to_owned();
+    if today.yesterday().is_ok_and(|yesterday| yesterday == then) {
+        return words.days[1].to_owned();
     }
-    then.strftime("%A, %-d %B %Y").to_string()
+    let weekday = words.weekdays[then.weekday().to_monday_zero_offset() as usize];
+    format!(
+        "{weekday}, {}{} {} {}",
+        then.day(),
+        words.ordinal,
+        month(then, words.months),
+        then.year()
+    )
+}
+
+fn month(date: jiff::civil::Date, months: [&'static str; 12]) -> &'static str {
+    months[usize::from(date.month().unsigned_abs()).saturating_sub(1) % 12]
 }
 
 /// A time as a list shows it: the hour today, else the day.
-pub fn short_time(t_ms: TimeMs, now_ms: TimeMs, zone: &TimeZone) -> String {
-    let (then, today) = (zoned(t_ms, zone), day(now_ms, zone));
-    let format = if then.date() == today {
-        "%H:%M"
-    } else if then.year() == today.year() {
-        "%-d %b"
-    } else {
-        "%-d %b %Y"
-    };
-    then.strftime(format).to_string()
+pub fn short_time(t_ms: TimeMs, state: &State) -> String {
+    let (words, zone) = (state.words, &state.zone);
+    let (then, today) = (zoned(t_ms, zone).date(), day(state.now_ms, zone));
+    if then == today {
+        return clock(t_ms, zone);
+    }
+    let day = format!("{}{} {}", then.day(), words.ordinal, month(then, words.short_months));
+    if then.year() == today.year() { day } else { format!("{day} {}", then.year()) }
 }

@@ -3,7 +3,8 @@
 //! Events go in, a screen comes out. [`event`] is all that can happen and all that can be wanted;
 //! [`update`] makes of [`state`] and an event the next state and its effects, and [`view`] a screen
 //! of a state: both are functions without any I/O. [`layout`] says where things lie, [`editor`] is a
-//! text being written, [`text`] makes what others wrote harmless. [`phone`] carries effects out on
+//! text being written, [`text`] makes what others wrote harmless, [`words`] is all that the client says
+//! itself, in each language. [`phone`] carries effects out on
 //! the core's account, [`screen`] is the real terminal. [`run`] below ties them together; it draws
 //! on any backend, so tests run it without a terminal.
 
@@ -18,6 +19,7 @@ pub mod state;
 pub mod text;
 pub mod update;
 pub mod view;
+pub mod words;
 
 use std::io;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 
 use event::{Effect, Event};
 use state::State;
+use words::Words;
 
 /// What is written is kept this long after the last key.
 const DRAFT: Duration = Duration::from_secs(1);
@@ -65,7 +68,7 @@ pub async fn run<B>(
     account: &Account,
     terminal: &mut Terminal<B>,
     mut inputs: mpsc::UnboundedReceiver<Event>,
-    (clock, zone): (Arc<dyn Clock>, TimeZone),
+    (clock, zone, words): (Arc<dyn Clock>, TimeZone, &'static Words),
 ) -> Result<(), ChatError>
 where
     B: Backend,
@@ -83,7 +86,7 @@ where
     let address = account.server().await?;
     let name = address.trim_start_matches("https://").trim_end_matches('/');
     let size = (size.width, size.height);
-    let mut state = State::new(account.user(), name, clock.now_ms(), zone, size);
+    let mut state = State::new(account.user(), name, clock.now_ms(), (zone, words), size);
     state.link = *link.borrow_and_update();
     let mut waiting = send(&want, update::begin());
     loop {

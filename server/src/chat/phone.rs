@@ -28,7 +28,7 @@ pub async fn serve(
     while let Some(effect) = wanted.recv().await {
         let event = match carry_out(&account, effect).await {
             Ok(event) => event,
-            Err(error) => Some(Event::Failed(error.to_string())),
+            Err(error) => Some(Event::Failed(error.code())),
         };
         // Nobody listens any more when the client ends.
         let _ = told.send(event);
@@ -54,13 +54,16 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         }
         Effect::LoadPeople => Event::People(account.people(PEOPLE).await?),
         Effect::LoadMembers(log) => Event::Members(log, account.members(log).await?),
+        Effect::LoadFailedChanges(log) => {
+            Event::FailedChanges(log, account.failed_changes(log).await?)
+        }
         Effect::Search(words, after) => {
             let page = account.search(&words, None, after, HITS).await?;
             Event::Found(words, page, after.is_some())
         }
         Effect::Send(log, text) => match account.send_text(log, &text).await {
             Ok(_) => return Ok(None),
-            Err(error) => Event::NotSent(log, text, error.to_string()),
+            Err(error) => Event::NotSent(log, text, error.code()),
         },
         Effect::Retry(log, id) => return account.retry(log, id).await.map(|()| None),
         Effect::Discard(log, id) => return account.discard(log, id).await.map(|()| None),
@@ -71,6 +74,10 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::Add(log, users) => return account.add_members(log, users).await.map(|()| None),
         Effect::Remove(log, user) => return account.remove_member(log, user).await.map(|()| None),
         Effect::Leave(log) => return account.leave(log).await.map(|()| None),
+        Effect::Rename(log, title) => return account.rename(log, &title).await.map(|()| None),
+        Effect::Mute(log, muted) => return account.set_muted(log, muted).await.map(|()| None),
+        Effect::TryAgain(log, id) => return account.try_again(log, id).await.map(|()| None),
+        Effect::Dismiss(log, id) => return account.dismiss(log, id).await.map(|()| None),
     }))
 }
 

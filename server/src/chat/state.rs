@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_core::account::Link;
-use hauspost_core::read::{ConversationRow, SearchHit};
+use hauspost_core::read::{ConversationRow, FailedChange, SearchHit};
 use hauspost_core::store::rows::message::Message;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use super::editor::Editor;
 use super::layout::Laid;
 use super::text;
+use super::words::Words;
 
 /// The client.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct State {
     pub now_ms: TimeMs,
     /// Where the terminal stands.
     pub zone: TimeZone,
+    /// What the client says.
+    pub words: &'static Words,
     /// The terminal's columns and rows.
     pub size: (u16, u16),
     /// The directory.
@@ -82,6 +85,8 @@ pub struct Dialog {
     pub row: Option<ConversationRow>,
     /// The rows of its timeline that were read.
     pub rows: Vec<Message>,
+    /// Changes that could not be made.
+    pub failed: Vec<FailedChange>,
     /// Whether there are older ones.
     pub more_before: bool,
     /// Whether there are newer ones.
@@ -116,6 +121,7 @@ impl Dialog {
             composer: Editor::new(draft),
             row,
             rows: Vec::new(),
+            failed: Vec::new(),
             more_before: false,
             more_after: false,
             is_paging: false,
@@ -150,6 +156,8 @@ pub enum Overlay {
     Search(Search),
     /// The title of a new group.
     Title(Editor),
+    /// Another name for this group.
+    Rename(LogId, Editor),
     /// People to choose from.
     Picker(Picker),
     /// The people of a conversation.
@@ -245,11 +253,13 @@ pub enum Ask {
 pub struct People {
     all: Vec<Person>,
     names: BTreeMap<UserId, String>,
+    /// Who is not in it.
+    somebody: &'static str,
 }
 
 impl People {
     /// The directory of these people.
-    pub fn new(people: Vec<Person>) -> Self {
+    pub fn new(people: Vec<Person>, somebody: &'static str) -> Self {
         let harmless = |person: Person| Person {
             name: person.name.as_deref().map(text::line).filter(|name| !name.is_empty()),
             handle: text::line(&person.handle),
@@ -259,7 +269,7 @@ impl People {
         let name = |person: &Person| {
             (person.user, person.name.clone().unwrap_or_else(|| person.handle.clone()))
         };
-        Self { names: all.iter().map(name).collect(), all }
+        Self { names: all.iter().map(name).collect(), all, somebody }
     }
 
     /// Whether this person is in it.
@@ -269,21 +279,28 @@ impl People {
 
     /// What to call this person.
     pub fn name(&self, user: UserId) -> &str {
-        self.names.get(&user).map_or("somebody", String::as_str)
+        self.names.get(&user).map_or(self.somebody, String::as_str)
     }
 }
 
 impl State {
     /// The client before anything was read.
-    pub fn new(me: UserId, server: &str, now_ms: TimeMs, zone: TimeZone, size: (u16, u16)) -> Self {
+    pub fn new(
+        me: UserId,
+        server: &str,
+        now_ms: TimeMs,
+        (zone, words): (TimeZone, &'static Words),
+        size: (u16, u16),
+    ) -> Self {
         Self {
             me,
             server: text::line(server),
             link: Link::Connecting,
             now_ms,
             zone,
+            words,
             size,
-            people: People::default(),
+            people: People::new(Vec::new(), words.somebody),
             rooms: Rooms::default(),
             dialog: None,
             focus: Focus::List,
@@ -298,13 +315,18 @@ impl State {
         let title = row.title.as_deref().map(text::line).filter(|title| !title.is_empty());
         title.unwrap_or_else(|| match (row.r#type, row.peer) {
             (LogType::Dm, Some(peer)) => self.people.name(peer).to_owned(),
-            (LogType::SelfNotes, _) => "notes".to_owned(),
-            _ => "group without a name".to_owned(),
+            (LogType::SelfNotes, _) => self.words.notes.to_owned(),
+            _ => self.words.nameless.to_owned(),
         })
+    }
+
+    /// These people, with commas between.
+    pub fn names(&self, users: &[UserId]) -> String {
+        users.iter().map(|user| self.name(*user)).collect::<Vec<_>>().join(", ")
     }
 
     /// What to call this person in a line: the person at the terminal is "you".
     pub fn name(&self, user: UserId) -> &str {
-        if user == self.me { "you" } else { self.people.name(user) }
+        if user == self.me { self.words.you } else { self.people.name(user) }
     }
 }

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use super::Failure;
 use super::terminal::{self, Terminal};
 use crate::chat::event::Event;
+use crate::chat::words::Words;
 use crate::chat::{self, ChatError, screen};
 
 /// An invitation is shorter than this, in bytes.
@@ -39,6 +40,9 @@ pub struct Chat {
     /// Approve another device of yours by the code that it shows, and end.
     #[arg(long, value_name = "CODE", conflicts_with = "invitation")]
     approve: Option<String>,
+    /// The language: de or en; without it, that of the environment (LC_ALL, LC_MESSAGES, LANG).
+    #[arg(long, value_name = "LANG")]
+    lang: Option<String>,
 }
 
 /// How often a device that waits for its approval asks whether somebody signed for it.
@@ -67,6 +71,12 @@ impl Chat {
         let device = approved.map_err(|error| failure(&error))?;
         terminal::result(format_args!("approved {device}"));
         Ok(())
+    }
+
+    fn words(&self) -> &'static Words {
+        let environment =
+            ["LC_ALL", "LC_MESSAGES", "LANG"].map(|name| std::env::var(name).unwrap_or_default());
+        Words::of(self.lang.iter().chain(&environment))
     }
 
     /// Opens the account, or enrols it.
@@ -110,7 +120,7 @@ impl Chat {
                 }
             }
         });
-        let world = (Arc::new(SystemClock) as Arc<_>, TimeZone::system());
+        let world = (Arc::new(SystemClock) as Arc<_>, TimeZone::system(), self.words());
         let result = chat::run(account, &mut screen.terminal, inputs, world).await;
         reading.abort();
         drop(screen);

@@ -84,7 +84,8 @@ impl Seat {
         let (backend, account) = (glass.clone(), account.clone());
         let running = tokio::spawn(async move {
             let mut terminal = Terminal::new(backend).unwrap();
-            let world = (Arc::new(SystemClock) as Arc<_>, chat::utc());
+            let world =
+                (Arc::new(SystemClock) as Arc<_>, chat::utc(), chat::words::Words::english());
             chat::run(&account, &mut terminal, inputs, world).await
         });
         Self { glass, keys, running }

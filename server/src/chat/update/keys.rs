@@ -73,6 +73,7 @@ fn list(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         }
         KeyCode::Char('n') => choose_person(state),
         KeyCode::Char('g') => name_group(state),
+        KeyCode::Char('m') => effects.extend(mute(state)),
         KeyCode::Char('/') => search(state),
         KeyCode::Char('?') => state.overlay = Some(Overlay::Help(0)),
         KeyCode::Char('q') => end(state, effects),
@@ -112,8 +113,8 @@ fn dialog(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::Enter if !breaks => send(state, effects),
         KeyCode::Enter => change(state, |composer| composer.insert("\n")),
         _ if is_ctrl(key, 'j') => change(state, |composer| composer.insert("\n")),
-        _ if is_ctrl(key, 'r') => effects.extend(failed(dialog, Effect::Retry)),
-        _ if is_ctrl(key, 'x') => effects.extend(failed(dialog, Effect::Discard)),
+        _ if is_ctrl(key, 'r') => effects.extend(failed(dialog, Effect::TryAgain, Effect::Retry)),
+        _ if is_ctrl(key, 'x') => effects.extend(failed(dialog, Effect::Dismiss, Effect::Discard)),
         KeyCode::Up => {
             if !dialog.composer.move_rows(-1, columns) {
                 scroll(state, -1, effects);
@@ -136,8 +137,15 @@ fn dialog(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     }
 }
 
-/// What is to become of the newest message that failed.
-fn failed(dialog: &Dialog, what: fn(LogId, MessageId) -> Effect) -> Option<Effect> {
+/// What is to become of the newest change that failed, or of the newest message if there is none.
+fn failed(
+    dialog: &Dialog,
+    change: fn(LogId, i64) -> Effect,
+    what: fn(LogId, MessageId) -> Effect,
+) -> Option<Effect> {
+    if let Some(failed) = dialog.failed.last() {
+        return Some(change(dialog.log, failed.id));
+    }
     let row = dialog.rows.iter().rfind(|row| row.state == MessageState::Failed)?;
     Some(what(dialog.log, row.message_id))
 }
@@ -147,6 +155,12 @@ fn change(state: &mut State, by: impl FnOnce(&mut Editor)) {
         by(&mut dialog.composer);
         dialog.is_unsaved = true;
     }
+}
+
+/// The conversation under the bar makes no sound any more, or again.
+fn mute(state: &State) -> Option<Effect> {
+    let row = state.rooms.rows.get(state.rooms.position())?;
+    Some(Effect::Mute(row.log, !row.muted))
 }
 
 fn search(state: &mut State) {
@@ -163,7 +177,7 @@ fn choose_person(state: &mut State) {
 
 fn show_members(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(dialog) = &state.dialog else {
-        state.notice = Some("open a conversation first".to_owned());
+        state.notice = Some(state.words.open_first.to_owned());
         return;
     };
     let members = Members { log: dialog.log, users: Vec::new(), selected: 0, asks: None };

@@ -15,7 +15,7 @@ use super::editor::Editor;
 use super::event::{Effect, Event, Span};
 use super::layout;
 use super::state::{Dialog, Focus, Overlay, People, Picker, Purpose, Scroll, State};
-use super::text;
+use super::words::fill;
 
 /// Rows of the list that are read at first, and more each time its end is reached.
 const ROOMS: u32 = 100;
@@ -73,7 +73,7 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
         }
         Event::Timeline(log, span, page) => timeline(state, log, span, page, effects),
         Event::People(people) => {
-            state.people = People::new(people);
+            state.people = People::new(people, state.words.somebody);
             relay(state);
         }
         Event::Members(log, users) => overlay::members(state, log, users),
@@ -85,9 +85,15 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
                 dialog.composer = Editor::new(&written);
                 dialog.is_unsaved = true;
             }
-            state.notice = Some(format!("not sent: {}", text::line(&why)));
+            state.notice = Some(fill(state.words.not_sent, &[state.words.error(why)]));
         }
-        Event::Failed(why) => state.notice = Some(text::line(&why)),
+        Event::Failed(why) => state.notice = Some(state.words.error(why).to_owned()),
+        Event::FailedChanges(log, failed) => {
+            if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.log == log) {
+                dialog.failed = failed;
+                relay(state);
+            }
+        }
     }
 }
 
@@ -102,6 +108,9 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
         effects.extend(state.dialog.as_ref().map(|dialog| Effect::LoadRoom(dialog.log)));
     }
     let Some(dialog) = &state.dialog else { return };
+    if every || changes.contains(&Change::Outbox) {
+        effects.push(Effect::LoadFailedChanges(dialog.log));
+    }
     if every || changes.contains(&Change::Log(dialog.log)) {
         effects.push(Effect::LoadTimeline(dialog.log, again(dialog)));
         if let Some(Overlay::Members(members)) = &state.overlay {
@@ -244,13 +253,14 @@ fn open(
     state.dialog = Some(dialog);
     effects.push(Effect::LoadRoom(log));
     effects.push(Effect::LoadTimeline(log, span));
+    effects.push(Effect::LoadFailedChanges(log));
 }
 
 fn send(state: &mut State, effects: &mut Vec<Effect>) {
     let dialog = state.dialog.as_mut().filter(|dialog| !dialog.composer.is_blank());
     let Some(dialog) = dialog else { return };
     if dialog.row.as_ref().is_some_and(|row| row.state != LogState::Active) {
-        state.notice = Some("nothing can be written here any more".to_owned());
+        state.notice = Some(state.words.not_here.to_owned());
         return;
     }
     let written = dialog.composer.take().trim_end().to_owned();

@@ -23,6 +23,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Help(at) => help(state, at, key),
         Overlay::Search(search) => search_key(state, search, key, effects),
         Overlay::Title(title) => title_key(state, title, key),
+        Overlay::Rename(log, title) => rename_key(state, log, title, key, effects),
         Overlay::Picker(picker) => picker_key(state, picker, key, effects),
         Overlay::Members(members) => members_key(state, members, key, effects),
     }
@@ -35,7 +36,7 @@ pub(super) fn paste(state: &mut State, pasted: &str, effects: &mut Vec<Effect>) 
             search.words.insert(&line);
             asked(search, effects);
         }
-        Some(Overlay::Title(title)) => title.insert(&line),
+        Some(Overlay::Title(title) | Overlay::Rename(_, title)) => title.insert(&line),
         Some(Overlay::Picker(picker)) => picker.filter.insert(&line),
         _ => {}
     }
@@ -47,7 +48,7 @@ fn help(state: &mut State, at: usize, key: KeyEvent) {
         KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => at.saturating_sub(1),
         _ => return,
     };
-    state.overlay = Some(Overlay::Help(at.min(super::super::view::HELP_LAST)));
+    state.overlay = Some(Overlay::Help(at.min(state.words.help.len() - 1)));
 }
 
 fn search_key(state: &mut State, mut search: Search, key: KeyEvent, effects: &mut Vec<Effect>) {
@@ -104,6 +105,20 @@ fn title_key(state: &mut State, mut title: Editor, key: KeyEvent) {
     state.overlay = Some(Overlay::Title(title));
 }
 
+fn rename_key(
+    state: &mut State,
+    log: LogId,
+    mut title: Editor,
+    key: KeyEvent,
+    effects: &mut Vec<Effect>,
+) {
+    if key.code == KeyCode::Enter && !title.is_blank() {
+        return effects.push(Effect::Rename(log, title.text().trim().to_owned()));
+    }
+    write(&mut title, key);
+    state.overlay = Some(Overlay::Rename(log, title));
+}
+
 fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent, effects: &mut Vec<Effect>) {
     let offered: Vec<UserId> =
         picker.offered(&state.people).into_iter().map(|person| person.user).collect();
@@ -151,7 +166,7 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
     let is_group = open_group(state) == Some(members.log);
     let last = members.users.len().saturating_sub(1);
     match (key.code, members.asks) {
-        (KeyCode::Char('y'), Some(ask)) => {
+        (KeyCode::Char(yes), Some(ask)) if yes == state.words.yes => {
             return effects.push(match ask {
                 Ask::Leave => Effect::Leave(members.log),
                 Ask::Remove(user) => Effect::Remove(members.log, user),
@@ -169,8 +184,15 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
             members.asks = bar.filter(|user| *user != state.me).map(Ask::Remove);
         }
         (KeyCode::Char('l'), None) if is_group => members.asks = Some(Ask::Leave),
-        (KeyCode::Char('a' | 'r' | 'l'), None) => {
-            state.notice = Some("this is not a group that you are in".to_owned());
+        (KeyCode::Char('n'), None) if is_group => {
+            let row = state.dialog.as_ref().and_then(|dialog| dialog.row.as_ref());
+            let title = row.and_then(|row| row.title.as_deref()).map(text::line);
+            let title = Editor::new(title.as_deref().unwrap_or_default());
+            state.overlay = Some(Overlay::Rename(members.log, title));
+            return;
+        }
+        (KeyCode::Char('a' | 'r' | 'l' | 'n'), None) => {
+            state.notice = Some(state.words.no_group.to_owned());
         }
         _ => {}
     }

@@ -53,9 +53,9 @@ fn a_draft_is_kept_by_the_clock_by_leaving_and_at_the_end() {
 #[test]
 fn a_text_that_was_not_taken_comes_back_unless_another_was_begun() {
     let mut client = opened();
-    client.hear(Event::NotSent(LOG, "verloren?".to_owned(), "too long".to_owned()));
+    client.hear(Event::NotSent(LOG, "verloren?".to_owned(), "message"));
     assert_eq!(client.state.dialog.as_ref().unwrap().composer.text(), "verloren?");
-    client.hear(Event::NotSent(LOG, "anderes".to_owned(), "too long".to_owned()));
+    client.hear(Event::NotSent(LOG, "anderes".to_owned(), "message"));
     assert_eq!(client.state.dialog.as_ref().unwrap().composer.text(), "verloren?");
     assert!(client.state.notice.as_ref().unwrap().contains("too long"));
 }
@@ -111,12 +111,13 @@ fn scrolling_up_stays_at_its_place_when_messages_come_and_pages_older_ones() {
 #[test]
 fn changes_make_only_what_they_name_be_read_again() {
     let other = LogId([8; 16]);
-    let table: [(Change, Vec<Effect>); 5] = [
+    let table: [(Change, Vec<Effect>); 6] = [
         (Change::Log(LOG), vec![Effect::LoadTimeline(LOG, Span::Newest(100))]),
         (Change::Log(other), vec![]),
         (Change::Conversations, vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
         (Change::People, vec![Effect::LoadPeople, Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
-        (Change::Outbox, vec![]),
+        (Change::Outbox, vec![Effect::LoadFailedChanges(LOG)]),
+        (Change::Alarms, vec![]),
     ];
     for (change, effects) in table {
         let mut client = opened();
@@ -175,7 +176,11 @@ fn a_hit_of_a_search_opens_its_conversation_around_it() {
     client.press(KeyCode::Enter);
     assert_eq!(
         client.wanted(),
-        [Effect::LoadRoom(LOG), Effect::LoadTimeline(LOG, Span::Around(Seq(5)))]
+        [
+            Effect::LoadRoom(LOG),
+            Effect::LoadTimeline(LOG, Span::Around(Seq(5))),
+            Effect::LoadFailedChanges(LOG)
+        ]
     );
     assert_eq!(client.state.dialog.unwrap().hit, Some(MessageId([5; 32])));
 }

@@ -15,9 +15,7 @@ use ratatui::text::{Line, Span};
 use super::layout::{self, Areas, dim, short_time, warning};
 use super::state::{Focus, Overlay, Purpose, State};
 use super::text;
-
-/// The last line of the help.
-pub const HELP_LAST: usize = overlay::HELP.len() - 1;
+use super::words::fill;
 
 /// Draws the client.
 pub fn view(state: &State, frame: &mut Frame<'_>) {
@@ -61,11 +59,12 @@ fn ends(left: &str, right: &str, columns: usize) -> (String, String) {
 }
 
 fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    let [connecting, online, reconnecting, refused] = state.words.link;
     let (mark, colour) = match state.link {
-        Link::Connecting => ("○ connecting", Color::Yellow),
-        Link::Online => ("● online", Color::Green),
-        Link::Reconnecting => ("○ offline, reconnecting", Color::Yellow),
-        Link::Refused => ("✗ this device is not accepted any more", Color::Red),
+        Link::Connecting => (connecting, Color::Yellow),
+        Link::Online => (online, Color::Green),
+        Link::Reconnecting => (reconnecting, Color::Yellow),
+        Link::Refused => (refused, Color::Red),
     };
     let who = format!(" Hauspost · {} · {}", state.people.name(state.me), state.server);
     let (left, right) = ends(&who, &format!("{mark} "), usize::from(area.width));
@@ -79,8 +78,9 @@ fn list(state: &State, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     if state.rooms.rows.is_empty() {
-        put(frame, area, &Line::styled(" No conversations yet.", dim()));
-        put(frame, row(area, 1), &Line::styled(" n: write to somebody", dim()));
+        for (i, line) in state.words.no_rooms.into_iter().enumerate() {
+            put(frame, row(area, i), &Line::styled(format!(" {line}"), dim()));
+        }
         return;
     }
     let shown = usize::from(area.height / 2).max(1);
@@ -106,8 +106,10 @@ fn room_lines(
     is_selected: bool,
 ) -> [Line<'static>; 2] {
     let bar = if is_selected { "▌" } else { " " };
-    let time = short_time(room.cursor.order_ms, state.now_ms, &state.zone);
+    let time = short_time(room.cursor.order_ms, state);
     let kind = if room.r#type == LogType::Group { "# " } else { "" };
+    let sound = if room.muted { " ∅" } else { "" };
+    let time = format!("{time}{sound}");
     let (title, time) = ends(&format!("{kind}{}", state.title(room)), &time, columns - 2);
     let name =
         if room.unread > 0 { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
@@ -117,13 +119,14 @@ fn room_lines(
         1..100 => format!("({})", room.unread),
         _ => "(99+)".to_owned(),
     };
+    let words = state.words;
     let (said, style) = match (&room.draft, room.state) {
-        (_, LogState::Left) => ("left".to_owned(), dim()),
-        (_, LogState::Stopped) => ("stopped: the server contradicted itself".to_owned(), warning()),
-        (_, LogState::Broken) => ("stopped: it has to be mended".to_owned(), warning()),
-        (_, LogState::Newer) => ("update the app".to_owned(), warning()),
+        (_, LogState::Left) => (words.left[0].to_owned(), dim()),
+        (_, LogState::Stopped) => (words.stopped[1].to_owned(), warning()),
+        (_, LogState::Broken) => (words.stopped[2].to_owned(), warning()),
+        (_, LogState::Newer) => (words.newer[0].to_owned(), warning()),
         (Some(draft), _) => {
-            (format!("draft: {}", text::line(draft)), Style::new().fg(Color::Yellow))
+            (fill(words.draft, &[&text::line(draft)]), Style::new().fg(Color::Yellow))
         }
         (None, _) => {
             (room.last.as_ref().map_or_else(String::new, |last| said(state, room, last)), dim())
@@ -137,14 +140,14 @@ fn room_lines(
 
 fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
     let text = match (last.kind, last.state) {
-        (_, MessageState::Erased) => "erased".to_owned(),
+        (_, MessageState::Erased) => state.words.erased[0].to_owned(),
         (MessageKind::Text | MessageKind::File, _) => {
             text::line(last.text.as_deref().unwrap_or_default())
         }
-        (MessageKind::Event, _) => return "people changed".to_owned(),
-        (MessageKind::Gap, _) => return "something could not be opened".to_owned(),
-        (MessageKind::Unreadable, _) => return "not readable on this device yet".to_owned(),
-        _ => return "update the app".to_owned(),
+        (MessageKind::Event, _) => return state.words.people_changed.to_owned(),
+        (MessageKind::Gap, _) => return state.words.gap[0].to_owned(),
+        (MessageKind::Unreadable, _) => return state.words.unreadable[0].to_owned(),
+        _ => return state.words.newer[0].to_owned(),
     };
     let failed = if last.state == MessageState::Failed { "✗ " } else { "" };
     let is_own = last.author == state.me;
@@ -160,8 +163,8 @@ fn dialog(state: &State, frame: &mut Frame<'_>, areas: &Areas) {
     let columns = usize::from(areas.title.width);
     let title = dialog.row.as_ref().map_or_else(String::new, |row| state.title(row));
     let standing = match dialog.row.as_ref().map(|row| row.state) {
-        Some(LogState::Left) => "you are not in it any more",
-        Some(LogState::Stopped | LogState::Broken) => "stopped",
+        Some(LogState::Left) => state.words.left[1],
+        Some(LogState::Stopped | LogState::Broken) => state.words.stopped[0],
         _ => "",
     };
     let (title, standing) = ends(&format!(" {title}"), standing, columns);
@@ -177,8 +180,8 @@ fn dialog(state: &State, frame: &mut Frame<'_>, areas: &Areas) {
     let below = dialog.laid.len().saturating_sub(top + height);
     let mut rule = "─".repeat(usize::from(areas.rule.width));
     if below > 0 || dialog.more_after {
-        let more = if dialog.more_after { "more".to_owned() } else { below.to_string() };
-        let hint = format!("── ↓ {more} below · Ctrl-End ");
+        let more = if dialog.more_after { state.words.more.to_owned() } else { below.to_string() };
+        let hint = fill(state.words.below, &[&more]);
         rule = format!("{hint}{}", rule.chars().skip(text::width(&hint)).collect::<String>());
     }
     put(frame, areas.rule, &Line::styled(rule, dim()));
@@ -199,7 +202,7 @@ fn composer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         put(frame, row(area, i - first), &Line::raw(line));
     }
     if written.is_empty() && state.focus == Focus::List {
-        put(frame, area, &Line::styled("› Enter: write", dim()));
+        put(frame, area, &Line::styled(state.words.write_here, dim()));
     }
     if state.focus == Focus::Dialog && state.overlay.is_none() {
         cursor(frame, area, 2 + column, at - first);
@@ -219,36 +222,16 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         put(frame, area, &Line::styled(line, warning()));
         return;
     }
-    let keys: &[(&str, &str)] = match (&state.overlay, state.focus) {
-        (Some(Overlay::Help(_)), _) => &[("↑↓", "scroll"), ("Esc", "close")],
-        (Some(Overlay::Search(_)), _) => &[("↑↓", "choose"), ("Enter", "jump"), ("Esc", "close")],
-        (Some(Overlay::Title(_)), _) => &[("Enter", "choose people"), ("Esc", "close")],
-        (Some(Overlay::Picker(picker)), _) if picker.purpose == Purpose::Dm => {
-            &[("↑↓", "choose"), ("Enter", "write"), ("Esc", "close")]
-        }
-        (Some(Overlay::Picker(_)), _) => {
-            &[("↑↓", "move"), ("Tab", "choose"), ("Enter", "done"), ("Esc", "close")]
-        }
-        (Some(Overlay::Members(_)), _) => {
-            &[("a", "add"), ("r", "remove"), ("l", "leave"), ("Esc", "close")]
-        }
-        (None, Focus::List) => &[
-            ("Enter", "open"),
-            ("n", "new"),
-            ("g", "group"),
-            ("/", "search"),
-            ("?", "help"),
-            ("q", "quit"),
-        ],
-        (None, Focus::Dialog) => &[
-            ("Enter", "send"),
-            ("Alt-Enter", "line"),
-            ("PgUp", "older"),
-            ("^P", "people"),
-            ("^F", "search"),
-            ("Esc", "list"),
-            ("F1", "help"),
-        ],
+    let [help, search, title, person, people, members, list, dialog] = state.words.foot;
+    let keys = match (&state.overlay, state.focus) {
+        (Some(Overlay::Help(_)), _) => help,
+        (Some(Overlay::Search(_)), _) => search,
+        (Some(Overlay::Title(_) | Overlay::Rename(..)), _) => title,
+        (Some(Overlay::Picker(picker)), _) if picker.purpose == Purpose::Dm => person,
+        (Some(Overlay::Picker(_)), _) => people,
+        (Some(Overlay::Members(_)), _) => members,
+        (None, Focus::List) => list,
+        (None, Focus::Dialog) => dialog,
     };
     let mut spans = Vec::new();
     for (key, what) in keys {

@@ -11,48 +11,15 @@ use super::super::editor::Editor;
 use super::super::layout::{dim, short_time, warning};
 use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
 use super::super::text;
+use super::super::words::fill;
 use super::{cursor, ends, put, row};
-
-/// All keys, by where they are.
-pub(super) const HELP: [(&str, &str); 27] = [
-    ("Everywhere", ""),
-    ("Ctrl-C", "quit"),
-    ("Tab", "between list and dialog"),
-    ("F1", "this help"),
-    ("F2, Ctrl-N", "write to somebody"),
-    ("F3, Ctrl-F", "search in all conversations"),
-    ("F4, Ctrl-G", "begin a group"),
-    ("F5, Ctrl-P", "people: add, remove, leave"),
-    ("List", ""),
-    ("↑ ↓ PgUp PgDn", "choose a conversation"),
-    ("Enter", "open it"),
-    ("n g / ?", "new, group, search, help"),
-    ("q", "quit"),
-    ("Dialog", ""),
-    ("Enter", "send"),
-    ("Alt-Enter, Ctrl-J", "a new line"),
-    ("PgUp PgDn", "scroll; older messages come by themselves"),
-    ("Ctrl-Home, Ctrl-End", "to the oldest read, to the end"),
-    ("Ctrl-← Ctrl-→", "by words"),
-    ("Ctrl-W Ctrl-U Ctrl-K", "delete word, to beginning, to end"),
-    ("Ctrl-R Ctrl-X", "send what failed again, take it back"),
-    ("Esc", "back to the list; a draft stays"),
-    ("Marks", ""),
-    ("…", "waits on this device"),
-    ("✓", "stored by the server"),
-    ("✓✓", "secured: part of a signed checkpoint"),
-    ("✗", "not sent, with the reason below"),
-];
 
 pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
     match overlay {
-        Overlay::Help(at) => help(*at, frame),
+        Overlay::Help(at) => help(state, *at, frame),
         Overlay::Search(search) => self::search(state, search, frame),
-        Overlay::Title(title) => {
-            let inner = framed(frame, "New group", 50, 4);
-            put(frame, inner, &Line::styled("What is it called?", dim()));
-            written(frame, row(inner, 1), title);
-        }
+        Overlay::Title(title) => name(state, state.words.titles[2], title, frame),
+        Overlay::Rename(_, title) => name(state, state.words.titles[3], title, frame),
         Overlay::Picker(picker) => self::picker(state, picker, frame),
         Overlay::Members(members) => self::members(state, members, frame),
     }
@@ -91,11 +58,19 @@ fn written(frame: &mut Frame<'_>, area: Rect, editor: &Editor) {
     cursor(frame, area, 2 + text::width(&editor.text()[..editor.at()]), 0);
 }
 
-fn help(at: usize, frame: &mut Frame<'_>) {
-    let inner = framed(frame, "Keys", 68, u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX));
+fn name(state: &State, heading: &str, title: &Editor, frame: &mut Frame<'_>) {
+    let inner = framed(frame, heading, 50, 4);
+    put(frame, inner, &Line::styled(state.words.called, dim()));
+    written(frame, row(inner, 1), title);
+}
+
+fn help(state: &State, at: usize, frame: &mut Frame<'_>) {
+    let help = state.words.help;
+    let rows = u16::try_from(help.len() + 2).unwrap_or(u16::MAX);
+    let inner = framed(frame, state.words.titles[0], 68, rows);
     let height = usize::from(inner.height);
-    let first = at.min(HELP.len().saturating_sub(height));
-    for (i, (key, what)) in HELP.iter().skip(first).take(height).enumerate() {
+    let first = at.min(help.len().saturating_sub(height));
+    for (i, (key, what)) in help.iter().skip(first).take(height).enumerate() {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let line = if what.is_empty() {
             Line::styled((*key).to_owned(), bold.fg(Color::Cyan))
@@ -117,13 +92,18 @@ fn chosen(is_chosen: bool) -> Style {
 
 fn search(state: &State, search: &Search, frame: &mut Frame<'_>) {
     let (columns, rows) = state.size;
-    let inner = framed(frame, "Search", columns.saturating_sub(4).min(100), rows.saturating_sub(4));
+    let inner = framed(
+        frame,
+        state.words.titles[1],
+        columns.saturating_sub(4).min(100),
+        rows.saturating_sub(4),
+    );
     written(frame, row(inner, 0), &search.words);
     let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
     if search.hits.is_empty() {
         let text = match (search.words.is_blank(), search.is_answered) {
-            (true, _) => "words, or their beginnings; ü is found as ue, too",
-            (false, true) => "nothing found",
+            (true, _) => state.words.search[0],
+            (false, true) => state.words.search[1],
             (false, false) => "",
         };
         put(frame, row(list, 0), &Line::styled(text, dim()));
@@ -141,8 +121,9 @@ fn search(state: &State, search: &Search, frame: &mut Frame<'_>) {
 fn hit_lines(state: &State, hit: &SearchHit, columns: usize) -> [Line<'static>; 2] {
     let room = state.rooms.rows.iter().find(|row| row.log == hit.log);
     let place = room.map(|row| state.title(row)).unwrap_or_default();
-    let time = short_time(hit.t_ms, state.now_ms, &state.zone);
-    let (left, right) = ends(&format!("{} in {place}", state.name(hit.author)), &time, columns);
+    let time = short_time(hit.t_ms, state);
+    let found = fill(state.words.found_in, &[state.name(hit.author), &place]);
+    let (left, right) = ends(&found, &time, columns);
     let head = Line::from(vec![Span::styled(left, dim()), Span::styled(right, dim())]);
     let mut spans = vec![Span::raw("  ")];
     for part in &hit.snippet {
@@ -155,22 +136,23 @@ fn hit_lines(state: &State, hit: &SearchHit, columns: usize) -> [Line<'static>; 
 
 fn picker(state: &State, picker: &Picker, frame: &mut Frame<'_>) {
     let title = match &picker.purpose {
-        Purpose::Dm => "Write to".to_owned(),
-        Purpose::Group(title) => format!("People of “{}”", text::line(title)),
-        Purpose::Add(_) => "Add people".to_owned(),
+        Purpose::Dm => state.words.titles[4].to_owned(),
+        Purpose::Group(title) => fill(state.words.people_of, &[&text::line(title)]),
+        Purpose::Add(_) => state.words.add_people.to_owned(),
     };
     let inner = framed(frame, &title, 50, state.size.1.saturating_sub(4).min(24));
     written(frame, row(inner, 0), &picker.filter);
     let several = picker.purpose != Purpose::Dm;
     if several && !picker.chosen.is_empty() {
         let names: Vec<_> = picker.chosen.iter().map(|user| state.people.name(*user)).collect();
-        let line = text::fit(&format!("with {}", names.join(", ")), usize::from(inner.width));
+        let line =
+            text::fit(&fill(state.words.with, &[&names.join(", ")]), usize::from(inner.width));
         put(frame, row(inner, 1), &Line::styled(line, Style::new().fg(Color::Green)));
     }
     let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
     let offered = picker.offered(&state.people);
     if offered.is_empty() {
-        put(frame, row(list, 0), &Line::styled("nobody of this name", dim()));
+        put(frame, row(list, 0), &Line::styled(state.words.nobody, dim()));
     }
     let selected = picker.selected.min(offered.len().saturating_sub(1));
     let shown = usize::from(list.height);
@@ -189,24 +171,24 @@ fn picker(state: &State, picker: &Picker, frame: &mut Frame<'_>) {
 }
 
 fn members(state: &State, members: &Members, frame: &mut Frame<'_>) {
-    let title = format!("People ({})", members.users.len());
+    let title = fill(state.words.people, &[&members.users.len().to_string()]);
     let rows = u16::try_from(members.users.len()).unwrap_or(u16::MAX).saturating_add(4).max(7);
     let inner = framed(frame, &title, 50, rows);
     if let Some(ask) = members.asks {
         let question = match ask {
-            Ask::Leave => "Leave this group? You get nothing of it any more.".to_owned(),
-            Ask::Remove(user) => format!("Remove {}?", state.people.name(user)),
+            Ask::Leave => state.words.ask_leave.to_owned(),
+            Ask::Remove(user) => fill(state.words.ask_remove, &[state.people.name(user)]),
         };
         for (i, range) in text::wrap(&question, usize::from(inner.width)).into_iter().enumerate() {
             put(frame, row(inner, i), &Line::styled(question[range].to_owned(), warning()));
         }
-        put(frame, row(inner, 3), &Line::raw("y: yes   any other key: no"));
+        put(frame, row(inner, 3), &Line::raw(state.words.answer));
         return;
     }
     let shown = usize::from(inner.height);
     let first = first_shown(members.selected, shown);
     for (i, user) in members.users.iter().skip(first).take(shown).enumerate() {
-        let you = if *user == state.me { " (you)" } else { "" };
+        let you = if *user == state.me { state.words.is_you } else { "" };
         let name = format!("{}{you}", state.people.name(*user));
         let line = Line::raw(text::fit(&name, usize::from(inner.width)));
         put(frame, row(inner, i), &line.style(chosen(first + i == members.selected)));

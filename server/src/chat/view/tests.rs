@@ -1,10 +1,12 @@
+use hauspost_core::read::{FailedChange, WantedChange};
 use hauspost_core::store::rows::message::{Message, MessageState};
-use hauspost_protocol::ids::UserId;
+use hauspost_protocol::ids::{MessageId, UserId};
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyCode;
 
-use super::super::event::Event;
+use super::super::event::{Effect, Event};
 use super::super::fixture::{BEN, Client, LOG, ME, NOON, own, room, row};
+use super::super::words::Words;
 use super::*;
 
 const ESCAPE: &str = "\u{1b}[31m\u{1b}]0;besessen\u{7}\u{9b}2J\u{202E}böse\r\n\tfort";
@@ -81,7 +83,6 @@ fn escapes_in_a_message_a_name_and_a_title_are_shown_and_not_obeyed() {
     let mut client = opened(vec![row(1, ESCAPE)]);
     let evil = Person { user: BEN, handle: "b\u{7f}n".to_owned(), name: Some(ESCAPE.to_owned()) };
     client.hear(Event::People(vec![evil]));
-    client.hear(Event::Failed(ESCAPE.to_owned()));
     client.hear(Event::Paste(ESCAPE.to_owned()));
     // `screen` asserts that no cell holds a control character.
     assert!(client.shows("␛[31m␛]0;besessen␇"));
@@ -170,4 +171,82 @@ fn a_stranger_is_somebody_and_the_person_at_the_terminal_is_you() {
     other.author = UserId([7; 16]);
     let client = opened(vec![other, Message { author: ME, ..row(2, "ich") }]);
     assert!(client.shows("somebody") && client.shows("you"));
+}
+
+#[test]
+fn the_client_speaks_german_where_it_is_wanted() {
+    let mut client = Client::new(vec![room(9, "Lager")]);
+    client.state.words = Words::german();
+    client.press(KeyCode::Enter);
+    client.page(vec![
+        row(1, "Moin"),
+        own(2, "verloren", MessageState::Failed),
+        Message { t_ms: NOON - 2 * 86_400_000, ..row(3, "vorgestern") },
+    ]);
+    for text in ["heute", "nicht gesendet", "Montag, 23. November 2026", "Enter senden", "du"] {
+        assert!(client.shows(text), "{text}\n{}", client.screen().join("\n"));
+    }
+    client.ctrl('p');
+    client.hear(Event::Members(LOG, vec![ME, BEN]));
+    assert!(client.shows("Teilnehmer (2)") && client.shows("Anna Berg (du)"));
+    client.press(KeyCode::Char('l'));
+    assert!(client.shows("Diese Gruppe verlassen?"));
+    client.wanted();
+    client.press(KeyCode::Char('y'));
+    assert_eq!(client.wanted(), [], "yes is j");
+    client.press(KeyCode::Char('l'));
+    client.press(KeyCode::Char('j'));
+    assert_eq!(client.wanted(), [Effect::Leave(LOG)]);
+    client.hear(Event::Failed("disk-full"));
+    assert!(client.shows("der Speicher ist voll"));
+    client.press(KeyCode::F(1));
+    assert!(client.shows("Überall") && client.shows("jemandem schreiben"));
+}
+
+#[test]
+fn a_change_that_failed_stands_at_the_end_and_is_tried_again_or_put_aside() {
+    let mut client = Client::new(vec![room(9, "Lager")]);
+    client.press(KeyCode::Enter);
+    client.page(vec![row(1, "Moin"), own(2, "verloren", MessageState::Failed)]);
+    let failed = |id, wanted| FailedChange { id, wanted, reason: 20, made_ms: NOON };
+    let add = failed(7, WantedChange::Add(vec![BEN]));
+    let name = failed(8, WantedChange::Rename("Halle".to_owned()));
+    client.hear(Event::FailedChanges(LOG, vec![add, name.clone()]));
+    let screen = client.screen().join(" ");
+    assert!(screen.contains("not done: add Ben Kaya: the company's policy"), "{screen}");
+    assert!(screen.contains("not done: call it “Halle”"), "{screen}");
+    client.wanted();
+    client.ctrl('x');
+    client.hear(Event::FailedChanges(LOG, vec![name]));
+    client.ctrl('r');
+    client.hear(Event::FailedChanges(LOG, Vec::new()));
+    client.ctrl('r');
+    let lost = MessageId([2; 32]);
+    assert_eq!(
+        client.wanted(),
+        [Effect::Dismiss(LOG, 8), Effect::TryAgain(LOG, 8), Effect::Retry(LOG, lost)]
+    );
+}
+
+#[test]
+fn a_group_is_named_anew_and_a_conversation_muted() {
+    let mut client = Client::new(vec![room(9, "Lager")]);
+    client.wanted();
+    client.press(KeyCode::Char('m'));
+    assert_eq!(client.wanted(), [Effect::Mute(LOG, true)]);
+    let mut muted = room(9, "Lager");
+    muted.muted = true;
+    client.hear(Event::Rooms(vec![muted], false));
+    assert!(client.shows("∅"));
+    client.press(KeyCode::Char('m'));
+    assert_eq!(client.wanted(), [Effect::Mute(LOG, false)]);
+    client.press(KeyCode::Enter);
+    client.hear(Event::Room(LOG, Some(Box::new(room(9, "Lager")))));
+    client.ctrl('p');
+    client.press(KeyCode::Char('n'));
+    assert!(client.shows("Another name") && client.shows("› Lager"));
+    client.types(" Nord");
+    client.wanted();
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [Effect::Rename(LOG, "Lager Nord".to_owned())]);
 }
