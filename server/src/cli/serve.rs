@@ -13,7 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::terminal::{self, Terminal};
-use crate::serve::{ServeConfig, ServeError, Tls};
+use crate::serve::{Allowance, Quotas, ServeConfig, ServeError, Tls};
 
 /// Targets of our own only: no crate of others writes to the log, whatever it would like to say.
 const LOG_TARGETS: &str = "off,hauspost";
@@ -51,6 +51,12 @@ pub struct Serve {
     /// How many days an upload is kept that no message names.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
     upload_days: u64,
+    /// How many entries a device may append a day, in the long run; a fifth of it at once.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..))]
+    device_entries: u64,
+    /// How much a device may append a day, in MiB, documents apart; half of it at once.
+    #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(8..=1 << 20))]
+    device_mib: u64,
     /// Write the log as JSON lines.
     #[arg(long)]
     log_json: bool,
@@ -64,6 +70,10 @@ impl Serve {
         let mut config = ServeConfig::new(&self.data, self.listen);
         config.checkpoints.after_append = Duration::from_secs(self.checkpoint_seconds);
         config.blobs.document_bytes = self.document_mib << 20;
+        config.quotas = Quotas {
+            entries: Allowance { at_once: self.device_entries / 5, a_day: self.device_entries },
+            bytes: Allowance { at_once: self.device_mib << 19, a_day: self.device_mib << 20 },
+        };
         config.blobs.company_bytes = self.documents_gib.map(|gib| gib << 30);
         config.blobs.unnamed_ms = self.upload_days * DAY_MS;
         config.tls = match (self.tls_cert, self.tls_key) {
@@ -103,7 +113,9 @@ pub(super) fn start_log(json: bool) {
 
 /// Our own targets down to this level, and INFO when it names none.
 fn filter(level: &str) -> EnvFilter {
-    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
+    // An empty name would be ERROR.
+    let level = Some(level).filter(|level| !level.is_empty());
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     EnvFilter::new(format!("{LOG_TARGETS}={level}"))
 }
 
