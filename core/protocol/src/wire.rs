@@ -205,9 +205,8 @@ array_item! {
         pub principal: Principal,
         /// The challenge as the server gave it.
         pub challenge: Bytes,
-        /// Over H("hauspost/1 session", CBOR[company, principal, bstr challenge]): for a device ECDSA P-256
-        /// with SHA-256, r ‖ s of 64 bytes, over the 32-byte hash as message; for a role
-        /// `Sig(role key, "hauspost/1 session", …)` over the same list.
+        /// Over H("hauspost/1 session", CBOR[company, principal, bstr challenge]) as message: for a device
+        /// ECDSA P-256 with SHA-256, r ‖ s; for a role `Sig(role key, "hauspost/1 session", …)` of the list.
         pub signature: [u8; 64],
     }
 }
@@ -278,8 +277,8 @@ pub enum Outcome {
     Form,
     /// Above a limit.
     TooLarge,
-    /// The quota is used up.
-    Quota,
+    /// The device's quota is used up until then; the same bytes are taken later.
+    Quota(TimeMs),
     /// No such log, or its number is not reserved for this user.
     NoLog,
     /// The kind is not for this device or role.
@@ -322,7 +321,7 @@ impl Outcome {
             Self::Session => 7,
             Self::Form => 8,
             Self::TooLarge => 9,
-            Self::Quota => 10,
+            Self::Quota(_) => 10,
             Self::NoLog => 11,
             Self::Role => 12,
             Self::Class => 13,
@@ -349,9 +348,10 @@ impl Item for Outcome {
             Self::Gap(index) => (code, *index).write(to),
             Self::RemoveFirst(leaves) => (code, leaves.clone()).write(to),
             Self::Blob(root) => (code, *root).write(to),
-            Self::Authorise(number) | Self::Budget(number) | Self::Behind(number) => {
-                (code, *number).write(to);
-            }
+            Self::Quota(number)
+            | Self::Authorise(number)
+            | Self::Budget(number)
+            | Self::Behind(number) => (code, *number).write(to),
             _ => (code,).write(to),
         }
     }
@@ -369,7 +369,7 @@ impl Item for Outcome {
                 (7, 1) => Self::Session,
                 (8, 1) => Self::Form,
                 (9, 1) => Self::TooLarge,
-                (10, 1) => Self::Quota,
+                (10, 2) => Self::Quota(Item::read(from)?),
                 (11, 1) => Self::NoLog,
                 (12, 1) => Self::Role,
                 (13, 1) => Self::Class,
@@ -576,7 +576,7 @@ mod tests {
             Outcome::Session,
             Outcome::Form,
             Outcome::TooLarge,
-            Outcome::Quota,
+            Outcome::Quota(10),
             Outcome::NoLog,
             Outcome::Role,
             Outcome::Class,

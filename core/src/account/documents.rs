@@ -550,7 +550,7 @@ fn reason(error: &AccountError) -> Option<u64> {
         AccountError::Document(DocumentError::Unreadable(_)) => Some(REASON_UNREADABLE),
         AccountError::Document(DocumentError::TooLarge)
         | AccountError::Sync(SyncError::Refused(413)) => Some(Outcome::TooLarge.code()),
-        AccountError::Sync(SyncError::Refused(403)) => Some(Outcome::Quota.code()),
+        AccountError::Sync(SyncError::Refused(403)) => Some(Outcome::Quota(0).code()),
         // Not in the log, as the server knows it: the next pull shows why.
         AccountError::Sync(SyncError::Refused(404)) => None,
         AccountError::Sync(SyncError::Refused(_) | SyncError::Form(_)) => Some(REASON_DEFECT),

@@ -35,7 +35,7 @@ pub fn meaning(outcome: &Outcome) -> Next {
         | Outcome::RekeyFirst
         | Outcome::Cap
         | Outcome::Behind(_) => Next::Pull,
-        Outcome::Session | Outcome::Restoring | Outcome::Quota => Next::Later,
+        Outcome::Session | Outcome::Restoring | Outcome::Quota(_) => Next::Later,
         // An update that comes too early does not hold up what waits behind it (C13).
         other => Next::Refused(other.code()),
     }

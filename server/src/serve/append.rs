@@ -45,7 +45,7 @@ pub async fn append(
             if request.log == session.company_id()?.log() {
                 write_company(tx, &shared.keys, session, &request.entries, now_ms)
             } else {
-                conversation::write(tx, session, &request, ahead.take(), now_ms)
+                conversation::write(tx, session, &request, ahead.take(), &shared.quotas, now_ms)
             }
         })
         .await;

@@ -26,6 +26,7 @@ use hauspost_protocol::wire::{AppendRequest, NewEntry, Outcome};
 
 use super::answer::Refusal;
 use super::append::{Appended, Known, Stop, Wake};
+use super::quota::Quotas;
 use super::session::Session;
 use crate::store::{ConversationRow, LogRow, NewRow, ReadTx, StoreError, Tx};
 
@@ -68,6 +69,7 @@ pub fn write(
     session: &Session,
     request: &AppendRequest,
     ahead: Option<Follower>,
+    quotas: &Quotas,
     now_ms: TimeMs,
 ) -> Result<Appended, Stop> {
     let device = session.device()?.device;
@@ -81,6 +83,13 @@ pub fn write(
     if fresh.is_empty() {
         let wake = Wake::Devices(Vec::new());
         return Ok(Appended { outcomes: known.accepted([]), wake });
+    }
+    let sizes = fresh.iter().map(|(head, payload)| head.len() + payload.len());
+    let beside = request.group_info.iter().chain(&request.welcome).map(|bytes| bytes.len());
+    let bytes = sizes.chain(beside).sum::<usize>() as u64;
+    match quotas.take(tx.usage(device)?, fresh.len() as u64, bytes, now_ms) {
+        Ok(usage) => tx.put_usage(device, usage)?,
+        Err(not_before_ms) => return Err(known.refused(&Outcome::Quota(not_before_ms))),
     }
     let ahead = Cell::new(ahead);
     let offer = Offer { session, device, request, fresh: &fresh, ahead, now_ms };

@@ -26,6 +26,7 @@ mod metrics;
 mod node;
 mod openapi;
 mod packages;
+mod quota;
 mod routes;
 mod session;
 mod sync;
@@ -35,6 +36,7 @@ mod witness;
 pub use answer::Refusal;
 pub use limits::BlobLimits;
 pub use node::App;
+pub use quota::{Allowance, Quotas};
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -69,6 +71,8 @@ pub struct ServeConfig {
     pub checkpoints: CheckpointTimes,
     /// What documents may take.
     pub blobs: BlobLimits,
+    /// What a device may append.
+    pub quotas: Quotas,
     /// Where documents lie; the folder `blobs` of the data folder when nothing is named.
     pub blob_store: Option<Arc<dyn BlobStore>>,
     /// The clock, Unix time in milliseconds.
@@ -87,6 +91,7 @@ impl ServeConfig {
             tls: Tls::CompanyCa { names: Vec::new() },
             checkpoints: CheckpointTimes::default(),
             blobs: BlobLimits::default(),
+            quotas: Quotas::default(),
             blob_store: None,
             clock: system_clock(),
             seed: None,

@@ -21,6 +21,7 @@ use super::limits::{BlobLimits, Limits};
 use super::live::Live;
 use super::log_key::LogKeys;
 use super::metrics::Metrics;
+use super::quota::Quotas;
 use super::session::{Claim, Session, SessionKeys};
 use super::{Clock, ServeConfig, ServeError, blob, checkpoint, routes};
 use crate::blobs::{BlobStore, FolderBlobs};
@@ -54,6 +55,8 @@ pub struct Node {
     pub blobs: Arc<dyn BlobStore>,
     /// What they may take.
     pub blob_limits: BlobLimits,
+    /// What a device may append.
+    pub quotas: Quotas,
     /// The company, as copies.
     pub company: CompanyCopies,
     /// Live streams.
@@ -96,6 +99,7 @@ impl Node {
             database,
             blobs,
             blob_limits: config.blobs,
+            quotas: config.quotas,
             keys,
             sessions: SessionKeys::new(&session_key),
             company: CompanyCopies::default(),

@@ -41,6 +41,7 @@ macro_rules! contract_tests {
             a_device_has_one_group_info_for_each_epoch
             who_may_enter_a_log_is_known_until_it_is_taken_back
             a_device_waits_under_its_seed_until_it_waits_no_more
+            what_a_device_used_is_its_own
             a_change_in_the_directory_is_seen_by_its_version
             heads_are_read_as_they_were
             a_document_is_complete_with_its_last_chunk_and_known_in_its_own_log_only
@@ -479,6 +480,16 @@ pub(crate) async fn who_may_enter_a_log_is_known_until_it_is_taken_back(database
     assert_eq!((logs(USER).await, logs(OTHER).await), (vec![LogNo(2)], vec![LogNo(1)]));
     let may = |user| read(&database, move |tx| tx.is_let_in(LogNo(1), user));
     assert!(!may(USER).await && may(OTHER).await);
+}
+
+pub(crate) async fn what_a_device_used_is_its_own(database: Database) {
+    let usage = |entries_ms| Usage { entries_ms, bytes_ms: 7 };
+    assert_eq!(read(&database, |tx| tx.usage(DEVICE)).await, Usage::default());
+    write(&database, move |tx| tx.put_usage(DEVICE, usage(5))).await;
+    write(&database, move |tx| tx.put_usage(DEVICE, usage(6))).await;
+    assert_eq!(read(&database, |tx| tx.usage(DEVICE)).await, usage(6));
+    let other = DeviceId([9; 16]);
+    assert_eq!(read(&database, move |tx| tx.usage(other)).await, Usage::default());
 }
 
 pub(crate) async fn a_change_in_the_directory_is_seen_by_its_version(database: Database) {

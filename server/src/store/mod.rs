@@ -139,6 +139,9 @@ pub trait ReadTx: BlobReads {
     /// The one-time key packages of a suite that a device has in stock.
     fn packages(&self, device: DeviceId, suite: u16) -> Result<u64, StoreError>;
 
+    /// What a device has appended.
+    fn usage(&self, device: DeviceId) -> Result<Usage, StoreError>;
+
     /// The enrolment that used up this seed.
     fn enrolment(&self, seed: [u8; 32]) -> Result<Option<EnrolmentRow>, StoreError>;
     /// The device that waits under this voucher's seed.
@@ -244,6 +247,9 @@ pub trait Tx: ReadTx + BlobWrites {
     ) -> Result<Option<Vec<u8>>, StoreError>;
     /// Deletes all packages of a suite of a device, the last resort too.
     fn drop_packages(&mut self, device: DeviceId, suite: u16) -> Result<(), StoreError>;
+
+    /// Notes what a device has appended.
+    fn put_usage(&mut self, device: DeviceId, usage: Usage) -> Result<(), StoreError>;
 
     /// Notes an enrolment; its seed is used up.
     fn put_enrolment(&mut self, row: &EnrolmentRow) -> Result<(), StoreError>;

@@ -134,6 +134,15 @@ pub struct OuterRow {
     pub company: Vec<u8>,
 }
 
+/// What a device has appended, as the times when it will be paid off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Of entries.
+    pub entries_ms: TimeMs,
+    /// Of bytes.
+    pub bytes_ms: TimeMs,
+}
+
 /// A key package to keep.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPackage<'a> {

@@ -11,7 +11,7 @@ use hauspost::company::founding::{Founding, found};
 use hauspost::company::holder::Holder;
 use hauspost::company::key_file::Purpose;
 use hauspost::company::people;
-use hauspost::serve::{ServeConfig, run};
+use hauspost::serve::{Allowance, Quotas, ServeConfig, run};
 use hauspost_core::account::{Account, AccountError};
 use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
@@ -58,8 +58,11 @@ pub async fn serve(folder: &Path) {
     server.stopped().await.unwrap();
 }
 
+/// The protocol's own limits only: a bench appends more in a minute than people in a week.
 fn config(data: &Path) -> ServeConfig {
-    ServeConfig::new(data, "127.0.0.1:0".parse().unwrap())
+    let all = Allowance { at_once: u64::MAX >> 1, a_day: u64::MAX >> 1 };
+    let quotas = Quotas { entries: all, bytes: all };
+    ServeConfig { quotas, ..ServeConfig::new(data, "127.0.0.1:0".parse().unwrap()) }
 }
 
 /// A folder in memory, where there is one.

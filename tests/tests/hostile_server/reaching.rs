@@ -95,7 +95,7 @@ async fn what_the_server_takes_later_is_offered_again_by_itself() {
             return None;
         }
         refusals -= 1;
-        Some(Ok(Response { status: 200, body: encode(&vec![Outcome::Quota]) }))
+        Some(Ok(Response { status: 200, body: encode(&vec![Outcome::Quota(0)]) }))
     });
     waiting.ben.start();
     waiting.ben.send_text(waiting.log, "nicht so eilig").await.unwrap();

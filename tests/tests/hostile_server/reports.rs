@@ -34,7 +34,7 @@ async fn a_fork_is_reported_once_and_everybody_sees_it_in_the_company_log() {
 async fn a_report_that_the_accused_server_refuses_is_offered_again() {
     let scene = Scene::open().await;
     scene.ben_pulls(|news| news.entries[0].t_ms = 1).await;
-    scene.lies.answers_with(path::APPEND, || encode(&vec![Outcome::Quota]));
+    scene.lies.answers_with(path::APPEND, || encode(&vec![Outcome::Quota(0)]));
     scene.ben.account.report_alarms().await.unwrap();
     assert_eq!(unreported(&scene).await, 1);
     assert_eq!(scene.world.reports().await, []);

@@ -297,7 +297,7 @@ async fn a_quota_fails_the_message_with_its_reason_and_a_full_server_is_tried_ag
     let id = send(&anna, log, &source, "a.pdf").await;
     anna.account.send_once().await.unwrap();
     let row = documents(&anna, log).await.remove(0);
-    assert_eq!((row.state, row.reason), (MessageState::Failed, Some(Outcome::Quota.code())));
+    assert_eq!((row.state, row.reason), (MessageState::Failed, Some(Outcome::Quota(0).code())));
     refuse(507);
     anna.account.retry(log, id).await.unwrap();
     assert!(anna.account.send_once().await.unwrap_err().is_retryable());

@@ -267,7 +267,7 @@ pub fn capsule<V: CompanyView>(
         .verify(&member.signature_key, &capsule.head_bytes)
         .map_err(|_| Outcome::from(Rule::Signature))?;
     if conversation.capsules.iter().any(|known| known.device == signed.device) {
-        return Err(Outcome::Quota);
+        return Err(Outcome::Policy);
     }
     capsule_fits(body, conversation.ga, conversation.archive_keys, session)
 }

@@ -15,6 +15,8 @@ use hauspost_protocol::wire::{
     SyncAnswer, SyncRequest, path,
 };
 
+use crate::serve::{Allowance, Quotas};
+
 use super::world::{ADMIN, COMPANY, COUNCIL, OFFICERS, Phone, Room, World, newest};
 
 pub async fn two() -> (World, Phone, Phone, Room) {
@@ -146,6 +148,35 @@ async fn a_removed_device_reads_up_to_its_removal_and_no_further() {
     assert_eq!(entries(&world, &anna, room.log).await.len(), 7);
     let refused = ben.append(&world, &room.request(vec![room.record(1, 0, b"late")])).await;
     assert!(matches!(refused[0], Outcome::Left | Outcome::Leaf), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_device_above_its_quota_hears_when_to_come_again_and_others_are_not_concerned() {
+    let quotas = Quotas {
+        entries: Allowance { at_once: 20, a_day: 2_400 },
+        bytes: Allowance { at_once: 1 << 30, a_day: 1 << 30 },
+    };
+    let world = World::founded_with(|config| config.quotas = quotas).await;
+    let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);
+    let room = anna.create(&world, LogType::Group, &[&ben]).await;
+    let records = |from: u32, count: u32| {
+        let record = |index: u32| room.record(0, index, format!("record {index}").as_bytes());
+        room.request((from..from + count).map(record).collect())
+    };
+    let taken = anna.append(&world, &records(0, 16)).await;
+    assert!(taken.iter().all(|outcome| matches!(outcome, Outcome::Ok(_))), "{taken:?}");
+    // With genesis, commit and capsule these are 19: one more is left, not two. 36 s pay one off.
+    let not_before = world.clock.load(std::sync::atomic::Ordering::SeqCst) + 36_000;
+    let refused = vec![Outcome::Quota(not_before); 2];
+    assert_eq!(anna.append(&world, &records(16, 2)).await, refused);
+    // What the log has already costs nothing, and what was refused neither.
+    assert!(matches!(anna.append(&world, &records(0, 16)).await[0], Outcome::Dup(Seq(3))));
+    assert_eq!(anna.append(&world, &records(16, 1)).await, [Outcome::Ok(Seq(19))]);
+    let bens = room.request(vec![room.record(1, 0, b"of another")]);
+    assert_eq!(ben.append(&world, &bens).await, [Outcome::Ok(Seq(20))]);
+    world.advance(36_000);
+    assert_eq!(anna.append(&world, &records(17, 1)).await, [Outcome::Ok(Seq(21))]);
+    assert!(matches!(anna.append(&world, &records(18, 1)).await[0], Outcome::Quota(_)));
 }
 
 #[tokio::test]

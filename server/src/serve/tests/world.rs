@@ -74,15 +74,24 @@ pub struct World {
 impl World {
     /// A server without a company.
     pub async fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(AtomicU64::new(START_MS));
-        let app = App::open(&config(&folder, &clock)).await.unwrap();
+        Self::empty_with(|_| {}).await
+    }
+    async fn empty_with(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU64::new(START_MS)));
+        let mut config = config(&folder, &clock);
+        change(&mut config);
+        let app = App::open(&config).await.unwrap();
         Self { router: app.router(), app, folder, clock }
     }
 
     /// A founded company.
     pub async fn founded() -> Self {
-        let world = Self::empty().await;
+        Self::founded_with(|_| {}).await
+    }
+
+    /// The same at a server that is set up otherwise.
+    pub async fn founded_with(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let world = Self::empty_with(change).await;
         let request = world.founding().await;
         let token = world.founding_token();
         let (status, _) = world.post(path::FOUND, Some(&token), &request).await;

@@ -12,7 +12,7 @@ use rusqlite::{Row, params};
 use super::{SqliteTx, all, backend, int, one, payload, uint};
 use crate::store::{
     Budget, ConversationRow, EnrolmentRow, EntryRow, LogRow, Membership, OuterRow, ReadTx,
-    Reservation, StoreError,
+    Reservation, StoreError, Usage,
 };
 
 impl<R> ReadTx for SqliteTx<'_, R> {
@@ -207,6 +207,12 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         let whose = params![device.0, suite];
         let count = one(self.main, "count key packages", sql, whose, |row| uint(row, 0))?;
         Ok(count.unwrap_or(0))
+    }
+
+    fn usage(&self, device: DeviceId) -> Result<Usage, StoreError> {
+        let sql = "SELECT entries_ms, bytes_ms FROM usage WHERE device = ?1";
+        let read = |row: &Row<'_>| Ok(Usage { entries_ms: uint(row, 0)?, bytes_ms: uint(row, 1)? });
+        Ok(one(self.main, "find a device's usage", sql, [device.0], read)?.unwrap_or_default())
     }
 
     fn enrolment(&self, seed: [u8; 32]) -> Result<Option<EnrolmentRow>, StoreError> {

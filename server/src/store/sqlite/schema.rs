@@ -150,6 +150,12 @@ pub const MAIN: &[&str] = &[
     CREATE INDEX logs_by_change ON logs (changed);
     ALTER TABLE entries ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
 ",
+    r"
+    -- when what a device has appended will be paid off
+    CREATE TABLE usage (
+        device BLOB PRIMARY KEY, entries_ms INTEGER NOT NULL, bytes_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

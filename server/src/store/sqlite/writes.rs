@@ -15,7 +15,7 @@ use rusqlite::params;
 use super::reads::sorted;
 use super::{SqliteTx, change, int, one, payload, uint};
 use crate::store::{
-    ConversationRow, EnrolmentRow, NewPackage, NewRow, OuterRow, ReadTx as _, StoreError, Tx,
+    ConversationRow, EnrolmentRow, NewPackage, NewRow, OuterRow, ReadTx as _, StoreError, Tx, Usage,
 };
 
 impl Tx for SqliteTx<'_, &mut StdRng> {
@@ -254,6 +254,14 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         change(self.main, ACTION, sql, whose)?;
         let sql = "DELETE FROM last_resorts WHERE device = ?1 AND suite = ?2";
         change(self.main, ACTION, sql, whose).map(|_| ())
+    }
+
+    fn put_usage(&mut self, device: DeviceId, usage: Usage) -> Result<(), StoreError> {
+        let sql = "INSERT INTO usage (device, entries_ms, bytes_ms) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (device) DO UPDATE SET
+                       entries_ms = excluded.entries_ms, bytes_ms = excluded.bytes_ms";
+        let row = params![device.0, int(usage.entries_ms), int(usage.bytes_ms)];
+        change(self.main, "note a device's usage", sql, row).map(|_| ())
     }
 
     fn put_enrolment(&mut self, row: &EnrolmentRow) -> Result<(), StoreError> {

@@ -363,13 +363,13 @@ fn attacks_5_a_member_repairs_a_capsule_once_and_each_rule_refuses_the_one_that_
     assert_eq!(judge(&room, &ben, &ben, Epoch(2), &right), stale);
     assert_eq!(judge(&room, &ben, &anna, Epoch(1), &right), Err(Outcome::Role));
     assert_eq!(judge(&room, &outsider, &outsider, Epoch(1), &right), Err(Outcome::Leaf));
-    assert_eq!(judge(&room, &anna, &anna, Epoch(1), &right), Err(Outcome::Quota), "her commit's");
+    assert_eq!(judge(&room, &anna, &anna, Epoch(1), &right), Err(Outcome::Policy), "her commit's");
     let other = CapsuleBody { ga: Digest([9; 32]), ..right.clone() };
     assert_eq!(judge(&room, &ben, &ben, Epoch(1), &other), Err(Outcome::Mls));
     let other = CapsuleBody { id_a: KeyId([9; 16]), ..right.clone() };
     assert_eq!(judge(&room, &ben, &ben, Epoch(1), &other), Err(Outcome::Mls));
     room.conversation.add_capsule(&right, ben.device, Seq(3));
-    assert_eq!(judge(&room, &ben, &ben, Epoch(1), &right), Err(Outcome::Quota));
+    assert_eq!(judge(&room, &ben, &ben, Epoch(1), &right), Err(Outcome::Policy));
     assert!(room.conversation.capsule(Seq(3)).is_some());
 }
 
