@@ -8,6 +8,7 @@
 //! | `logs/<log id>.log` | one file for each conversation |
 //! | `checkpoint.note` | the signed checkpoint (C2SP tlog-checkpoint) |
 //! | `proofs.cbor` | what ties the logs to the checkpoint |
+//! | `documents/<log id>/<root>` | documents' ciphertexts, each under its tree hash |
 //! | `people.json` | names, as far as the directory knew them; may be missing |
 //!
 //! A log file is the line `HAUSPOST-LOG-1` and then, for each entry, its length as u32 (big-endian)
@@ -15,7 +16,7 @@
 //! reference. A folder is written whole under another name and then renamed: what is there is
 //! complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ use hauspost_protocol::ids::{CompanyId, Digest, LogId, LogNo, Seq, TimeMs, UserI
 use hauspost_protocol::limits;
 use hauspost_protocol::wire::Witnessed;
 use serde::{Deserialize, Serialize};
+
+use super::documents;
 
 const MANIFEST: &str = "manifest.json";
 const COMPANY_LOG: &str = "company.log";
@@ -155,6 +158,8 @@ pub struct Export {
     pub checkpoint: String,
     /// What ties the logs to it.
     pub proofs: Proofs,
+    /// Documents whose bytes are those that their name says.
+    pub documents: BTreeSet<(LogId, Digest)>,
     /// Names of people.
     pub people: BTreeMap<UserId, String>,
     /// Files whose bytes are not those that the manifest names, or that it does not name; found on reading.
@@ -171,8 +176,9 @@ pub struct ChangedFile {
 }
 
 impl Export {
-    /// Writes the folder, whole or not at all.
-    pub fn write(&self, folder: &Path) -> Result<(), ExportError> {
+    /// Writes the folder, whole or not at all. The documents are moved there from a folder of their
+    /// own beside it, `fetched`, if there are any.
+    pub fn write(&self, folder: &Path, fetched: Option<&Path>) -> Result<(), ExportError> {
         if folder.exists() {
             return Err(ExportError::Exists(folder.to_owned()));
         }
@@ -199,6 +205,17 @@ impl Export {
         if !self.people.is_empty() {
             put(PEOPLE.into(), people_file(&self.people))?;
         }
+        if let Some(fetched) = fetched.filter(|fetched| fetched.exists()) {
+            let documents = draft.join(documents::FOLDER);
+            fs::rename(fetched, &documents).map_err(io_error(&documents))?;
+            for (log, root) in documents::named(self).into_keys() {
+                let name = documents::place(log, root);
+                let path = draft.join(&name);
+                if path.exists() {
+                    files.insert(name, documents::measure(&path).map_err(io_error(&path))?);
+                }
+            }
+        }
         let manifest = Manifest { files, ..self.manifest.clone() };
         write_durably(&draft.join(MANIFEST), &manifest.to_bytes())?;
         fs::rename(&draft, folder).map_err(io_error(folder))
@@ -209,8 +226,11 @@ impl Export {
         let manifest = Manifest::read(folder)?;
         let mut reading = Reading { folder, manifest: &manifest, changed: Vec::new() };
         let company = reading.log(COMPANY_LOG);
-        let mut logs = BTreeMap::new();
+        let (mut logs, mut documents) = (BTreeMap::new(), BTreeSet::new());
         for name in manifest.files.keys() {
+            if let Some(place) = name.strip_prefix("documents/") {
+                documents.extend(reading.document(name, place));
+            }
             let id = name.strip_prefix("logs/").and_then(|name| name.strip_suffix(".log"));
             let Some(id) = id else { continue };
             match id.parse() {
@@ -237,7 +257,7 @@ impl Export {
             if manifest.files.contains_key(PEOPLE) { reading.people() } else { BTreeMap::new() };
         reading.bytes(README);
         let changed_files = reading.changed;
-        Ok(Self { manifest, company, logs, checkpoint, proofs, people, changed_files })
+        Ok(Self { manifest, company, logs, checkpoint, proofs, documents, people, changed_files })
     }
 }
 
@@ -421,6 +441,30 @@ impl Reading<'_> {
         entries
     }
 
+    /// A document, if its bytes are those that manifest and name say.
+    fn document(&mut self, name: &str, place: &str) -> Option<(LogId, Digest)> {
+        let place = place.split_once('/');
+        let place = place.and_then(|(log, root)| Some((log.parse().ok()?, parse_digest(root)?)));
+        let Some((log, root)) = place else {
+            self.change(name, "its name is not that of a document");
+            return None;
+        };
+        let path = self.folder.join(name);
+        let fault = match (documents::measure(&path), documents::root(&path)) {
+            (Ok(measured), Ok(found)) => {
+                let changed = self.manifest.files.get(name) != Some(&measured);
+                match (changed, found == root) {
+                    (false, true) => return Some((log, root)),
+                    (true, _) => "its bytes are not those of the manifest".to_owned(),
+                    (false, false) => "it is not the document of this name".to_owned(),
+                }
+            }
+            (Err(error), _) | (_, Err(error)) => error.to_string(),
+        };
+        self.change(name, &fault);
+        None
+    }
+
     fn people(&mut self) -> BTreeMap<UserId, String> {
         let Some(bytes) = self.bytes(PEOPLE) else { return BTreeMap::new() };
         let people: Option<Vec<JsonPerson>> = serde_json::from_slice(&bytes).ok();
@@ -440,25 +484,7 @@ impl Reading<'_> {
     }
 }
 
-const README_TEXT: &str = "\
-This folder is a part of the archive of a company that used the messenger Hauspost.
-Dieser Ordner ist ein Teil des Archivs einer Firma, die den Messenger Hauspost benutzt hat.
-
-  manifest.json      what this is, and the SHA-256 of every file
-  company.log        devices, roles, keys, openings: who was who, each entry signed
-  logs/<id>.log      one conversation each
-  checkpoint.note    the signed state of all logs (C2SP tlog-checkpoint)
-  proofs.cbor        what ties each log to the checkpoint (RFC 9162 trees)
-  people.json        names of people, if the directory knew them
-
-A .log file is the line HAUSPOST-LOG-1 and then, for each entry, its length (4 bytes, big-endian)
-and its bytes: CBOR (RFC 8949), an array of eight items: head, payload or null, SHA-256 of an
-absent payload or null, its length or null, number, time in milliseconds since 1970, size of the
-company log, and hash of the entry before. What a record says is sealed; the officers and the works
-council open it together. `hauspost archive verify THIS-FOLDER` checks everything that can be
-checked without keys, without a network. The formats are described in docs/archive-format.md and
-docs/protocol.md of Hauspost's source, which is published under the Apache licence 2.0.
-";
+const README_TEXT: &str = include_str!("readme.txt");
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -509,6 +535,7 @@ pub(crate) mod tests {
                 }],
                 witnessed: Vec::new(),
             },
+            documents: BTreeSet::new(),
             people: BTreeMap::from([(UserId([3; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),
         }
@@ -519,19 +546,19 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("export");
         let export = export();
-        export.write(&path).unwrap();
+        export.write(&path, None).unwrap();
         let mut read = Export::read(&path).unwrap();
         assert_eq!(read.manifest.files.len(), 6);
         read.manifest.files.clear();
         assert_eq!(read, export);
-        assert!(matches!(export.write(&path), Err(ExportError::Exists(_))));
+        assert!(matches!(export.write(&path, None), Err(ExportError::Exists(_))));
     }
 
     #[test]
     fn a_changed_a_missing_and_a_cut_file_are_named_and_the_rest_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("export");
-        export().write(&path).unwrap();
+        export().write(&path, None).unwrap();
         fs::write(path.join(CHECKPOINT), "other\n").unwrap();
         fs::remove_file(path.join(PROOFS)).unwrap();
         let company = fs::read(path.join(COMPANY_LOG)).unwrap();
@@ -547,7 +574,7 @@ pub(crate) mod tests {
     fn a_manifest_that_points_outside_of_the_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("export");
-        export().write(&path).unwrap();
+        export().write(&path, None).unwrap();
         let manifest = fs::read_to_string(path.join(MANIFEST)).unwrap();
         fs::write(path.join(MANIFEST), manifest.replace("logs/", "../logs/")).unwrap();
         assert!(matches!(Export::read(&path), Err(ExportError::Form { .. })));

@@ -3,7 +3,7 @@
 //! The logs are fetched after the checkpoint, so they reach at least as far as it covers; what is
 //! newer is left out. An export so ends exactly where its checkpoint does, in every log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{ArchivedEntry, Entry};
@@ -15,7 +15,7 @@ use hauspost_protocol::wire::{
     WitnessedRequest, path,
 };
 
-use super::export::{Export, HeadPlace, Manifest, Proofs};
+use super::export::{Export, ExportError, HeadPlace, Manifest, Proofs};
 use crate::company::card::Card;
 use crate::company::client::{Client, ClientError};
 
@@ -36,6 +36,9 @@ pub enum FetchError {
     /// The server.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// No checkpoint covers what is wanted yet; ask again in some seconds.
     #[error("no checkpoint covers it yet")]
     NotCovered,
@@ -106,6 +109,7 @@ pub async fn fetch(
         logs: fetched,
         checkpoint: note,
         proofs: Proofs { outer_leaf: leaf, inclusion, heads, witnessed },
+        documents: BTreeSet::new(),
         people,
         changed_files: Vec::new(),
     })

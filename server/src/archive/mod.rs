@@ -1,6 +1,7 @@
 //! The archive: opened in two halves that never meet, exported as files, verified offline.
 
 pub mod approval;
+pub mod documents;
 pub mod export;
 pub mod fetch;
 pub mod opening;

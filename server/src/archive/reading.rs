@@ -7,11 +7,11 @@ use std::fmt;
 use hauspost_protocol::content::{Content, Control, Message, Shown};
 use hauspost_protocol::entry::Head;
 use hauspost_protocol::epoch::RecordKey;
-use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, TimeMs, UserId};
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, TimeMs, UserId};
 use hauspost_protocol::key_list::KeyList;
 use hauspost_protocol::record;
 use hauspost_protocol::rules::client::{self, AuthorPlace};
-use hauspost_protocol::statement::Statement;
+use hauspost_protocol::statement::{File, Statement};
 use serde::Serialize;
 
 use super::replay::PlacedRecord;
@@ -47,8 +47,21 @@ pub struct Readable {
     pub about: Option<String>,
     /// The id of the message that it replaces.
     pub replaces: Option<String>,
-    /// Names of files that belong to it.
-    pub files: Vec<String>,
+    /// The documents that belong to it.
+    pub files: Vec<ReadableFile>,
+}
+
+/// A document of a message.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct ReadableFile {
+    /// Its name, as the author's phone had it.
+    pub name: String,
+    /// Its media type, as the author's phone named it.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its bytes in hexadecimal, as the author signed it.
+    pub sha256: String,
 }
 
 /// Content is not for logs.
@@ -72,7 +85,7 @@ impl Readable {
         };
         let mark = if self.replaces.is_some() && self.kind == "text" { " [edited]" } else { "" };
         let files: String =
-            self.files.iter().map(|file| format!(" [file: {}]", line(file))).collect();
+            self.files.iter().map(|file| format!(" [file: {}]", line(&file.name))).collect();
         format!("{:>5}  {}  {name}: {what}{mark}{files}", self.seq, time::show(self.t_ms))
     }
 }
@@ -82,6 +95,8 @@ impl Readable {
 pub struct Reading {
     /// The messages, in their order.
     pub messages: Vec<Readable>,
+    /// Their documents, with the keys that open them.
+    pub documents: Vec<(Seq, Vec<File>)>,
     /// Records that do not open, or do not belong where they stand.
     pub findings: Vec<Finding>,
     /// Records in the log for which there is no key: outside of the scope.
@@ -107,6 +122,9 @@ pub fn read(
             Ok(statement) => {
                 let readable = readable(examined.id, people, log, placed, &statement);
                 reading.messages.push(readable);
+                if !statement.files.is_empty() {
+                    reading.documents.push((placed.seq, statement.files));
+                }
             }
             Err(what) => {
                 // It used up its slot, so it counts one for its author (C8).
@@ -171,7 +189,7 @@ fn readable(
         text: None,
         about: None,
         replaces: None,
-        files: statement.files.iter().map(|file| file.name.clone()).collect(),
+        files: statement.files.iter().map(ReadableFile::of).collect(),
     };
     match Content::read(statement.ptype, &statement.content) {
         Content::Message(message) => {
@@ -192,6 +210,17 @@ fn readable(
         Content::Unknown => {}
     }
     readable
+}
+
+impl ReadableFile {
+    fn of(file: &File) -> Self {
+        Self {
+            name: file.name.clone(),
+            media_type: file.media_type.clone(),
+            bytes: file.plain_size,
+            sha256: file.plain_hash.to_string(),
+        }
+    }
 }
 
 impl Readable {

@@ -1,7 +1,7 @@
 //! A small company with real keys, real groups and real records, without a server: what an honest
 //! server would have kept, as an export.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use hauspost_core::group::{Member, ScratchProvider, commit, packages, provider};
@@ -484,6 +484,7 @@ impl World {
                 heads: leaves.iter().map(place).collect(),
                 witnessed: Vec::new(),
             },
+            documents: BTreeSet::new(),
             people: BTreeMap::from([(UserId([1; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),
         }

@@ -13,6 +13,7 @@ use hauspost_protocol::ids::{LogId, Seq};
 use super::admin::Keys;
 use super::terminal::{self, Terminal};
 use super::{Failure, now_ms, rng};
+use crate::archive::documents;
 use crate::archive::export::{Export, ExportError};
 use crate::archive::fetch::{FetchError, Wanted, fetch};
 use crate::archive::opening::{Opening, OpeningError};
@@ -92,6 +93,25 @@ impl Archive {
     }
 }
 
+/// The folder that documents are fetched into, before they move into the export; gone in the end.
+struct Fetched(PathBuf);
+
+impl Fetched {
+    fn new(export: &Path) -> Result<Self, Failure> {
+        let folder = export.with_extension("documents");
+        if folder.exists() {
+            return Err(ExportError::Exists(folder).into());
+        }
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Fetch {
     async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
         if self.out.exists() {
@@ -127,7 +147,15 @@ impl Fetch {
             }
         };
         waiting.finish_and_clear();
-        export.write(&self.out)?;
+        let fetched = Fetched::new(&self.out)?;
+        let bar = terminal.bar("fetching documents", 0);
+        let progress = |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        };
+        documents::fetch(&client, &export, &fetched.0, progress).await?;
+        bar.finish_and_clear();
+        export.write(&self.out, Some(&fetched.0))?;
         let entries: usize = export.logs.values().map(Vec::len).sum();
         terminal::result(format_args!(
             "{} conversations, {entries} entries, company log of {} entries, in {}",
@@ -180,6 +208,7 @@ impl From<FetchError> for Failure {
             FetchError::Client(error) => error.into(),
             FetchError::NotCovered => Self::refused(message)
                 .next("The server makes checkpoints within a minute of an entry. Does it run, and does the log exist?"),
+            FetchError::Export(error) => error.into(),
             FetchError::Inconsistent(_) => Self::refused(message),
         }
     }

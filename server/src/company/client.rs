@@ -212,6 +212,11 @@ impl Client {
         self.send_to(Method::POST, name, &path, lines, None).await.map(|_| ())
     }
 
+    /// Gets bytes from a place under a path.
+    pub async fn bytes(&self, path: &'static str, place: &str) -> Result<Vec<u8>, ClientError> {
+        self.send_to(Method::GET, path, &format!("{path}{place}"), None, None).await
+    }
+
     async fn get<T: Item>(&self, path: &'static str) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, path, None, None).await?;
         decode(&answer).map_err(|_| ClientError::Answer(path))

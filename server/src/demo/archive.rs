@@ -9,6 +9,7 @@ use super::phone::{Line, Room};
 use super::stage::{Stage, copy_folder};
 use super::story::Story;
 use super::{DemoError, holds};
+use crate::archive::documents;
 use crate::archive::export::{log_file, read_log};
 
 /// `archive verify` ends with this code when it has findings.
@@ -20,6 +21,7 @@ pub async fn open_and_verify(
     stage: &Stage,
     room: Room,
     lines: &[Line],
+    invoice: &[u8],
 ) -> Result<(), DemoError> {
     let opening = request(stage, room).await?;
     let officer = ["--keys", "keys/officer-1"];
@@ -35,11 +37,17 @@ pub async fn open_and_verify(
     for line in lines {
         holds(read.contains(&line.text), "the archive gives back each line of the dialog")?;
     }
+    archive(stage, &[&open[..], &["--out", "opened"]].concat(), &officer).await?;
+    let documents = super::story::files(&stage.path("opened").join(room.to_string()));
+    let documents = documents.map_err(DemoError::Stage)?;
+    let same = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes == invoice);
+    let whole = documents.len() == 1 && documents.iter().all(same);
+    holds(whole, "the archive gives back the invoice byte for byte")?;
     story.step(
         "Two officers and the works council open one dialog",
         "The request stands in the company's own log, with its purpose, before anything is released. The officers \
          hold the sealed records, the council the other key; each worked in a process of its own and saw nothing \
-         of the other's. Out came this dialog and no other:",
+         of the other's. Out came this dialog and no other, and the invoice byte for byte:",
     );
     story.printed(&read);
 
@@ -131,9 +139,27 @@ async fn tamper(story: &Story, stage: &Stage, room: Room) -> Result<(), DemoErro
             })?;
         named.push_str(&format!("{what}:\n  {finding}\n"));
     }
-    story.step("Four copies are tampered with, and the verifier names each", "");
+    named.push_str(&tamper_with_the_invoice(stage, room).await?);
+    story.step("Five copies are tampered with, and the verifier names each", "");
     story.printed(&named);
     Ok(())
+}
+
+async fn tamper_with_the_invoice(stage: &Stage, room: Room) -> Result<String, DemoError> {
+    let folder = stage.path("tampered-document");
+    copy_folder(&stage.path("officers-export"), &folder).map_err(DemoError::Stage)?;
+    let place = folder.join(documents::FOLDER).join(room.to_string());
+    for path in super::story::files(&place).map_err(DemoError::Stage)? {
+        let mut stored = std::fs::read(&path).map_err(DemoError::Stage)?;
+        stored[100] ^= 1;
+        std::fs::write(&path, stored).map_err(DemoError::Stage)?;
+    }
+    let verdict = verify(stage, "tampered-document").await?;
+    let finding = verdict.printed.lines().find(|line| line.contains("its document"));
+    let finding = finding.filter(|_| verdict.code == Some(FINDINGS));
+    let claim = "the verifier names a changed document";
+    let finding = finding.ok_or_else(|| DemoError::DoesNotHold(claim.to_owned()))?;
+    Ok(format!("one byte of the invoice changed:\n  {finding}\n"))
 }
 
 fn log_path(export: &Path, room: Room) -> Result<PathBuf, DemoError> {

@@ -7,6 +7,7 @@
 //! phones are cores as an app would run them ([`phone`]).
 
 mod archive;
+mod invoice;
 mod phone;
 mod stage;
 mod story;
@@ -82,15 +83,16 @@ pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
     );
 
     let dm = talk_in_pairs(&story, &anna, &ben).await?;
+    let invoice = send_an_invoice(&story, &stage, &anna, &ben, dm).await?;
     let group = talk_in_a_group(&story, &anna, &ben, &mut cem).await?;
     leave(&story, &stage, &anna, &ben, &cem, group).await?;
-    read_nothing(&story, &server)?;
+    read_nothing(&story, &server, &invoice)?;
 
     let lines = anna.lines(dm).await?;
     for phone in [&mut anna, &mut ben, &mut cem] {
         phone.close().await;
     }
-    archive::open_and_verify(&story, &stage, dm, &lines).await?;
+    archive::open_and_verify(&story, &stage, dm, &lines, &invoice).await?;
 
     story.end(begun.elapsed(), (!stage.is_temporary()).then(|| stage.path("")));
     Ok(())
@@ -129,6 +131,9 @@ async fn enrol(stage: &Stage, handle: &str, name: &str) -> Result<Phone, DemoErr
     Phone::enrol(handle, stage.path(&format!("phone-{handle}")), invitation.trim()).await
 }
 
+/// So many bytes of the invoice are looked for.
+const SAMPLE: usize = 32;
+
 const MORNING: [&str; 4] = [
     "Guten Morgen Ben, bist du schon auf dem Hof?",
     "Moin Anna, gerade angekommen. Tor 3 ist noch zu.",
@@ -152,6 +157,36 @@ async fn talk_in_pairs(story: &Story, anna: &Phone, ben: &Phone) -> Result<phone
     story.step("Anna and Ben talk", "One to one, and searchable on the phone at once:");
     story.dialog(&anna.lines(dm).await?);
     Ok(dm)
+}
+
+/// The invoice's file.
+const INVOICE: &str = "Rechnung Weiß & Söhne 2026-118.pdf";
+
+/// A document goes from phone to phone; gives its bytes.
+async fn send_an_invoice(
+    story: &Story,
+    stage: &Stage,
+    anna: &Phone,
+    ben: &Phone,
+    dm: phone::Room,
+) -> Result<Vec<u8>, DemoError> {
+    let invoice = invoice::pdf();
+    let source = stage.path(INVOICE);
+    std::fs::write(&source, &invoice).map_err(DemoError::Stage)?;
+    anna.send(dm, &source, "application/pdf").await?;
+    ben.wait_for(dm, INVOICE).await?;
+    let arrived = ben.document(dm, INVOICE).await?;
+    holds(arrived == invoice, "a document arrives byte for byte")?;
+    anna.wait_for_the_lines_of(ben, dm).await?;
+    story.step(
+        "Anna sends an invoice",
+        &format!(
+            "{INVOICE}, {} kB: sealed chunk by chunk on her phone, opened on Ben's, byte for byte the same. Its SHA-256 \
+             stands in her signed message.",
+            invoice.len() / 1_000
+        ),
+    );
+    Ok(invoice)
 }
 
 const AWAY: [&str; 5] = [
@@ -218,8 +253,8 @@ async fn leave(
     Ok(())
 }
 
-/// Everything that the server stored and logged holds no line of any dialog.
-fn read_nothing(story: &Story, server: &ServerProcess) -> Result<(), DemoError> {
+/// Everything that the server stored and logged holds no line of any dialog, and nothing of the document.
+fn read_nothing(story: &Story, server: &ServerProcess, invoice: &[u8]) -> Result<(), DemoError> {
     let mut bytes = 0;
     for path in story::files(&server.data).map_err(DemoError::Stage)? {
         let stored = std::fs::read(&path).map_err(DemoError::Stage)?;
@@ -228,11 +263,15 @@ fn read_nothing(story: &Story, server: &ServerProcess) -> Result<(), DemoError> 
             let found = stored.windows(line.len()).any(|window| window == line.as_bytes());
             holds(!found, &format!("{} holds no line of a dialog", path.display()))?;
         }
+        let found = stored.windows(SAMPLE).any(|window| window == &invoice[..SAMPLE]);
+        holds(!found, &format!("{} holds nothing of the invoice", path.display()))?;
     }
+    let kept = story::files(&server.data.join("blobs")).map_err(DemoError::Stage)?;
+    holds(kept.len() == 1, "the server keeps one document")?;
     story.step(
         "The server's folder is searched",
         &format!(
-            "{} kB of it, and not one line of any dialog: it orders and keeps what it cannot read.",
+            "{} kB of it, and not one line of any dialog or byte of the invoice: it orders and keeps what it cannot read.",
             bytes / 1024
         ),
     );

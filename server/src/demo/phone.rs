@@ -2,7 +2,7 @@
 //! its own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::env::{Env, FileKeyStore};
 use hauspost_core::observe::Observer;
 use hauspost_core::read::Window;
-use hauspost_core::store::rows::message::MessageKind;
+use hauspost_core::store::rows::message::{Message, MessageKind};
 use hauspost_core::sync::Https;
 use hauspost_protocol::ids::{LogId, UserId};
 
@@ -94,6 +94,27 @@ impl Phone {
     pub async fn write(&self, room: Room, text: &str) -> Result<(), DemoError> {
         let sent = self.account()?.send_text(room, text).await;
         sent.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// Sends a document under its own name.
+    pub async fn send(&self, room: Room, source: &Path, media_type: &str) -> Result<(), DemoError> {
+        let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let sent = self.account()?.send_file(room, source, name, media_type, "").await;
+        sent.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// The bytes of the document with this name, fetched and opened on the phone.
+    pub async fn document(&self, room: Room, name: &str) -> Result<Vec<u8>, DemoError> {
+        let account = self.account()?;
+        let page = account.timeline(room, Window::Newest, PAGE).await;
+        let page = page.map_err(|error| self.failed(&error))?;
+        let is_it = |row: &&Message| row.files.iter().any(|file| file.name == name);
+        let row = page.rows.iter().find(is_it).ok_or_else(|| {
+            DemoError::DoesNotHold(format!("{}'s phone shows the document {name}", self.handle))
+        })?;
+        let opened = account.open_file(room, row.message_id, 0).await;
+        let opened = opened.map_err(|error| self.failed(&error))?;
+        std::fs::read(opened).map_err(DemoError::Stage)
     }
 
     /// Waits until the phone shows this text.

@@ -24,6 +24,7 @@ use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::tree::heads::LogHead;
 use rand::CryptoRng;
 
+use super::documents;
 use super::export::Export;
 use super::replay::{FaultKind, Replay, replay};
 use checkpoint::Believed;
@@ -144,6 +145,12 @@ pub fn examine(
     let mut report = Report::default();
     for file in &export.changed_files {
         report.find(Place::File(file.path.clone()), None, &file.reason);
+    }
+    let mut documents = documents::named(&export);
+    documents.retain(|place, _| !export.documents.contains(place));
+    for ((log, root), missing) in documents {
+        let what = format!("its document {root} is not in the export, or not whole");
+        report.find(Place::Log(log), Some(missing.seq), &what);
     }
     let own_pin = export.manifest.pin;
     let known = match pin {

@@ -10,8 +10,10 @@ use hauspost_protocol::key_list::KeyList;
 
 use super::Work;
 use crate::archive::approval::Approval;
+use crate::archive::documents;
 use crate::archive::opening::{ANSWER, HALVES, Message};
 use crate::archive::reading::{Reading, read};
+use crate::archive::verify::{Finding, Place};
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::{Failure, rng};
 use crate::company::holder::Holder;
@@ -62,7 +64,8 @@ pub struct Answer {
 #[derive(Args)]
 #[command(
     after_help = "Each record is checked against its place in the log before it is shown: author, signature, what the author \
-    had seen. With --out each conversation becomes a .txt and a .jsonl file.\n\n\
+    had seen. With --out each conversation becomes a .txt and a .jsonl file and a folder of its documents, byte for \
+    byte as their authors sent them.\n\n\
     Example:\n  hauspost archive open officers-export --answer answer.cbor --keys keys/officer-1 --out opened"
 )]
 pub struct Open {
@@ -159,9 +162,12 @@ impl Open {
         }
         let mut findings = 0;
         for (log, keys) in &keys {
-            let reading = read(&work.examined, &work.export.people, *log, keys);
+            let mut reading = read(&work.examined, &work.export.people, *log, keys);
             match &self.out {
-                Some(out) => write(out, *log, &reading)?,
+                Some(out) => {
+                    write(out, *log, &reading)?;
+                    write_documents(&self.export, out, *log, &mut reading)?;
+                }
                 None => print(*log, keys, &reading),
             }
             for finding in &reading.findings {
@@ -182,6 +188,39 @@ fn print(log: LogId, keys: &KeyList, reading: &Reading) {
     for message in &reading.messages {
         terminal::result(message.line());
     }
+}
+
+/// Writes the documents of a conversation, each checked by the SHA-256 that its author signed.
+fn write_documents(
+    export: &Path,
+    out: &Path,
+    log: LogId,
+    reading: &mut Reading,
+) -> Result<(), Failure> {
+    if reading.documents.is_empty() {
+        return Ok(());
+    }
+    let folder = out.join(log.to_string());
+    fs::create_dir(&folder)
+        .map_err(|error| Failure::files(format_args!("{}: {error}", folder.display())))?;
+    for (seq, files) in &reading.documents {
+        for (position, file) in files.iter().enumerate() {
+            let path = documents::written_path(&folder, *seq, position, &file.name);
+            match documents::open(export, log, file, &path) {
+                Ok(()) => terminal::result(format_args!(
+                    "{}  SHA-256 {}",
+                    path.display(),
+                    file.plain_hash
+                )),
+                Err(fault) => {
+                    let what = format!("its document {}: {fault}", file.blob_root);
+                    let (place, seq) = (Place::Log(log), Some(*seq));
+                    reading.findings.push(Finding { place, seq, what });
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write(folder: &Path, log: LogId, reading: &Reading) -> Result<(), Failure> {
