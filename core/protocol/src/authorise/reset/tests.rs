@@ -258,8 +258,8 @@ fn a_device_resets_a_log_once_a_day() {
 fn a_reset_is_judged_at_both_sizes_of_the_company_log() {
     let (mut room, [mut anna, ben, clara]) = group();
     let then = room.company.clone();
-    let judge = |room: &Room, anna: &mut Phone, body: &ResetBody| {
-        let offer = room.offer_reset(anna, body, &[&ben, &clara], Suite::Classic);
+    let judge = |room: &Room, anna: &mut Phone, body: &ResetBody, adds: &[&Phone]| {
+        let offer = room.offer_reset(anna, body, adds, Suite::Classic);
         let session = crate::rules::server::Session {
             device: anna.device,
             company: &room.company,
@@ -272,13 +272,17 @@ fn a_reset_is_judged_at_both_sizes_of_the_company_log() {
         outcome.err()
     };
     let body = room.reset_body(BROKEN, |_| {});
-    assert_eq!(judge(&room, &mut anna, &body), None);
+    assert_eq!(judge(&room, &mut anna, &body, &[&ben, &clara]), None);
     room.company = then.revoking(&[clara.device]);
-    assert_eq!(judge(&room, &mut anna, &body), Some(Outcome::Behind(21)));
+    assert_eq!(judge(&room, &mut anna, &body, &[&ben, &clara]), Some(Outcome::Behind(21)));
+    // Who is missing is judged at both sizes too, though no commit adds him.
+    let mut without = body.clone();
+    without.missing = vec![without.roster.remove(2)];
+    assert_eq!(judge(&room, &mut anna, &without, &[&ben]), Some(Outcome::Behind(21)));
     room.company = then.clone();
     room.company.keys.0 = KeyId([7; 16]);
     room.company.size += 1;
-    assert_eq!(judge(&room, &mut anna, &body), Some(Outcome::Behind(21)));
+    assert_eq!(judge(&room, &mut anna, &body, &[&ben, &clara]), Some(Outcome::Behind(21)));
 }
 
 #[test]
