@@ -331,6 +331,7 @@ impl Walk<'_> {
                 seq: entry.seq,
                 t_ms: entry.t_ms,
                 state: intent.state,
+                in_other_bytes: false,
             });
         }
         if body.op == InviteOp::Leave {

@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::store::rows::author::Author;
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::{MessageKind, MessageState, NewMessage, Place};
-use crate::store::rows::outbox::IntentState;
+use crate::store::rows::outbox::{self, IntentState};
 use crate::store::rows::quarantine::Quarantined;
 
 /// A record that took its slot, whatever is in it.
@@ -183,7 +183,7 @@ impl Walk<'_> {
         ledger: &mut Ledger,
         entry: &Entry,
         index: hauspost_protocol::ids::RecordIndex,
-        intent: &crate::store::rows::outbox::Intent,
+        intent: &outbox::Intent,
     ) -> Result<(), Halt> {
         if intent.state != IntentState::Accepted && intent.state != IntentState::Secured {
             ledger.row.own_dctr += 1;
@@ -195,6 +195,7 @@ impl Walk<'_> {
             seq: entry.seq,
             t_ms: entry.t_ms,
             state: intent.state,
+            in_other_bytes: false,
         });
         // A name in its place: another one that was given meanwhile stands before or after it.
         let said = decode::<Say>(&intent.body).map(|say| Content::read(say.ptype, &say.content));
@@ -202,6 +203,34 @@ impl Walk<'_> {
             self.changes.lines.push(Line::Title(title));
         }
         Ok(())
+    }
+
+    /// A message of this device that still waits to be sent here: the phone was restored from a time before
+    /// it sent it. It is sent, in that place, and not again.
+    fn is_waiting_here(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        slot: &Taken,
+        message_id: MessageId,
+    ) -> bool {
+        if slot.member.device != reader.me.device {
+            return false;
+        }
+        let intent = outbox::by_message(reader.conn, ledger.row.local.id, message_id);
+        let Some(intent) = intent.ok().flatten() else { return false };
+        if matches!(intent.state, IntentState::Accepted | IntentState::Secured) {
+            return false;
+        }
+        self.changes.own.push(OwnRecord {
+            intent: intent.id,
+            message_id: Some(message_id),
+            seq: slot.seq,
+            t_ms: slot.t_ms,
+            state: intent.state,
+            in_other_bytes: true,
+        });
+        true
     }
 
     /// A record that the server should not have taken: nothing of its leaf moves, however far off
@@ -366,6 +395,9 @@ impl Walk<'_> {
             Content::Unknown => (unknown_id(slot.core), MessageKind::Unknown, None),
             Content::Control(_) | Content::Receipt(_) => return,
         };
+        if self.is_waiting_here(reader, ledger, slot, message_id) {
+            return;
+        }
         let message = NewMessage {
             place: Place::At(slot.seq),
             message_id,

@@ -62,6 +62,9 @@ pub(super) struct OwnRecord {
     pub seq: Seq,
     pub t_ms: TimeMs,
     pub state: IntentState,
+    /// Whether it was sealed by this phone as it was before it was restored; what this one sealed of it
+    /// is not sent.
+    pub in_other_bytes: bool,
 }
 
 /// What became of the own pending commit.
@@ -104,6 +107,9 @@ impl Changes {
         self.take_back(tx, ledger)?;
         self.mls.apply(&MlsTable(tx))?;
         for own in &self.own {
+            if own.in_other_bytes {
+                outbox::unseal(tx, own.intent)?;
+            }
             if !matches!(own.state, IntentState::Accepted | IntentState::Secured) {
                 outbox::accept(tx, own.intent, own.seq)?;
             }

@@ -8,6 +8,7 @@ mod pulls;
 mod resets;
 mod terminal;
 
+use hauspost_core::store::StoreError;
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_tests::real::World;
 
@@ -249,6 +250,32 @@ async fn attacks_20_a_phone_restored_from_an_old_backup_enters_anew_before_it_se
     assert_eq!(anna.stopped(log).await, None);
     assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
     assert_eq!(ben.missing(log).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_20_what_waited_in_the_backup_and_was_sent_after_it_is_not_sent_twice() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "vorher").await.unwrap();
+    anna.settle().await;
+    anna.account.send_text(log, "wartet").await.unwrap();
+    let anna = anna.backed_up().await;
+    anna.settle().await;
+    let anna = anna.restored().await;
+    anna.settle().await;
+    anna.account.send_text(log, "danach").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["vorher", "wartet", "danach"]);
+    assert_eq!(anna.texts(log).await, ["vorher", "wartet", "danach"]);
+    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
+    let records = ben.account.store().read(move |conn| {
+        let sql = "SELECT count(*) FROM entry WHERE kind = 3";
+        Ok::<_, StoreError>(conn.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    });
+    assert_eq!(records.await.unwrap(), 3, "and not hidden as a double either");
 }
 
 #[tokio::test(flavor = "multi_thread")]
