@@ -24,11 +24,23 @@ const MESSAGE_HEADER_BYTES: usize = 4;
 
 /// From now on this phone's commits are bombs; its requests go through `network`.
 pub async fn arm(phone: &Phone, network: &Hostile) {
+    arm_for(phone, network, usize::MAX).await;
+}
+
+/// Its next commit is one, and the others are not.
+pub async fn arm_once(phone: &Phone, network: &Hostile) {
+    arm_for(phone, network, 1).await;
+}
+
+async fn arm_for(phone: &Phone, network: &Hostile, mut commits: usize) {
     let stored = phone.account.store().read(account::find).await.unwrap().unwrap();
     let key = stored.signing_key;
     network.changes_requests(path::APPEND, move |request| {
         let mut append: AppendRequest = decode(&request.body).unwrap();
-        spoil(&mut append, &key);
+        if append.group_info.is_some() && commits > 0 {
+            commits -= 1;
+            spoil(&mut append, &key);
+        }
         request.body = encode(&append);
     });
 }

@@ -18,7 +18,7 @@ async fn unreadable(phone: &Phone, log: LogId) -> u64 {
 /// Ben's phone is patched: the commit by which it adds this person is a bomb.
 async fn ben_throws_a_bomb(scene: &Scene, adding: &Phone) {
     scene.ben.settle().await;
-    bomb::arm(&scene.ben, &scene.lies).await;
+    bomb::arm_once(&scene.ben, &scene.lies).await;
     scene.ben.account.add_members(scene.log, vec![adding.account.user()]).await.unwrap();
     let _ = scene.ben.account.send_once().await;
     scene.lies.is_honest_again();
