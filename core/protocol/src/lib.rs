@@ -21,30 +21,40 @@
 //! 8. [`archive_key`] and [`key_list`] open the archive, in two halves that never meet; [`xwing`] and
 //!    [`hpke`] seal to a key that may be needed in ten years.
 //! 9. [`wire`] is what travels between phone and server, [`invitation`] what a new phone is given.
+//!
+//! `fuzz` plays them all with bytes that nobody meant; the product is built without it.
 
-pub mod archive_key;
-pub mod authorise;
-pub mod body;
-pub mod capsule;
-pub mod company;
-pub mod content;
 pub mod crypto;
 pub mod encoding;
+pub mod ids;
+pub mod limits;
+
+pub mod body;
 pub mod entry;
+
+pub mod capsule;
+pub mod content;
 pub mod epoch;
 pub mod file;
-pub mod hpke;
-pub mod ids;
-pub mod invitation;
-pub mod key_list;
-pub mod limits;
-pub mod mls;
 pub mod record;
-pub mod rules;
 pub mod statement;
+
+pub mod mls;
+
+pub mod company;
+
+pub mod authorise;
+pub mod rules;
+
 pub mod tree;
-pub mod wire;
+
+pub mod archive_key;
+pub mod hpke;
+pub mod key_list;
 pub mod xwing;
+
+pub mod invitation;
+pub mod wire;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
