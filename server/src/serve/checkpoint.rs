@@ -69,6 +69,9 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
                 Err(Refusal::NotFounded) => return Ok(false),
                 company => company?,
             };
+            if covers_all(tx, company.now().era(), now_ms, at_least_every)? {
+                return Ok(false);
+            }
             let draft = Draft::new(tx, &company, &shared.keys, now_ms)?;
             Ok::<_, Refusal>(draft.signer.is_some() && draft.is_due(now_ms, at_least_every))
         })
@@ -86,7 +89,12 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
             if !draft.is_due(now_ms, at_least_every) {
                 return Ok(None);
             }
-            draft.write(tx)
+            let made = draft.write(tx)?;
+            if made.is_some() {
+                let covered = everything(tx, company.now().era())?;
+                tx.put_setting(COVERED, &covered)?;
+            }
+            Ok(made)
         })
         .await?;
     if let Some(size) = size {
@@ -95,6 +103,29 @@ pub async fn make(node: &Arc<Node>, at_least_every: Duration) -> Result<Option<u
         tracing::debug!(size, "a checkpoint is made");
     }
     Ok(size)
+}
+
+/// The setting that says what the newest checkpoint covers.
+const COVERED: &str = "checkpoint-covers";
+
+/// All that a checkpoint may cover, as it stands: the outer tree, the newest change, the numbers reserved.
+fn everything(tx: &dyn ReadTx, era: u64) -> Result<Vec<u8>, StoreError> {
+    Ok(encode(&(era, tx.outer_size(era)?, tx.newest_change()?, tx.reserved()?)))
+}
+
+/// Whether the newest checkpoint covers everything and is not too old, which is so most of the time and
+/// asked without a look at every log.
+fn covers_all(
+    tx: &dyn ReadTx,
+    era: u64,
+    now_ms: TimeMs,
+    at_least_every: TimeMs,
+) -> Result<bool, Refusal> {
+    let Some(newest) = tx.outer_size(era)?.checked_sub(1) else { return Ok(false) };
+    if tx.setting(COVERED)? != Some(everything(tx, era)?) {
+        return Ok(false);
+    }
+    Ok(now_ms.saturating_sub(outer_leaf(tx, era, newest)?.t_ms) < at_least_every)
 }
 
 /// The next outer leaf.

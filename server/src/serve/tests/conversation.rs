@@ -267,6 +267,23 @@ async fn of_two_people_there_is_one_conversation_and_its_number_is_taken_once() 
 }
 
 #[tokio::test]
+async fn a_checkpoint_is_made_for_each_change_and_when_the_newest_is_old() {
+    let (world, anna, _, room) = two().await;
+    let hour = std::time::Duration::from_secs(3_600);
+    let made = async || world.app.make_checkpoint(hour).await.unwrap();
+    assert_eq!((made().await, made().await), (Some(1), None));
+    anna.append(&world, &room.request(vec![room.record(0, 0, b"news")])).await;
+    assert_eq!((made().await, made().await), (Some(2), None));
+    let _: hauspost_protocol::ids::LogNo =
+        world.ask(path::RESERVE, &anna.token, &crate::serve::answer::Empty).await;
+    assert_eq!((made().await, made().await), (Some(3), None));
+    world.advance(3_599_999);
+    assert_eq!(made().await, None);
+    world.advance(1);
+    assert_eq!((made().await, made().await), (Some(4), None));
+}
+
+#[tokio::test]
 async fn a_checkpoint_covers_all_logs_and_its_proofs_hold() {
     let (world, anna, _ben, room) = two().await;
     assert_eq!(world.make_checkpoint().await, Some(1));
