@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hauspost::archive::export::{read_log, write_log};
-use hauspost_core::account::Account;
+use hauspost_core::account::{Account, AccountError};
 use hauspost_core::env::Env;
 use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
@@ -112,13 +112,7 @@ impl Company {
     }
 
     async fn enrol(&self, invitation: &str, folder: &str) -> Result<Account, String> {
-        let env = Env {
-            clock: Arc::new(SystemClock),
-            randomness: Arc::new(SystemRandomness),
-            key_store: Arc::new(MemoryKeyStore::new(&SystemRandomness)),
-            network: Arc::new(Https),
-        };
-        let account = Account::enrol(&self.path(folder), invitation, env).await;
+        let account = Account::enrol(&self.path(folder), invitation, new_phone()).await;
         account.map_err(|error| error.to_string())
     }
 
@@ -165,6 +159,16 @@ impl Company {
 }
 
 const NONE: &[&str] = &[];
+
+/// What a phone lends the core, with keys of its own.
+fn new_phone() -> Env {
+    Env {
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        key_store: Arc::new(MemoryKeyStore::new(&SystemRandomness)),
+        network: Arc::new(Https),
+    }
+}
 
 async fn settle(phones: &[&Account]) {
     for _ in 0..2 {
@@ -268,13 +272,29 @@ async fn an_invitation_enrols_one_phone_and_a_revoked_person_is_listed_so() {
     let invitation = company.must("admin", &["admin", "invite", "anna"], &["--name", "Anna Berg"]);
     company.enrol(&invitation, "first").await.unwrap();
     company.enrol(&invitation, "second").await.err().expect("the invitation was used");
-    let again = company.run("admin", &["admin", "invite", "anna"], NONE);
-    assert_eq!(again.status.code(), Some(4));
     let list = company.must("admin", &["admin", "list"], NONE);
     assert!(list.starts_with("anna\tAnna Berg\t") && list.ends_with("\tactive"), "{list}");
     company.must("hr", &["admin", "revoke", "anna"], &["--reason", "left"]);
     let list = company.must("admin", &["admin", "list"], NONE);
     assert!(list.ends_with("\trevoked"), "{list}");
+}
+
+/// `docs/attacks.md` 1: an invitation alone lets in nobody's second device.
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_1_a_second_phone_waits_until_an_admin_approves_its_code() {
+    let company = Company::founded();
+    company.phone("anna", "Anna Berg").await;
+    let invitation = company.must("admin", &["admin", "invite", "anna"], NONE);
+    let (second, folder) = (new_phone(), company.path("second"));
+    let waiting = Account::enrol(&folder, &invitation, second.clone()).await.err();
+    let Some(AccountError::NeedsApproval(code)) = waiting else { panic!("{waiting:?}") };
+    let other = company.run("admin", &["admin", "approve", "0000-0000-0000"], NONE);
+    assert_eq!(other.status.code(), Some(4), "{}", String::from_utf8_lossy(&other.stderr));
+    assert_eq!(company.must("admin", &["admin", "list"], NONE).lines().count(), 1);
+    company.must("admin", &["admin", "approve", &code], NONE);
+    Account::enrol(&folder, &invitation, second).await.unwrap();
+    let list = company.must("admin", &["admin", "list"], NONE);
+    assert_eq!(list.matches("\tactive").count(), 2, "{list}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
