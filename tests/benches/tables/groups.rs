@@ -52,7 +52,7 @@ pub async fn print() {
         let name = size;
         // One more is added later.
         let size = size.min(LEAVES - 1);
-        let (ours, capsule, created) = ours(&world, &phones, &crowd, size).await;
+        let (ours, capsule, created) = Box::pin(ours(&world, &phones, &crowd, size)).await;
         let alone = alone::measure(&phones, size, suite).await;
         let basic = basic::measure(size, suite, ROUNDS);
         let capsule = capsule.median();

@@ -36,7 +36,7 @@ async fn main() {
         names.peek().is_none() || names.any(|wanted| wanted == name)
     };
     if wanted("messages") {
-        messages::print().await;
+        Box::pin(messages::print()).await;
     }
     if wanted("catch-up") {
         catch_up::print().await;
@@ -51,7 +51,7 @@ async fn main() {
         server::print().await;
     }
     if wanted("groups") {
-        groups::print().await;
+        Box::pin(groups::print()).await;
     }
     if wanted("wire") {
         wire::print().await;

@@ -6,7 +6,7 @@
 //! that the server stamped; both must allow it, so that nobody acts on rights that have ended. No
 //! clock is read: times are those of the log.
 //!
-//! [`conversation`] is the state that accepted entries make, [`decide`] the verdicts, [`reset`] those
+//! [`conversation`] is the state that accepted entries make, [`decide`] the verdicts, [`mod@reset`] those
 //! on a new generation, [`view`] what they ask of the company log.
 
 pub mod conversation;
