@@ -10,7 +10,7 @@
 //!    things; [`crypto`] is the labelled hash, derivation and signature; [`limits`] bounds it all.
 //! 2. [`entry`] is a log's entry and its hashes; [`body`] what stands in an entry's payload.
 //! 3. [`epoch`] makes the keys of an epoch, [`capsule`] seals the epoch to the archive, [`record`]
-//!    seals one message with its [`statement`], whose [`content`] people read; [`file`] seals the
+//!    seals one message with its [`statement`], whose [`content`] people read; [`mod@file`] seals the
 //!    documents that it names.
 //! 4. [`mls`] wraps what we need of MLS: storage, certificates, the public group that server and
 //!    verifier follow.
