@@ -217,3 +217,77 @@ async fn a_full_disk_says_so_and_what_was_written_before_is_there() {
     assert_eq!(texts.last().map(String::as_str), Some("nachher"));
     assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
 }
+
+/// A file system of its own, so small that it can be filled; gone with the value.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// Mounted on this folder, or why it cannot be.
+    fn on(folder: &Path) -> Result<Self, String> {
+        std::fs::create_dir_all(folder).unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m", "hauspost-test"])
+            .arg(folder)
+            .output();
+        match mount {
+            Ok(done) if done.status.success() => Ok(Self(folder.to_owned())),
+            Ok(refused) => Err(String::from_utf8_lossy(&refused.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        use std::io::Write as _;
+        let mut rest = std::fs::File::create(self.0.join("rest")).unwrap();
+        for bytes in [4_096, 1] {
+            while rest.write_all(&vec![0; bytes]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("rest")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_file_system_says_so_and_what_was_written_before_is_there() {
+    let mut world = World::found().await;
+    let disk = match SmallDisk::on(&world.phone_folder("anna")) {
+        Ok(disk) => disk,
+        Err(reason) => return eprintln!("skipped, since no file system can be mounted: {reason}"),
+    };
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "vorher").await.unwrap();
+    anna.settle().await;
+    disk.fill();
+    let long = "Lieferschein ".repeat(2_000);
+    let mut refused = None;
+    // The write-ahead log has some room of its own, which is used first.
+    for _ in 0..500 {
+        if let Err(error) = anna.account.send_text(log, &long).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let refused = refused.expect("the disk is full at last");
+    assert_eq!((refused.code(), refused.is_retryable()), ("disk-full", true), "{refused}");
+    assert_eq!(anna.texts(log).await.first().map(String::as_str), Some("vorher"));
+    disk.make_room();
+    anna.account.send_text(log, "nachher").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let texts = ben.texts(log).await;
+    assert_eq!(texts.first().map(String::as_str), Some("vorher"));
+    assert_eq!(texts.last().map(String::as_str), Some("nachher"));
+    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
+    drop((anna, disk));
+}

@@ -232,6 +232,8 @@ async fn an_update_that_comes_too_early_does_not_hold_up_the_message() {
     let outcomes: Vec<Vec<Outcome>> = appends.map(|(_, body)| decode(body).unwrap()).collect();
     let refused = |outcomes: &Vec<Outcome>| matches!(outcomes.first(), Some(Outcome::Budget(_)));
     assert_eq!(outcomes.iter().filter(|outcomes| refused(outcomes)).count(), 1, "{outcomes:?}");
+    let sent = outcomes.last().is_some_and(|last| matches!(last[..], [Outcome::Ok(_)]));
+    assert!(sent, "the message went in the same round: {outcomes:?}");
     scene.ben.account.send_text(scene.log, "fünf").await.unwrap();
     scene.ends_well(&["eins", "zwei", "drei", "vier", "fünf"]).await;
 }
