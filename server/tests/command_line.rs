@@ -17,11 +17,12 @@ use hauspost_core::env::Env;
 use hauspost_core::env::seeded::MemoryKeyStore;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::inbound::Code;
+use hauspost_core::read::Window;
 use hauspost_core::store::rows::alarm::{self, Alarm};
 use hauspost_core::store::rows::checkpoint;
 use hauspost_core::sync::Https;
 use hauspost_protocol::entry::ArchivedEntry;
-use hauspost_protocol::ids::Seq;
+use hauspost_protocol::ids::{LogId, Seq};
 use tempfile::TempDir;
 
 /// A company of this test's own: its folder, and its server as a process.
@@ -295,6 +296,36 @@ async fn attacks_1_a_second_phone_waits_until_an_admin_approves_its_code() {
     Account::enrol(&folder, &invitation, second).await.unwrap();
     let list = company.must("admin", &["admin", "list"], NONE);
     assert_eq!(list.matches("\tactive").count(), 2, "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_goes_on_in_a_new_group_when_an_admin_orders_it() {
+    let company = Company::founded();
+    let anna = company.phone("anna", "Anna Berg").await;
+    let ben = company.phone("ben", "Ben Kaya").await;
+    let log = anna.create_dm(ben.user()).await.unwrap();
+    anna.send_text(log, "vorher").await.unwrap();
+    settle(&[&anna, &ben]).await;
+    let order = |holder, log: LogId| {
+        let log = log.to_string();
+        let arguments = ["--log", log.as_str(), "--reason", "nobody can write"];
+        company.run(holder, &["admin", "reset"], &arguments).status.code()
+    };
+    assert_eq!(order("hr", log), Some(4), "only an admin orders it");
+    assert_eq!(order("admin", LogId([9; 16])), Some(4), "there is no such conversation");
+    assert_eq!(order("admin", log), Some(0));
+    settle(&[&anna, &ben]).await;
+    ben.send_text(log, "nachher").await.unwrap();
+    settle(&[&ben, &anna]).await;
+    for phone in [&anna, &ben] {
+        let rows = phone.timeline(log, Window::Newest, 50).await.unwrap().rows;
+        let texts: Vec<_> = rows.iter().filter_map(|row| row.text.as_deref()).collect();
+        assert_eq!(texts, ["vorher", "nachher"]);
+        phone.report_alarms().await.unwrap();
+    }
+    let shown = company.must("admin", &["admin", "log"], NONE);
+    assert!(shown.contains(&format!("\treset_order\tlog {log}, nobody can write")), "{shown}");
+    assert_eq!(shown.matches(&format!("reports a reset: log {log}")).count(), 1, "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,9 @@ fn words(company: &Company, body: &CompanyBody) -> (&'static str, String) {
         CompanyBody::IssuingKey(body) => ("issuing_key", switched(body)),
         CompanyBody::EnrolmentAuthority(body) => ("enrolment_authority", switched(body)),
         CompanyBody::LogKey(body) => ("log_key", format!("key {}", body.ed25519.id())),
-        CompanyBody::Witness(body) => ("witness", format!("{}, {}", body.name, state(body.active))),
+        CompanyBody::Witness(body) => {
+            ("witness", format!("{}, {}", line(&body.name), state(body.active)))
+        }
         CompanyBody::Device(body) => ("device", format!("device {} of {}", body.device, body.user)),
         CompanyBody::Revoke(body) => {
             ("revoke", format!("device {}, {}", body.device, reason(body.reason)))
@@ -101,7 +103,9 @@ fn words(company: &Company, body: &CompanyBody) -> (&'static str, String) {
             ("close", format!("device {}, {} unsent", body.device, body.unsent))
         }
         CompanyBody::Class(body) => ("class", format!("{}, {}", body.class, line(&body.reason))),
-        CompanyBody::ResetOrder(body) => ("reset_order", format!("log {}", body.log)),
+        CompanyBody::ResetOrder(body) => {
+            ("reset_order", format!("log {}, {}", body.log, line(&body.reason)))
+        }
         CompanyBody::Report(body) => ("report", said(company, body)),
     }
 }
