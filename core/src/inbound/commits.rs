@@ -75,6 +75,7 @@ impl Walk<'_> {
             ledger.row.peer = others.into_iter().find(|user| *user != reader.me.user);
         }
         ledger.conversation = Some(conversation);
+        self.changes.begun = true;
         self.changes.touched.conversation = true;
         Ok(())
     }

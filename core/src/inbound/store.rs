@@ -14,7 +14,7 @@ use crate::store::rows::entry::{self, EntryRow};
 use crate::store::rows::file;
 use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
-use crate::store::rows::outbox::{self, IntentState};
+use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::rows::quarantine::{self, Quarantined};
 use crate::store::rows::{checkpoint, conversation, log};
 use crate::store::{StoreError, Tx};
@@ -32,6 +32,8 @@ pub struct Changes {
     pub(super) named: Vec<(TreeHead, TimeMs)>,
     /// Records of this phone that the server ordered.
     pub(super) own: Vec<OwnRecord>,
+    /// Whether the log's genesis was taken in.
+    pub(super) begun: bool,
     pub(super) mls: MlsChanges,
     pub(super) touched: Touched,
     /// What became of the own pending commit.
@@ -133,6 +135,13 @@ impl Changes {
                 }
             }
             Pending::Lost => outbox::delete_pending(tx, id)?,
+        }
+        if self.begun {
+            // Made by this phone before it was restored, or just now.
+            let open = outbox::open(tx, id, u32::MAX)?;
+            for create in open.iter().filter(|intent| intent.kind == IntentKind::Create) {
+                outbox::accept(tx, create.id, Seq(0))?;
+            }
         }
         for line in self.lines {
             match line {

@@ -279,6 +279,28 @@ async fn attacks_20_what_waited_in_the_backup_and_was_sent_after_it_is_not_sent_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attacks_20_a_conversation_that_waited_in_the_backup_and_was_begun_after_it_goes_on() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.account.sync_all().await.unwrap();
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.account.send_text(log, "wartet").await.unwrap();
+    let anna = anna.backed_up().await;
+    anna.settle().await;
+    let anna = anna.restored().await;
+    anna.settle().await;
+    anna.account.send_text(log, "danach").await.unwrap();
+    for phone in [&anna, &ben, &anna] {
+        phone.settle().await;
+    }
+    assert_eq!(ben.texts(log).await, ["wartet", "danach"]);
+    assert_eq!(anna.texts(log).await, ["wartet", "danach"]);
+    assert_eq!(anna.state(log, "danach").await, Some(MessageState::Secured));
+    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_failed_shows_why_and_can_be_taken_back() {
     let mut world = World::found().await;
     let anna = world.phone("anna").await;
