@@ -41,7 +41,7 @@ async fn days(world: &mut World, days: u64) {
 
 #[tokio::test]
 async fn who_speaks_in_an_old_epoch_renews_his_keys_first_and_nobody_does_so_twice() {
-    let plan = Plan { phones: 3, steps: 0, harm: Harm::None };
+    let plan = Plan { phones: 3, steps: 0, harm: Harm::None, events: &[] };
     let mut world = World::found(4711, plan).await;
     pulls(&mut world, 0).await;
     let members = world.phones[1..].iter().map(|phone| phone.user).collect();

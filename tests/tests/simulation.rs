@@ -3,10 +3,10 @@
 
 use hauspost_core::store::StoreError;
 use hauspost_tests::sim::world::World;
-use hauspost_tests::sim::{Course, Harm, Plan, chaos, check, run};
+use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
-const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network };
-const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All };
+const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
+const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
 
 fn play(seed: u64, plan: Plan) -> Course {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -41,7 +41,7 @@ fn a_network_that_loses_doubles_and_delays_breaks_no_promise() {
 
 #[test]
 fn phones_killed_between_any_two_writes_lose_and_double_nothing() {
-    play_all(100..120, Plan { phones: 3, steps: 80, harm: Harm::Kills });
+    play_all(100..120, Plan { phones: 3, steps: 80, harm: Harm::Kills, events: &[] });
 }
 
 #[test]
@@ -50,13 +50,24 @@ fn a_company_in_which_everything_goes_wrong_keeps_every_promise() {
 }
 
 #[test]
+fn a_person_s_further_device_enters_every_conversation_and_misses_nothing() {
+    play_all(300..306, Plan { phones: 3, steps: 80, events: &[Event::Device], ..LARGE });
+}
+
+#[test]
+fn a_phone_put_back_to_a_backup_sends_nothing_twice_and_loses_nothing_for_others() {
+    play_all(400..406, Plan { phones: 3, steps: 80, events: &[Event::Restore], ..LARGE });
+}
+
+#[test]
 fn one_seed_is_one_course() {
-    let (first, second) = (play(7, LARGE), play(7, LARGE));
+    let plan = Plan { events: &[Event::Device, Event::Restore], ..LARGE };
+    let (first, second) = (play(7, plan), play(7, plan));
     for (one, other) in first.lines.iter().zip(&second.lines) {
         assert_eq!(one, other);
     }
     assert_eq!(first.digest, second.digest);
-    assert_ne!(first.digest, play(8, LARGE).digest);
+    assert_ne!(first.digest, play(8, plan).digest);
 }
 
 /// A check that cannot fail is none: each of these is done to one phone behind the core's back.
@@ -92,17 +103,32 @@ fn damaged(damage: String) -> Vec<String> {
     })
 }
 
+/// What `HAUSPOST_EVENTS` names, a bit for each.
+fn events(named: u64) -> &'static [Event] {
+    let all = [Event::Device, Event::Restore];
+    let named = all.into_iter().enumerate().filter(|(bit, _)| named >> bit & 1 == 1);
+    Vec::leak(named.map(|(_, event)| event).collect())
+}
+
 /// `HAUSPOST_SEEDS=<n>` plays so many more courses, from `HAUSPOST_FROM` on; see `make soak`.
 #[test]
 fn as_many_companies_as_hauspost_seeds_says_keep_every_promise() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let Some(count) = number("HAUSPOST_SEEDS") else { return };
     let from = number("HAUSPOST_FROM").unwrap_or(1_000);
-    play_all(from..from + count, LARGE);
+    let events = events(number("HAUSPOST_EVENTS").unwrap_or(u64::MAX));
+    let (phones, steps) = (number("HAUSPOST_PHONES"), number("HAUSPOST_STEPS"));
+    let plan = Plan {
+        phones: phones.map_or(LARGE.phones, |phones| phones as usize),
+        steps: steps.map_or(LARGE.steps, |steps| steps as usize),
+        events,
+        ..LARGE
+    };
+    play_all(from..from + count, plan);
 }
 
 /// `HAUSPOST_SEED=<seed>` replays one course and shows it with `--nocapture`; `HAUSPOST_HARM` is 0 to
-/// 3, `HAUSPOST_PHONES` and `HAUSPOST_STEPS` are how many.
+/// 3, `HAUSPOST_PHONES` and `HAUSPOST_STEPS` are how many, `HAUSPOST_EVENTS` has a bit for each event.
 #[test]
 fn the_seed_named_by_hauspost_seed_keeps_every_promise() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
@@ -112,6 +138,7 @@ fn the_seed_named_by_hauspost_seed_keeps_every_promise() {
         phones: number("HAUSPOST_PHONES").unwrap_or(4) as usize,
         steps: number("HAUSPOST_STEPS").unwrap_or(120) as usize,
         harm: harms[number("HAUSPOST_HARM").unwrap_or(3).min(3) as usize],
+        events: events(number("HAUSPOST_EVENTS").unwrap_or(0)),
     };
     let course = play(seed, plan);
     println!("{}", course.lines.join("\n"));

@@ -7,9 +7,9 @@ use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{LogId, UserId};
 use rand::RngExt as _;
 
-use super::Harm;
 use super::network::Weather;
-use super::world::{Sent, World};
+use super::world::{self, Sent, World};
+use super::{Harm, events};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
@@ -19,6 +19,9 @@ const YEAR_MS: i64 = 365 * 86_400_000;
 pub async fn step(world: &mut World) {
     let phone = world.dice.random_range(0..world.phones.len());
     make_room(world).await;
+    if events::happens(world, phone).await {
+        return;
+    }
     match world.dice.random_range(0..100) {
         0..28 => say(world, phone).await,
         28..40 => push(world, phone).await,
@@ -62,7 +65,7 @@ async fn say(world: &mut World, phone: usize) {
             .act(phone, "says", |account| async move { account.send_text(log, &said).await })
             .await;
         if let Some(Ok(_)) = done {
-            world.sent.push(Sent { phone, text });
+            world.sent.push(Sent { phone, text, undone: false });
         }
     }
     if world.dice.random_range(0..3) > 0 {
@@ -253,9 +256,9 @@ async fn some_log(world: &mut World, phone: usize, only: Option<LogType>) -> Opt
 }
 
 fn other(world: &mut World, phone: usize) -> UserId {
-    let count = world.phones.len();
-    let place = (phone + world.dice.random_range(1..count)) % count;
-    world.phones[place].user
+    let people = world.plan.phones;
+    let person = world.phones[phone].person + world.dice.random_range(1..people);
+    world::user(person % people)
 }
 
 fn some_users(world: &mut World, phone: usize) -> Vec<UserId> {

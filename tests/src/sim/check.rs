@@ -47,6 +47,8 @@ struct Truth {
     /// Whose devices may enter it, and so follow it to its end.
     let_in: BTreeSet<UserId>,
     records: Vec<Opened>,
+    /// Messages that a restored phone sent twice, as it could not read the first.
+    doubled: BTreeMap<MessageId, [Seq; 2]>,
 }
 
 /// All checks. Also the number of records that the archive opened.
@@ -67,18 +69,26 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
             broken.extend(company.findings().map(|(seq, what)| format!("company {seq}: {what}")));
             continue;
         }
-        truths.insert(row.log, Truth { row, rows, members, let_in, records: Vec::new() });
+        truths.insert(
+            row.log,
+            Truth { row, rows, members, let_in, records: Vec::new(), doubled: BTreeMap::new() },
+        );
     }
+    let phones = world.phones.iter().filter(|phone| phone.restored);
+    let restored: BTreeSet<_> = phones.filter_map(|phone| phone.device).collect();
     for truth in truths.values_mut() {
         open_archive(truth, &company, &mut broken);
-        counters(truth, &mut broken);
+        counters(truth, &restored, &mut broken);
     }
     for number in 0..world.phones.len() {
         if world.phones[number].revoked {
             continue;
         }
         match world.wire.account(number) {
-            Some(account) => phone(number, &account, &truths, &mut broken).await,
+            Some(account) => {
+                let case = Case::of(world, number);
+                phone(case, &account, &truths, &mut broken).await;
+            }
             None => broken.push(format!("phone {number} does not run")),
         }
     }
@@ -208,7 +218,10 @@ fn is_record(row: &EntryRow) -> bool {
 }
 
 /// Each device counts its records without a gap, and no message stands in the log twice.
-fn counters(truth: &Truth, broken: &mut Vec<String>) {
+///
+/// But for one: a message that waited in a backup and was sent after it, where the restored phone has
+/// no keys any more. It is sent again under the same id, and shown once.
+fn counters(truth: &mut Truth, restored: &BTreeSet<DeviceId>, broken: &mut Vec<String>) {
     let id = truth.row.log;
     let mut next: BTreeMap<DeviceId, u64> = BTreeMap::new();
     let mut seen: HashMap<MessageId, Seq> = HashMap::new();
@@ -224,18 +237,43 @@ fn counters(truth: &Truth, broken: &mut Vec<String>) {
         if let Some((message, _)) = &record.message
             && let Some(first) = seen.insert(*message, record.seq)
         {
+            if restored.contains(&record.device) && !truth.doubled.contains_key(message) {
+                truth.doubled.insert(*message, [first, record.seq]);
+                continue;
+            }
             broken.push(format!("log {id}: entries {first} and {} are one message", record.seq));
         }
     }
 }
 
+/// What can be promised for a phone.
+#[derive(Clone, Copy)]
+struct Case {
+    number: usize,
+    /// It may have had a leaf and yet not have been able to read for a while.
+    lost_the_way: bool,
+    /// It may have to say that something is not readable.
+    may_miss: bool,
+}
+
+impl Case {
+    fn of(world: &World, number: usize) -> Self {
+        let phone = &world.phones[number];
+        let lost_the_way = phone.restored;
+        // A person may have been in the group by another device before this one.
+        let devices = world.phones.iter().filter(|other| other.person == phone.person);
+        Self { number, lost_the_way, may_miss: lost_the_way || devices.count() > 1 }
+    }
+}
+
 /// One phone against the server's logs.
 async fn phone(
-    number: usize,
+    case: Case,
     account: &Account,
     truths: &BTreeMap<LogId, Truth>,
     broken: &mut Vec<String>,
 ) {
+    let number = case.number;
     let device = account.device();
     let read = account.store().read(|conn| {
         let alarms = alarm::unreported(conn)?;
@@ -251,7 +289,9 @@ async fn phone(
     });
     let (alarms, logs) = read.await.expect("a healed phone can be read");
     // A reset is no breach; that an admin hears of it is its own rule (R4).
-    for (_, alarm) in alarms.into_iter().filter(|(_, alarm)| alarm.code != Code::Reset as u64) {
+    let expected =
+        |code| code == Code::Reset as u64 || case.lost_the_way && code == Code::Rollback as u64;
+    for (_, alarm) in alarms.into_iter().filter(|(_, alarm)| !expected(alarm.code)) {
         broken.push(format!("phone {number} raised alarm {} at {:?}", alarm.code, alarm.seq));
     }
     let mut has = Vec::new();
@@ -290,19 +330,37 @@ async fn phone(
             .filter(|record| record.seq.0 < readable)
             .filter(|record| stays.iter().any(|stay| stay.covers(record.seq)))
             .filter_map(|record| Some((record.seq, record.message.clone()?)))
+            .filter(|(_, (message, _))| !truth.doubled.contains_key(message))
             .collect();
         let shown: Vec<_> = rows
             .iter()
-            .filter(|row| matches!(row.kind, MessageKind::Text | MessageKind::Unknown))
+            .filter(|row| is_message(row))
             .filter_map(|row| Some((row.seq?, (row.message_id, row.text.clone()))))
+            .filter(|(_, (message, _))| !truth.doubled.contains_key(message))
             .collect();
-        if expected != shown {
-            let lost = expected.iter().filter(|one| !shown.contains(one)).count();
+        for (message, places) in &truth.doubled {
+            let shown: Vec<_> = rows.iter().filter(|row| row.message_id == *message).collect();
+            let covered = |seq: Seq| seq.0 < readable && stays.iter().any(|stay| stay.covers(seq));
+            let must = !case.lost_the_way && places.iter().any(|seq| covered(*seq));
+            let placed = shown.iter().all(|row| row.seq.is_some_and(|seq| places.contains(&seq)));
+            if !placed || shown.len() > 1 || must && shown.is_empty() {
+                broken.push(tell(format!("what was sent at {places:?} is shown {}", shown.len())));
+            }
+        }
+        let unreadable = match case.lost_the_way {
+            true => unreadable(&rows, truth),
+            false => BTreeSet::new(),
+        };
+        let lost = expected.iter().filter(|one| !shown.contains(one));
+        let lost = lost.filter(|one| !unreadable.contains(&one.0)).count();
+        let in_order = expected.iter().filter(|one| shown.contains(one)).eq(&shown);
+        if lost > 0 || !in_order {
             let more = shown.iter().filter(|one| !expected.contains(one)).count();
             broken.push(tell(format!("{lost} messages are not shown, {more} should not be")));
         }
         for row in &rows {
-            if row.kind == MessageKind::Gap || row.missing > 0 {
+            let is_said = row.kind == MessageKind::Unreadable && case.may_miss;
+            if row.kind == MessageKind::Gap || row.missing > 0 && !is_said {
                 broken.push(tell(format!("a gap at {:?} ({} missing)", row.seq, row.missing)));
             }
         }
@@ -314,6 +372,24 @@ async fn phone(
             broken.push(format!("phone {number} knows nothing of log {}", truth.row.log));
         }
     }
+}
+
+/// The records that the timeline says are not readable: so many from each line on.
+fn unreadable(rows: &[Message], truth: &Truth) -> BTreeSet<Seq> {
+    let read: BTreeSet<_> =
+        rows.iter().filter(|row| is_message(row)).filter_map(|row| row.seq).collect();
+    let mut said = BTreeSet::new();
+    for line in rows.iter().filter(|row| row.kind == MessageKind::Unreadable) {
+        let from = line.seq.unwrap_or_default();
+        let records = truth.records.iter().map(|record| record.seq);
+        let records = records.filter(|seq| *seq >= from && !read.contains(seq));
+        said.extend(records.take(line.missing as usize));
+    }
+    said
+}
+
+fn is_message(row: &Message) -> bool {
+    matches!(row.kind, MessageKind::Text | MessageKind::Unknown)
 }
 
 fn all_rows(conn: &rusqlite::Connection, log: LogId) -> Result<Vec<Message>, PhoneError> {
@@ -368,10 +444,21 @@ async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut V
             let here: Vec<_> = shown.iter().filter(|(_, row)| row.text.as_ref() == text).collect();
             let there = places.get(&*sent.text).map(Vec::as_slice).unwrap_or_default();
             let kept = match (&here[..], there) {
+                // Written after the backup: gone, or read again as everybody reads it.
+                ([], [] | [_]) if sent.undone => true,
+                ([(log, row)], [(in_log, seq)]) if sent.undone => {
+                    log == in_log && row.seq == Some(*seq)
+                }
                 ([(log, row)], [(in_log, seq)]) => {
                     log == in_log
                         && row.seq == Some(*seq)
                         && matches!(row.state, MessageState::Sent | MessageState::Secured)
+                }
+                // Sent twice under one id, see `counters`.
+                ([(log, row)], [(one, first), (other, second)])
+                    if world.phones[number].restored =>
+                {
+                    log == one && log == other && [Some(*first), Some(*second)].contains(&row.seq)
                 }
                 ([(_, row)], []) => row.state == MessageState::Failed && row.reason.is_some(),
                 _ => false,

@@ -92,9 +92,9 @@ pub fn founding(hello: &Hello) -> Found {
     Found { company: COMPANY, entries, people: Vec::new() }
 }
 
-/// What MDM delivers to the phone of person `number`.
-pub fn invitation(number: u8, not_after: TimeMs) -> String {
-    let seed = Secret::new([number + 50; 32]);
+/// What MDM delivers to the phone of person `number`, or to their further device.
+pub fn invitation(number: u8, is_further: bool, not_after: TimeMs) -> String {
+    let seed = Secret::new([number + if is_further { 150 } else { 50 }; 32]);
     let seed_key = SigningKey::from_seed(seed.clone()).public();
     let user = UserId([number; 16]);
     let voucher = Voucher::sign(&key(AUTHORITY), COMPANY, seed_key, Some(user), not_after);

@@ -15,6 +15,7 @@
 pub mod chaos;
 pub mod check;
 pub mod company;
+pub mod events;
 pub mod network;
 pub mod trace;
 pub mod world;
@@ -24,12 +25,23 @@ use world::World;
 /// How a simulated course is dealt.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// How many phones, each of another person.
+    /// How many people, each with a phone.
     pub phones: usize,
     /// How many things happen before everything is healed.
     pub steps: usize,
     /// What may go wrong.
     pub harm: Harm,
+    /// What happens now and then besides.
+    pub events: &'static [Event],
+}
+
+/// What happens seldom, and changes what can be promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A person gets a further device.
+    Device,
+    /// A phone's folder is copied, and put back later.
+    Restore,
 }
 
 /// What may go wrong.

@@ -69,8 +69,8 @@ struct State {
 }
 
 impl Wire {
-    /// A network of this seed for so many phones.
-    pub fn new(seed: u64, phones: usize, trace: Trace) -> Arc<Self> {
+    /// A network of this seed, without a phone yet.
+    pub fn new(seed: u64, trace: Trace) -> Arc<Self> {
         let state = State {
             server: None,
             dice: StdRng::seed_from_u64(seed ^ 0x0ace_0fb1_0ba5_e000),
@@ -78,8 +78,8 @@ impl Wire {
             kills: false,
             late: Vec::new(),
             nested: false,
-            phones: vec![None; phones],
-            killed: (0..phones).map(|_| Arc::default()).collect(),
+            phones: Vec::new(),
+            killed: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), trace })
     }
@@ -109,6 +109,13 @@ impl Wire {
         // The account before it is dropped outside of the lock: its store waits for its threads.
         let before = std::mem::replace(&mut self.state().phones[phone], account);
         drop(before);
+    }
+
+    /// One more phone, which does not run yet.
+    pub fn add_phone(&self) {
+        let mut state = self.state();
+        state.phones.push(None);
+        state.killed.push(Arc::default());
     }
 
     /// Rings when the network kills this phone.

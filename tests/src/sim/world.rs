@@ -17,7 +17,7 @@ use hauspost_core::sync::{Method, Request};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::{Entry, Seen};
-use hauspost_protocol::ids::{LogId, Seq, UserId};
+use hauspost_protocol::ids::{DeviceId, LogId, Seq, UserId};
 use hauspost_protocol::wire::{
     AppendRequest, Hello, NewEntry, Outcome, Principal, SESSION_LABEL, SessionAnswer,
     SessionRequest, SyncAnswer, SyncRequest, path,
@@ -39,18 +39,28 @@ const CHECKPOINT_AT_LEAST: Duration = Duration::from_secs(300);
 
 /// A phone, running or not.
 pub struct Phone {
+    /// The number of the person whose it is.
+    pub person: usize,
     /// Whose it is.
     pub user: UserId,
+    /// Its device, once it is enrolled.
+    pub device: Option<DeviceId>,
     /// Its own clock.
     pub clock: Arc<ManualClock>,
     /// How far its clock is off, in milliseconds.
     pub off_ms: i64,
     /// Whether its enrolment was answered once.
     pub enrolled: bool,
-    /// Whether HR took it out.
+    /// What it shows while it waits for another device of the person.
+    pub code: Option<String>,
+    /// Whether HR took it out, or it was never let in.
     pub revoked: bool,
     /// Whether its disk is full.
     pub full: bool,
+    /// How many texts were promised when its folder was copied, if there is a copy.
+    pub backup: Option<usize>,
+    /// Whether a copy was put back.
+    pub restored: bool,
     folder: PathBuf,
     invitation: String,
     env: Env,
@@ -63,6 +73,8 @@ pub struct Sent {
     pub phone: usize,
     /// What it says.
     pub text: String,
+    /// Whether the phone was put back to a time before it.
+    pub undone: bool,
 }
 
 /// The world.
@@ -85,7 +97,7 @@ pub struct World {
     server: Option<App>,
     now_ms: Arc<AtomicU64>,
     trace: Trace,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -93,37 +105,14 @@ impl World {
     pub async fn found(seed: u64, plan: Plan) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the simulation");
         let trace = Trace::default();
-        let wire = Wire::new(seed, plan.phones, trace.clone());
+        let wire = Wire::new(seed, trace.clone());
         let now_ms = Arc::new(AtomicU64::new(START_MS));
-        let phones = (0..plan.phones)
-            .map(|number| {
-                let randomness = Arc::new(SeededRandomness::new(seed * 100 + number as u64));
-                let clock = Arc::new(ManualClock::at(START_MS));
-                let env = Env {
-                    clock: clock.clone(),
-                    key_store: Arc::new(MemoryKeyStore::new(&*randomness)),
-                    randomness,
-                    network: Arc::new(SimNetwork { wire: wire.clone(), phone: number }),
-                };
-                Phone {
-                    user: UserId([number as u8 + 1; 16]),
-                    clock,
-                    off_ms: 0,
-                    enrolled: false,
-                    revoked: false,
-                    full: false,
-                    folder: folder.path().join(format!("phone-{number}")),
-                    invitation: invitation(number as u8 + 1, u64::MAX >> 1),
-                    env,
-                }
-            })
-            .collect();
         let data = folder.path().join("server");
         let mut world = Self {
             plan,
             dice: StdRng::seed_from_u64(seed),
             wire,
-            phones,
+            phones: Vec::new(),
             sent: Vec::new(),
             data,
             texts: 0,
@@ -131,8 +120,11 @@ impl World {
             server: None,
             now_ms,
             trace,
-            _folder: folder,
+            folder,
         };
+        for person in 0..plan.phones {
+            world.add_phone(person);
+        }
         world.start_server().await;
         let hello: Hello = world.ask(Method::Get, path::HELLO, None, Vec::new()).await;
         let token = std::fs::read_to_string(world.data.join("founding-token"));
@@ -142,10 +134,42 @@ impl World {
         if world.may(Harm::Network) {
             world.wire.set_weather(Weather::Rough(30), world.may(Harm::Kills));
         }
-        for phone in 0..plan.phones {
+        for phone in 0..world.phones.len() {
             world.start_phone(phone).await;
         }
         world
+    }
+
+    /// A further phone of this person, which nobody has started yet; its number.
+    pub fn add_phone(&mut self, person: usize) -> usize {
+        let number = self.phones.len();
+        let is_further = self.phones.iter().any(|phone| phone.person == person);
+        let randomness = Arc::new(SeededRandomness::new(self.seed * 100 + number as u64));
+        let clock = Arc::new(ManualClock::at(self.now_ms.load(Ordering::SeqCst)));
+        let env = Env {
+            clock: clock.clone(),
+            key_store: Arc::new(MemoryKeyStore::new(&*randomness)),
+            randomness,
+            network: Arc::new(SimNetwork { wire: self.wire.clone(), phone: number }),
+        };
+        self.phones.push(Phone {
+            person,
+            user: user(person),
+            device: None,
+            clock,
+            off_ms: 0,
+            enrolled: false,
+            code: None,
+            revoked: false,
+            full: false,
+            backup: None,
+            restored: false,
+            folder: self.folder.path().join(format!("phone-{number}")),
+            invitation: invitation(person as u8 + 1, is_further, u64::MAX >> 1),
+            env,
+        });
+        self.wire.add_phone();
+        number
     }
 
     /// Adds a line to the trace.
@@ -226,11 +250,62 @@ impl World {
         };
         let code = started.as_ref().map(|_| ()).map_err(AccountError::code);
         self.trace.add(format!("  phone {number} starts {code:?}"));
+        if let Err(AccountError::NeedsApproval(code)) = &started {
+            phone.code = Some(code.clone());
+        }
         if let Ok(account) = started {
             phone.enrolled = true;
+            phone.device = Some(account.device());
+            phone.code = None;
             phone.full = false;
             self.wire.set_account(number, Some(account));
         }
+    }
+
+    /// A device of the person signs for a phone that waits for it.
+    pub async fn approve(&mut self, number: usize) {
+        let Some(code) = self.phones[number].code.clone() else { return };
+        let person = self.phones[number].person;
+        let can = |phone: &Phone| phone.person == person && phone.enrolled && !phone.revoked;
+        let Some(other) = self.phones.iter().position(can) else {
+            self.trace(format!("  nobody is there who lets phone {number} in"));
+            self.phones[number].revoked = true;
+            return;
+        };
+        let _ =
+            self.act(other, "approves", |account| async move {
+                account.approve_device(&code, None).await
+            })
+            .await;
+    }
+
+    /// Copies the files of a phone that is switched off for it, as a backup would.
+    pub fn back_up(&mut self, number: usize) {
+        self.kill_phone(number);
+        let phone = &mut self.phones[number];
+        let copy = phone.folder.with_extension("backup");
+        let _ = std::fs::remove_dir_all(&copy);
+        std::fs::create_dir_all(&copy).expect("a folder for the backup");
+        for file in std::fs::read_dir(&phone.folder).expect("an enrolled phone has a folder") {
+            let file = file.expect("a folder can be listed");
+            std::fs::copy(file.path(), copy.join(file.file_name())).expect("a file is copied");
+        }
+        phone.backup = Some(self.sent.len());
+        self.trace(format!("  phone {number} is backed up"));
+    }
+
+    /// Puts the copied files of a phone back.
+    pub fn restore(&mut self, number: usize) {
+        let Some(promised) = self.phones[number].backup.take() else { return };
+        self.kill_phone(number);
+        let phone = &mut self.phones[number];
+        std::fs::remove_dir_all(&phone.folder).expect("the folder is let go of");
+        std::fs::rename(phone.folder.with_extension("backup"), &phone.folder).expect("a backup");
+        phone.restored = true;
+        for sent in self.sent[promised..].iter_mut().filter(|sent| sent.phone == number) {
+            sent.undone = true;
+        }
+        self.trace(format!("  phone {number} is restored"));
     }
 
     /// Kills a phone: nothing that it has in memory remains.
@@ -368,6 +443,9 @@ impl World {
             let mut failed = Vec::new();
             let mut state = String::new();
             for number in 0..self.phones.len() {
+                if self.phones[number].code.is_some() && !self.phones[number].revoked {
+                    self.approve(number).await;
+                }
                 if self.phones[number].revoked {
                     let _ = self.act(number, "pulls", |a| async move { a.sync_all().await }).await;
                     continue;
@@ -417,6 +495,11 @@ impl World {
     pub fn may(&self, harm: Harm) -> bool {
         self.plan.harm >= harm
     }
+}
+
+/// The person of this number.
+pub fn user(person: usize) -> UserId {
+    UserId([person as u8 + 1; 16])
 }
 
 fn is_dead(error: &AccountError) -> bool {
