@@ -44,6 +44,8 @@ pub enum Event {
     Begun(LogId),
     /// The changes of a conversation that could not be made.
     FailedChanges(LogId, Vec<FailedChange>),
+    /// The other device of this person was let in.
+    Approved,
     /// This text was not taken, for the reason of this code.
     NotSent(LogId, String, &'static str),
     /// Something else failed, for the reason of this code.
@@ -110,4 +112,6 @@ pub enum Effect {
     TryAgain(LogId, i64),
     /// Put a change aside that failed.
     Dismiss(LogId, i64),
+    /// Sign for the device of this person that shows this code.
+    Approve(String),
 }

@@ -78,6 +78,9 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::Mute(log, muted) => return account.set_muted(log, muted).await.map(|()| None),
         Effect::TryAgain(log, id) => return account.try_again(log, id).await.map(|()| None),
         Effect::Dismiss(log, id) => return account.dismiss(log, id).await.map(|()| None),
+        Effect::Approve(code) => {
+            account.approve_device(&code, None).await.map(|_| Event::Approved)?
+        }
     }))
 }
 

@@ -158,6 +158,8 @@ pub enum Overlay {
     Title(Editor),
     /// Another name for this group.
     Rename(LogId, Editor),
+    /// The code that another device of this person shows.
+    Device(Editor),
     /// People to choose from.
     Picker(Picker),
     /// The people of a conversation.

@@ -81,8 +81,8 @@ pub struct Words {
     pub no_group: &'static str,
     /// The composer when the list has the keys.
     pub write_here: &'static str,
-    /// Titles of what lies over list and dialog: keys, search, new group, name, write to.
-    pub titles: [&'static str; 5],
+    /// Titles of what lies over list and dialog: keys, search, new group, name, write to, device.
+    pub titles: [&'static str; 6],
     /// People of a new group; more people; people of a conversation.
     pub people_of: &'static str,
     /// See `people_of`.
@@ -91,6 +91,10 @@ pub struct Words {
     pub people: &'static str,
     /// What a group is called.
     pub called: &'static str,
+    /// Which code another device shows, and that it was let in.
+    pub code: &'static str,
+    /// See `code`.
+    pub approved: &'static str,
     /// The search before a word, and without a hit; where a hit is.
     pub search: [&'static str; 2],
     /// See `search`.

@@ -143,6 +143,7 @@ where
                 if !shown {
                     terminal::say(format_args!(
                         "You have a device already. Approve this one there, by its code:\n\n    {code}\n\n\
+                         In its client press F6; or, when that is closed:\n\
                          hauspost chat --profile YOUR-FIRST-PROFILE --approve {code}\n\n\
                          If you have lost it, read the code to your admin."
                     ));

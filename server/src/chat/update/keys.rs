@@ -27,6 +27,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::F(3) => search(state),
         KeyCode::F(4) => name_group(state),
         KeyCode::F(5) => show_members(state, effects),
+        KeyCode::F(6) => approve(state),
         _ if is_ctrl(key, 'n') => choose_person(state),
         _ if is_ctrl(key, 'f') => search(state),
         _ if is_ctrl(key, 'g') => name_group(state),
@@ -74,6 +75,7 @@ fn list(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::Char('n') => choose_person(state),
         KeyCode::Char('g') => name_group(state),
         KeyCode::Char('m') => effects.extend(mute(state)),
+        KeyCode::Char('d') => approve(state),
         KeyCode::Char('/') => search(state),
         KeyCode::Char('?') => state.overlay = Some(Overlay::Help(0)),
         KeyCode::Char('q') => end(state, effects),
@@ -169,6 +171,10 @@ fn search(state: &mut State) {
 
 fn name_group(state: &mut State) {
     state.overlay = Some(Overlay::Title(Editor::default()));
+}
+
+fn approve(state: &mut State) {
+    state.overlay = Some(Overlay::Device(Editor::default()));
 }
 
 fn choose_person(state: &mut State) {

@@ -87,6 +87,7 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             }
             state.notice = Some(fill(state.words.not_sent, &[state.words.error(why)]));
         }
+        Event::Approved => state.notice = Some(state.words.approved.to_owned()),
         Event::Failed(why) => state.notice = Some(state.words.error(why).to_owned()),
         Event::FailedChanges(log, failed) => {
             if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.log == log) {

@@ -24,6 +24,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Search(search) => search_key(state, search, key, effects),
         Overlay::Title(title) => title_key(state, title, key),
         Overlay::Rename(log, title) => rename_key(state, log, title, key, effects),
+        Overlay::Device(code) => device_key(state, code, key, effects),
         Overlay::Picker(picker) => picker_key(state, picker, key, effects),
         Overlay::Members(members) => members_key(state, members, key, effects),
     }
@@ -36,7 +37,9 @@ pub(super) fn paste(state: &mut State, pasted: &str, effects: &mut Vec<Effect>) 
             search.words.insert(&line);
             asked(search, effects);
         }
-        Some(Overlay::Title(title) | Overlay::Rename(_, title)) => title.insert(&line),
+        Some(Overlay::Title(text) | Overlay::Rename(_, text) | Overlay::Device(text)) => {
+            text.insert(&line);
+        }
         Some(Overlay::Picker(picker)) => picker.filter.insert(&line),
         _ => {}
     }
@@ -103,6 +106,14 @@ fn title_key(state: &mut State, mut title: Editor, key: KeyEvent) {
     }
     write(&mut title, key);
     state.overlay = Some(Overlay::Title(title));
+}
+
+fn device_key(state: &mut State, mut code: Editor, key: KeyEvent, effects: &mut Vec<Effect>) {
+    if key.code == KeyCode::Enter && !code.is_blank() {
+        return effects.push(Effect::Approve(code.text().trim().to_owned()));
+    }
+    write(&mut code, key);
+    state.overlay = Some(Overlay::Device(code));
 }
 
 fn rename_key(

@@ -226,7 +226,7 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let keys = match (&state.overlay, state.focus) {
         (Some(Overlay::Help(_)), _) => help,
         (Some(Overlay::Search(_)), _) => search,
-        (Some(Overlay::Title(_) | Overlay::Rename(..)), _) => title,
+        (Some(Overlay::Title(_) | Overlay::Rename(..) | Overlay::Device(_)), _) => title,
         (Some(Overlay::Picker(picker)), _) if picker.purpose == Purpose::Dm => person,
         (Some(Overlay::Picker(_)), _) => people,
         (Some(Overlay::Members(_)), _) => members,

@@ -18,8 +18,9 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
     match overlay {
         Overlay::Help(at) => help(state, *at, frame),
         Overlay::Search(search) => self::search(state, search, frame),
-        Overlay::Title(title) => name(state, state.words.titles[2], title, frame),
-        Overlay::Rename(_, title) => name(state, state.words.titles[3], title, frame),
+        Overlay::Title(title) => ask(state.words.titles[2], state.words.called, title, frame),
+        Overlay::Rename(_, title) => ask(state.words.titles[3], state.words.called, title, frame),
+        Overlay::Device(code) => ask(state.words.titles[5], state.words.code, code, frame),
         Overlay::Picker(picker) => self::picker(state, picker, frame),
         Overlay::Members(members) => self::members(state, members, frame),
     }
@@ -58,10 +59,10 @@ fn written(frame: &mut Frame<'_>, area: Rect, editor: &Editor) {
     cursor(frame, area, 2 + text::width(&editor.text()[..editor.at()]), 0);
 }
 
-fn name(state: &State, heading: &str, title: &Editor, frame: &mut Frame<'_>) {
+fn ask(heading: &str, question: &'static str, answer: &Editor, frame: &mut Frame<'_>) {
     let inner = framed(frame, heading, 50, 4);
-    put(frame, inner, &Line::styled(state.words.called, dim()));
-    written(frame, row(inner, 1), title);
+    put(frame, inner, &Line::styled(question, dim()));
+    written(frame, row(inner, 1), answer);
 }
 
 fn help(state: &State, at: usize, frame: &mut Frame<'_>) {

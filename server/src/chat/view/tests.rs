@@ -250,3 +250,20 @@ fn a_group_is_named_anew_and_a_conversation_muted() {
     client.press(KeyCode::Enter);
     assert_eq!(client.wanted(), [Effect::Rename(LOG, "Lager Nord".to_owned())]);
 }
+
+#[test]
+fn another_device_is_let_in_by_the_code_that_it_shows() {
+    let mut client = Client::new(Vec::new());
+    client.wanted();
+    client.press(KeyCode::Char('d'));
+    assert!(client.shows("Another device of yours"));
+    client.press(KeyCode::Enter);
+    assert!(client.shows("The code on the screen"), "nothing is approved without a code");
+    client.types("7k2m 9xq4 tb0e");
+    client.press(KeyCode::Enter);
+    assert_eq!(client.wanted(), [Effect::Approve("7k2m 9xq4 tb0e".to_owned())]);
+    client.hear(Event::Failed("no-such-code"));
+    assert!(client.shows("no device of yours with this code waits"));
+    client.hear(Event::Approved);
+    assert!(client.shows("your other device is let in"));
+}
