@@ -19,6 +19,8 @@ const TAG_BYTES: usize = 1 + 32;
 const SIGNATURE_BYTES: usize = 2 + 64;
 /// The number of a leaf.
 const LEAF_BYTES: usize = 4;
+/// A sender with a leaf.
+const MEMBER: u8 = 1;
 /// Version and wire format of an MLSMessage.
 const MESSAGE_HEADER_BYTES: usize = 4;
 
@@ -45,7 +47,8 @@ async fn arm_for(phone: &Phone, network: &Hostile, mut commits: usize) {
     });
 }
 
-fn spoil(append: &mut AppendRequest, key: &SigningKey) {
+/// Makes a bomb of a member's commit.
+pub(crate) fn spoil(append: &mut AppendRequest, key: &SigningKey) {
     let Some(info) = &mut append.group_info else { return };
     spoil_group_info(info, key);
     for (head, payload) in &mut append.entries {
@@ -74,6 +77,26 @@ fn spoil_group_info(info: &mut Bytes, key: &SigningKey) {
     to_sign.extend_from_slice(content);
     let signature = key.sign_raw(&to_sign).0;
     info.0[signed + 2..].copy_from_slice(&signature);
+}
+
+/// Whether this batch changes a group that there is, and does so from inside.
+pub(crate) fn can_be(append: &AppendRequest) -> bool {
+    let is_members = |payload: &Bytes| {
+        let signed = decode::<SignedPayload>(payload).ok()?;
+        let message = decode::<CommitBody>(&signed.body).ok()?.mls_message;
+        let group = usize::from(*message.get(MESSAGE_HEADER_BYTES)?);
+        // Group and epoch come before the kind of sender.
+        Some(*message.get(MESSAGE_HEADER_BYTES + 1 + group + 8)? == MEMBER)
+    };
+    let mut commits = 0;
+    for (head, payload) in &append.entries {
+        match Head::parse(head).map(|head| head.kind) {
+            Ok(Kind::Commit) if is_members(payload) == Some(true) => commits += 1,
+            Ok(Kind::Commit | Kind::Genesis | Kind::Reset) => return false,
+            _ => {}
+        }
+    }
+    commits == 1
 }
 
 /// The length of a vector (RFC 9000 §16).

@@ -7,6 +7,7 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
+const ALL: [Event; 4] = [Event::Device, Event::Restore, Event::Bomb, Event::LockedOut];
 
 fn play(seed: u64, plan: Plan) -> Course {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -60,8 +61,18 @@ fn a_phone_put_back_to_a_backup_sends_nothing_twice_and_loses_nothing_for_others
 }
 
 #[test]
+fn a_conversation_goes_on_after_commit_bombs_and_says_what_was_missed() {
+    play_all(500..512, Plan { steps: 80, events: &[Event::Bomb], ..LARGE });
+}
+
+#[test]
+fn a_conversation_that_nobody_can_enter_anew_goes_on_in_a_new_group() {
+    play_all(600..608, Plan { steps: 80, events: &[Event::LockedOut], ..LARGE });
+}
+
+#[test]
 fn one_seed_is_one_course() {
-    let plan = Plan { events: &[Event::Device, Event::Restore], ..LARGE };
+    let plan = Plan { events: &ALL, ..LARGE };
     let (first, second) = (play(7, plan), play(7, plan));
     for (one, other) in first.lines.iter().zip(&second.lines) {
         assert_eq!(one, other);
@@ -105,8 +116,7 @@ fn damaged(damage: String) -> Vec<String> {
 
 /// What `HAUSPOST_EVENTS` names, a bit for each.
 fn events(named: u64) -> &'static [Event] {
-    let all = [Event::Device, Event::Restore];
-    let named = all.into_iter().enumerate().filter(|(bit, _)| named >> bit & 1 == 1);
+    let named = ALL.into_iter().enumerate().filter(|(bit, _)| named >> bit & 1 == 1);
     Vec::leak(named.map(|(_, event)| event).collect())
 }
 

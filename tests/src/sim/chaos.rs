@@ -47,11 +47,11 @@ pub async fn step(world: &mut World) {
     }
 }
 
-async fn pull(world: &mut World, phone: usize) {
+pub(super) async fn pull(world: &mut World, phone: usize) {
     let _ = world.act(phone, "pulls", |account| async move { account.sync_all().await }).await;
 }
 
-async fn push(world: &mut World, phone: usize) {
+pub(super) async fn push(world: &mut World, phone: usize) {
     let _ = world.act(phone, "sends", |account| async move { account.send_once().await }).await;
 }
 
@@ -90,7 +90,7 @@ async fn begin_group(world: &mut World, phone: usize) {
         .await;
 }
 
-async fn add(world: &mut World, phone: usize) {
+pub(super) async fn add(world: &mut World, phone: usize) {
     let Some(log) = some_log(world, phone, Some(LogType::Group)).await else { return };
     let users = some_users(world, phone);
     let _ = world
@@ -98,7 +98,7 @@ async fn add(world: &mut World, phone: usize) {
         .await;
 }
 
-async fn remove(world: &mut World, phone: usize) {
+pub(super) async fn remove(world: &mut World, phone: usize) {
     let Some(log) = some_log(world, phone, Some(LogType::Group)).await else { return };
     let user = other(world, phone);
     let _ = world

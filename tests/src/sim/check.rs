@@ -252,6 +252,8 @@ struct Case {
     number: usize,
     /// It may have had a leaf and yet not have been able to read for a while.
     lost_the_way: bool,
+    /// Somebody threw a commit bomb.
+    bombed: bool,
     /// It may have to say that something is not readable.
     may_miss: bool,
 }
@@ -259,10 +261,11 @@ struct Case {
 impl Case {
     fn of(world: &World, number: usize) -> Self {
         let phone = &world.phones[number];
-        let lost_the_way = phone.restored;
+        let bombed = world.wire.bombs_thrown() > 0;
+        let lost_the_way = phone.restored || bombed;
         // A person may have been in the group by another device before this one.
         let devices = world.phones.iter().filter(|other| other.person == phone.person);
-        Self { number, lost_the_way, may_miss: lost_the_way || devices.count() > 1 }
+        Self { number, lost_the_way, bombed, may_miss: lost_the_way || devices.count() > 1 }
     }
 }
 
@@ -289,8 +292,11 @@ async fn phone(
     });
     let (alarms, logs) = read.await.expect("a healed phone can be read");
     // A reset is no breach; that an admin hears of it is its own rule (R4).
-    let expected =
-        |code| code == Code::Reset as u64 || case.lost_the_way && code == Code::Rollback as u64;
+    let expected = |code| {
+        code == Code::Reset as u64
+            || case.lost_the_way && code == Code::Rollback as u64
+            || case.bombed && code == Code::Mls as u64
+    };
     for (_, alarm) in alarms.into_iter().filter(|(_, alarm)| !expected(alarm.code)) {
         broken.push(format!("phone {number} raised alarm {} at {:?}", alarm.code, alarm.seq));
     }

@@ -1,12 +1,16 @@
-//! What happens seldom in a company: a person gets a further device, a phone is restored.
+//! What happens seldom in a company: a person gets a further device, a phone is restored, a
+//! member throws a commit bomb.
 
+use hauspost_core::store::rows::account;
 use rand::RngExt as _;
 
-use super::Event;
 use super::world::World;
+use super::{Event, chaos};
 
 /// How many of a hundred steps are an event, if the plan has any.
-const SELDOM: u32 = 7;
+const SELDOM: u32 = 8;
+/// How often who is to throw a bomb tries to send at once; the network may be bad.
+const TRIES: usize = 3;
 /// Further devices in one company.
 const FURTHER_DEVICES: usize = 2;
 
@@ -19,6 +23,8 @@ pub async fn happens(world: &mut World, phone: usize) -> bool {
     match events[world.dice.random_range(0..events.len())] {
         Event::Device => further_device(world, phone).await,
         Event::Restore => restore(world, phone),
+        Event::Bomb => bomb(world, phone).await,
+        Event::LockedOut => lock_out(world, phone).await,
     }
     true
 }
@@ -48,5 +54,29 @@ fn restore(world: &mut World, phone: usize) {
         Some(phone) if world.dice.random_range(0..2) == 0 => world.restore(phone),
         _ if world.phones[phone].enrolled => world.back_up(phone),
         _ => {}
+    }
+}
+
+/// The phone's next commit is a bomb, and it makes one if there is something to change.
+async fn bomb(world: &mut World, phone: usize) {
+    let Some(account) = world.wire.account(phone) else { return };
+    let Ok(Some(stored)) = account.store().read(account::find).await else { return };
+    world.wire.arm_bomb(phone, stored.signing_key);
+    chaos::pull(world, phone).await;
+    match world.dice.random_range(0..2) == 0 {
+        true => chaos::add(world, phone).await,
+        false => chaos::remove(world, phone).await,
+    }
+    for _ in 0..TRIES {
+        chaos::push(world, phone).await;
+    }
+}
+
+/// As [`bomb`], and nobody can enter anew by an external commit.
+async fn lock_out(world: &mut World, phone: usize) {
+    let withheld = world.wire.withholds_infos();
+    world.wire.withhold_infos(!withheld);
+    if !withheld {
+        bomb(world, phone).await;
     }
 }

@@ -42,6 +42,10 @@ pub enum Event {
     Device,
     /// A phone's folder is copied, and put back later.
     Restore,
+    /// A member makes a commit that the server accepts and nobody can process.
+    Bomb,
+    /// So does a member, while the server shows nobody the way back in, until this happens again.
+    LockedOut,
 }
 
 /// What may go wrong.

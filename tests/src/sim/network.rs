@@ -3,6 +3,7 @@
 //! Each request meets a fate that the seed draws. Nothing runs by itself: a late request is delivered
 //! before some later one, and another phone acts exactly where a request is under way.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -11,14 +12,17 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hauspost_core::account::Account;
 use hauspost_core::sync::{Connection, Hints, Method, Network, NetworkError, Request, Response};
+use hauspost_protocol::crypto::SigningKey;
+use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::invitation::Trust;
-use hauspost_protocol::wire::{self, path};
+use hauspost_protocol::wire::{self, AppendRequest, Outcome, path};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use super::trace::Trace;
+use crate::bomb;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -62,6 +66,12 @@ struct State {
     kills: bool,
     /// Requests whose senders gave up and that are still on their way.
     late: Vec<Request>,
+    /// Phones whose next commit is a bomb, with their signing keys.
+    bombs: BTreeMap<usize, SigningKey>,
+    /// How many were thrown.
+    thrown: usize,
+    /// Nobody is shown a GroupInfo.
+    withheld: bool,
     /// An action that runs while a request is under way is itself not interrupted.
     nested: bool,
     phones: Vec<Option<Account>>,
@@ -77,6 +87,9 @@ impl Wire {
             weather: Weather::Fair,
             kills: false,
             late: Vec::new(),
+            bombs: BTreeMap::new(),
+            thrown: 0,
+            withheld: false,
             nested: false,
             phones: Vec::new(),
             killed: Vec::new(),
@@ -166,8 +179,66 @@ impl Wire {
         }
     }
 
+    /// The phone's next commit in a group is a bomb, signed by this key, which is its own.
+    pub fn arm_bomb(&self, phone: usize, key: SigningKey) {
+        self.state().bombs.insert(phone, key);
+    }
+
+    /// Nobody throws what he has not thrown yet.
+    pub fn disarm_bombs(&self) {
+        self.state().bombs.clear();
+    }
+
+    /// How many bombs were thrown.
+    pub fn bombs_thrown(&self) -> usize {
+        self.state().thrown
+    }
+
+    /// Whether the server shows nobody a GroupInfo.
+    pub fn withholds_infos(&self) -> bool {
+        self.state().withheld
+    }
+
+    /// Whether it does from now on.
+    pub fn withhold_infos(&self, withheld: bool) {
+        self.state().withheld = withheld;
+    }
+
+    /// Makes a bomb of what the phone sends, if it is armed and this can be one; the key that it took.
+    fn throw_bomb(&self, phone: usize, request: &mut Request) -> Option<SigningKey> {
+        if !request.path.starts_with(path::APPEND) {
+            return None;
+        }
+        let mut state = self.state();
+        let mut append = decode::<AppendRequest>(&request.body).ok()?;
+        if !bomb::can_be(&append) {
+            return None;
+        }
+        let key = state.bombs.remove(&phone)?;
+        bomb::spoil(&mut append, &key);
+        request.body = encode(&append);
+        state.thrown += 1;
+        self.trace.add(format!("  {phone} throws a bomb"));
+        Some(key)
+    }
+
+    /// A bomb that the server did not take, as it was the update of a key, is thrown another time.
+    fn may_throw_again(&self, phone: usize, key: SigningKey, answer: &Response) {
+        let outcomes = decode::<Vec<Outcome>>(&answer.body).unwrap_or_default();
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Budget(_))) {
+            let mut state = self.state();
+            state.thrown -= 1;
+            state.bombs.insert(phone, key);
+        }
+    }
+
     /// Carries a request of a phone to its fate.
-    async fn carry(&self, phone: usize, request: Request) -> Result<Response, NetworkError> {
+    async fn carry(&self, phone: usize, mut request: Request) -> Result<Response, NetworkError> {
+        let bomb = self.throw_bomb(phone, &mut request);
+        if self.withholds_infos() && request.path.starts_with(path::GROUP_INFO) {
+            self.trace.add(format!("  {phone} {} withheld", request.path));
+            return Ok(Response { status: 200, body: encode(&Vec::<Bytes>::new()) });
+        }
         let fate = self.fate(&request.path);
         let what = format!("  {phone} {} {fate:?}", request.path);
         if fate != Fate::Answered
@@ -205,6 +276,9 @@ impl Wire {
                 answer
             }
         };
+        if let (Some(key), Ok(answer)) = (bomb, &answer) {
+            self.may_throw_again(phone, key, answer);
+        }
         match &answer {
             Ok(answer) => self.trace.add(format!("{what} {}", answer.status)),
             Err(error) => self.trace.add(format!("{what} {error:?}")),

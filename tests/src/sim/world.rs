@@ -428,6 +428,8 @@ impl World {
     pub async fn heal(&mut self) -> Vec<String> {
         self.trace("heal");
         self.wire.set_weather(Weather::Fair, false);
+        self.wire.disarm_bombs();
+        self.wire.withhold_infos(false);
         if self.server.is_none() {
             self.start_server().await;
         }
