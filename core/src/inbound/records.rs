@@ -120,12 +120,16 @@ impl Walk<'_> {
     /// was restored. What the others write is read on, as long as the epoch lasts; nothing is sent
     /// before the group is entered anew, and somebody has to hear of it (C12).
     fn rolled_back(&mut self, reader: &Reader<'_>, ledger: &mut Ledger, seq: Seq) {
-        if ledger.row.state == LogState::Broken {
-            return;
+        match ledger.row.state {
+            LogState::Broken => return,
+            // Who left sends nothing, and does not enter anew.
+            LogState::Left => {}
+            _ => {
+                ledger.row.state = LogState::Broken;
+                ledger.row.stop_code = Some(Code::Rollback as u64);
+                ledger.row.stop_seq = Some(seq);
+            }
         }
-        ledger.row.state = LogState::Broken;
-        ledger.row.stop_code = Some(Code::Rollback as u64);
-        ledger.row.stop_seq = Some(seq);
         self.alarm(reader, ledger, Code::Rollback, seq, None);
     }
 

@@ -301,6 +301,25 @@ async fn attacks_20_a_conversation_that_waited_in_the_backup_and_was_begun_after
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attacks_20_a_restored_phone_stays_out_of_what_it_had_left() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.account.sync_all().await.unwrap();
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.settle().await;
+    let anna = anna.backed_up().await;
+    anna.account.leave(log).await.unwrap();
+    anna.account.send_text(log, "noch eins").await.unwrap();
+    anna.settle().await;
+    let anna = anna.restored().await;
+    anna.settle().await;
+    assert_eq!(anna.stopped(log).await, None);
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["noch eins"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_failed_shows_why_and_can_be_taken_back() {
     let mut world = World::found().await;
     let anna = world.phone("anna").await;
