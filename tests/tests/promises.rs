@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use hauspost_core::read::SearchQuery;
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::wire::{Directory, path};
 use hauspost_tests::hostile::Hostile;
@@ -184,7 +185,15 @@ async fn talk() -> Company {
         let log = if phone.account.user() == users[3] { dm } else { group };
         phone.account.set_draft(log, Some(draft)).await.unwrap();
         let term = texts.text("a search", &mut rng);
-        assert!(phone.account.search(&term, None, None, 10).await.unwrap().hits.is_empty());
+        assert!(
+            phone
+                .account
+                .search(SearchQuery::words(&term), None, 10)
+                .await
+                .unwrap()
+                .hits
+                .is_empty()
+        );
     }
     // They do talk: what is looked for below is there to be found.
     let heard = phones[1].texts(group).await.concat();

@@ -15,7 +15,9 @@ use super::{Account, AccountError, documents};
 use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
-use crate::read::{self, ConversationCursor, ConversationRow, SearchPage, TimelinePage, Window};
+use crate::read::{
+    self, ConversationCursor, ConversationRow, SearchPage, SearchQuery, TimelinePage, Window,
+};
 use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
@@ -289,16 +291,14 @@ impl Account {
         self.core.store.read(move |conn| Ok(read::timeline(conn, log, window, limit)?)).await
     }
 
-    /// Messages that hold these words.
+    /// Messages that are searched for.
     pub async fn search(
         &self,
-        text: &str,
-        only: Option<LogId>,
+        wanted: SearchQuery,
         after: Option<i64>,
         limit: u32,
     ) -> Result<SearchPage, AccountError> {
-        let text = text.to_owned();
-        self.core.store.read(move |conn| Ok(read::search(conn, &text, only, after, limit)?)).await
+        self.core.store.read(move |conn| Ok(read::search(conn, &wanted, after, limit)?)).await
     }
 
     /// People of the directory, by name.

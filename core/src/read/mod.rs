@@ -6,13 +6,15 @@
 mod conversations;
 mod failures;
 mod search;
+mod snippet;
 mod timeline;
 
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
 };
 pub use self::failures::{FailedChange, WantedChange, failed_changes};
-pub use self::search::{SearchHit, SearchPage, SnippetPart, search};
+pub use self::search::{FoundDocument, SearchHit, SearchKind, SearchPage, SearchQuery, search};
+pub use self::snippet::SnippetPart;
 pub use self::timeline::{TimelinePage, Window, timeline};
 
 /// Rows of a page, at most; who asks for more gets as many.

@@ -1,24 +1,82 @@
-//! Search over all messages or one conversation's, newest hits first.
+//! Search over all messages, newest hits first, narrowed to what was asked for.
 //!
 //! A message is found when for each word asked for it has a word that begins with it, in any of its
-//! spellings (see `store/search.rs`). What is shown comes from the stored text.
+//! spellings (see `store/search.rs`): in its text or in the names of its documents. What is shown
+//! comes from what is stored, and is marked by the same rule.
 
-use std::ops::Range;
+use std::cmp::Reverse;
 
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
+use hauspost_protocol::statement::FileRole;
 use rusqlite::{Connection, Row, params};
 
 use super::PAGE_ROWS;
+use super::snippet::{Asked, SnippetPart};
 use crate::store::StoreError;
 use crate::store::cell::cell;
-use crate::store::rows::{key_seq, log};
-use crate::store::search::{Spellings, query, spans};
+use crate::store::rows::message::{self, MessageKind};
+use crate::store::rows::{file, key_seq, log};
+use crate::store::search::{Mark, query};
 
-/// Words of a query that count; more would only make it slow.
-const WORDS: usize = 12;
-/// Characters around the first hit that a snippet shows.
-const BEFORE_CHARS: usize = 30;
-const SNIPPET_CHARS: usize = 140;
+/// What is searched for: words, and what the messages must be besides. Words may be missing if
+/// anything else is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// Each of these words must begin a word of the message.
+    pub words: String,
+    /// Only this conversation's.
+    pub conversation: Option<LogId>,
+    /// Only this person's.
+    pub person: Option<UserId>,
+    /// Only of this kind.
+    pub kind: Option<SearchKind>,
+    /// Only with a document, whatever it is.
+    pub has_document: bool,
+    /// Only from this time on, by the log's clock.
+    pub from_ms: Option<TimeMs>,
+    /// Only before this time, by the log's clock.
+    pub before_ms: Option<TimeMs>,
+}
+
+impl SearchQuery {
+    /// All messages with these words.
+    pub fn words(words: impl Into<String>) -> Self {
+        Self { words: words.into(), ..Self::default() }
+    }
+
+    fn marks(&self, conn: &Connection) -> Result<Vec<Mark>, StoreError> {
+        let mut marks = Vec::new();
+        if let Some(id) = self.conversation {
+            let log = log::local(conn, id)?.ok_or(StoreError::Missing("conversation"))?;
+            marks.push(Mark::Log(log));
+        }
+        marks.extend(self.person.map(Mark::Author));
+        marks.extend(self.kind.map(|kind| match kind {
+            SearchKind::Text => Mark::Text,
+            SearchKind::Picture => Mark::Picture,
+            SearchKind::Sound => Mark::Sound,
+            SearchKind::Video => Mark::Video,
+            SearchKind::Document => Mark::Document,
+        }));
+        marks.extend(self.has_document.then_some(Mark::HasDocument));
+        Ok(marks)
+    }
+}
+
+/// What a message is, as a search may ask. What a document is says its author's phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchKind {
+    /// A text without a document.
+    Text,
+    /// With a picture.
+    Picture,
+    /// With a sound: a voice message, music.
+    Sound,
+    /// With a moving picture.
+    Video,
+    /// With a document that is none of these.
+    Document,
+}
 
 /// A message that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +91,19 @@ pub struct SearchHit {
     pub author: UserId,
     /// The log's time.
     pub t_ms: TimeMs,
-    /// A part of its text around the first word found.
+    /// A part of its text around the first word found, or its beginning.
     pub snippet: Vec<SnippetPart>,
+    /// The document in which words were found that its text has not.
+    pub document: Option<FoundDocument>,
 }
 
-/// A piece of a snippet.
+/// A document in which something was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnippetPart {
-    /// The text.
-    pub text: String,
-    /// Whether it is a word that was asked for.
-    pub found: bool,
+pub struct FoundDocument {
+    /// Its place among the message's documents.
+    pub position: u32,
+    /// Its name.
+    pub name: Vec<SnippetPart>,
 }
 
 /// A page of hits.
@@ -55,104 +115,80 @@ pub struct SearchPage {
     pub next: Option<i64>,
 }
 
-/// At most `limit` messages that are found by `text`, after those of the page before.
+/// At most `limit` messages that are found, after those of the page before.
 pub fn search(
     conn: &Connection,
-    text: &str,
-    only: Option<LogId>,
+    wanted: &SearchQuery,
     after: Option<i64>,
     limit: u32,
 ) -> Result<SearchPage, StoreError> {
-    let asked: Vec<Spellings> =
-        spans(text).take(WORDS).map(|span| Spellings::of(&text[span])).collect();
-    let only = match only {
-        Some(log) => Some(log::local(conn, log)?.ok_or(StoreError::Missing("conversation"))?),
-        None => None,
-    };
-    let Some(query) = query(conn, only, &asked)? else {
-        return Ok(SearchPage { hits: Vec::new(), next: None });
+    let asked = Asked::of(&wanted.words);
+    let query = query(conn, &wanted.marks(conn)?, &asked.words)?;
+    let is_period = wanted.from_ms.is_some() || wanted.before_ms.is_some();
+    let sql = match &query {
+        Some(_) => IN_INDEX,
+        None if is_period && asked.words.is_empty() => IN_PERIOD,
+        None => return Ok(SearchPage { hits: Vec::new(), next: None }),
     };
     let limit = limit.min(PAGE_ROWS);
+    let ids = message::search_ids(wanted.from_ms, wanted.before_ms);
+    let end = ids.end.min(after.unwrap_or(i64::MAX));
     let mut next = None;
-    let mut hit = |row: &Row<'_>| {
+    let read = |row: &Row<'_>| {
         next = Some(row.get(0)?);
         let text: String = row.get(6)?;
-        Ok(SearchHit {
+        let hit = SearchHit {
             log: cell(row, 1)?,
             message_id: cell(row, 2)?,
             seq: key_seq(row.get(3)?),
             author: cell(row, 4)?,
             t_ms: cell(row, 5)?,
-            snippet: snippet(&text, &asked),
-        })
+            snippet: asked.snippet(&text),
+            document: None,
+        };
+        let in_text = asked.count_in(&text);
+        Ok((row.get::<_, i64>(7)?, cell::<MessageKind>(row, 8)?, hit, in_text))
     };
-    let mut select = conn.prepare_cached(
-        "SELECT m.search_id, l.log, m.message_id, m.key, m.author, m.t_ms, m.text
-         FROM search s
-         CROSS JOIN message m ON m.search_id = s.rowid
-         CROSS JOIN log l ON l.id = m.key >> 40
-         WHERE s.search MATCH ?1 AND s.rowid < ?2
-         ORDER BY s.rowid DESC LIMIT ?3",
-    )?;
-    let rows = select.query_map(params![query, after.unwrap_or(i64::MAX), limit], &mut hit)?;
-    let hits: Vec<_> = rows.collect::<Result<_, _>>()?;
-    let is_last = hits.len() < limit as usize;
+    let mut select = conn.prepare_cached(sql)?;
+    let rows = select.query_map(params![query, ids.start, end, limit], read)?;
+    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    let is_last = rows.len() < limit as usize;
+    let mut hits = Vec::with_capacity(rows.len());
+    for (log, kind, mut hit, in_text) in rows {
+        if kind == MessageKind::File && in_text < asked.words.len() {
+            hit.document = document(conn, &asked, log, hit.message_id)?;
+        }
+        hits.push(hit);
+    }
     Ok(SearchPage { hits, next: next.filter(|_| !is_last) })
 }
 
-/// The part of a text around the first word that was asked for, cut into found words and the rest.
-fn snippet(text: &str, asked: &[Spellings]) -> Vec<SnippetPart> {
-    let is_asked = |span: &Range<usize>| {
-        let word = Spellings::of(&text[span.clone()]);
-        asked.iter().any(|asked| !asked.plain.is_empty() && word.begins_with(asked))
-    };
-    let first = spans(text).find(is_asked).map_or(0, |span| span.start);
-    let start = text[..first].char_indices().rev().nth(BEFORE_CHARS).map_or(0, |(at, _)| at);
-    let end =
-        text[start..].char_indices().nth(SNIPPET_CHARS).map_or(text.len(), |(n, _)| start + n);
-    let mut parts = Vec::new();
-    let mut push = |range: Range<usize>, found| {
-        if !range.is_empty() {
-            parts.push(SnippetPart { text: text[range].to_owned(), found });
-        }
-    };
-    let mut at = start;
-    for span in spans(&text[start..end]).map(|span| start + span.start..start + span.end) {
-        if is_asked(&span) {
-            push(at..span.start, false);
-            at = span.end;
-            push(span, true);
-        }
-    }
-    push(at..end, false);
-    parts
-}
+const IN_INDEX: &str =
+    "SELECT m.search_id, l.log, m.message_id, m.key, m.author, m.t_ms, m.text, l.id, m.kind
+     FROM search s
+     CROSS JOIN message m ON m.search_id = s.rowid
+     CROSS JOIN log l ON l.id = m.key >> 40
+     WHERE s.search MATCH ?1 AND s.rowid >= ?2 AND s.rowid < ?3
+     ORDER BY s.rowid DESC LIMIT ?4";
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Everything of a period: the index is asked for words only.
+const IN_PERIOD: &str =
+    "SELECT m.search_id, l.log, m.message_id, m.key, m.author, m.t_ms, m.text, l.id, m.kind
+     FROM message m
+     CROSS JOIN log l ON l.id = m.key >> 40
+     WHERE ?1 IS NULL AND m.search_id >= ?2 AND m.search_id < ?3 AND m.text IS NOT NULL
+     ORDER BY m.search_id DESC LIMIT ?4";
 
-    fn shown(text: &str, asked: &str) -> String {
-        let asked: Vec<_> = spans(asked).map(|span| Spellings::of(&asked[span])).collect();
-        let mark = |part: SnippetPart| {
-            if part.found { format!("[{}]", part.text) } else { part.text }
-        };
-        snippet(text, &asked).into_iter().map(mark).collect()
-    }
-
-    #[test]
-    fn a_snippet_marks_the_words_found_as_they_were_written() {
-        assert_eq!(
-            shown("Herr Müller, der Lieferschein fehlt.", "mueller lief"),
-            "Herr [Müller], der [Lieferschein] fehlt."
-        );
-    }
-
-    #[test]
-    fn a_snippet_of_a_long_text_shows_the_part_around_the_first_word_found() {
-        let text = format!("{} Angebot {}", "ä".repeat(1_000), "ß".repeat(1_000));
-        let shown = shown(&text, "angebot");
-        assert!(shown.contains("[Angebot]"));
-        assert_eq!(shown.chars().count(), SNIPPET_CHARS + 2);
-    }
+/// The message's document in which most of the words were found.
+fn document(
+    conn: &Connection,
+    asked: &Asked,
+    log: i64,
+    message_id: MessageId,
+) -> Result<Option<FoundDocument>, StoreError> {
+    let files = (0u32..).zip(file::of_message(conn, log, message_id)?);
+    let originals = files.filter(|(_, file)| file.role == FileRole::Original);
+    // Of equals the first.
+    let best = originals.min_by_key(|(_, file)| Reverse(asked.count_in(&file.name)));
+    Ok(best.map(|(position, file)| FoundDocument { position, name: asked.marked(&file.name) }))
 }

@@ -1,11 +1,13 @@
-use hauspost_protocol::ids::{LogId, Seq, UserId};
+use hauspost_protocol::crypto::Secret;
+use hauspost_protocol::ids::{Digest, LogId, Seq, UserId};
+use hauspost_protocol::statement::{File, FileRole};
 use hauspost_protocol::wire::Person;
 
 use super::*;
-use crate::store::fixture::{ANNA, enrolled, group, own, text};
+use crate::store::fixture::{ANNA, ME, enrolled, group, own, text};
 use crate::store::rows::log::{self, LocalLog, Log};
 use crate::store::rows::message::{self, Event, MessageKind, MessageState, NewMessage, Place};
-use crate::store::rows::{conversation as rows, person};
+use crate::store::rows::{conversation as rows, file, person};
 use crate::store::{Store, StoreError};
 
 async fn add(store: &Store, log: LocalLog, messages: Vec<NewMessage>) -> Vec<bool> {
@@ -27,7 +29,11 @@ async fn texts(store: &Store, log: LocalLog, window: Window, limit: u32) -> Vec<
 }
 
 async fn found(store: &Store, query: &'static str, only: Option<LogId>) -> Vec<Option<Seq>> {
-    let page = store.read(move |conn| search(conn, query, only, None, 50)).await.unwrap();
+    found_by(store, SearchQuery { conversation: only, ..SearchQuery::words(query) }).await
+}
+
+async fn found_by(store: &Store, wanted: SearchQuery) -> Vec<Option<Seq>> {
+    let page = store.read(move |conn| search(conn, &wanted, None, 50)).await.unwrap();
     page.hits.into_iter().map(|hit| hit.seq).collect()
 }
 
@@ -186,10 +192,127 @@ async fn search_finds_by_beginning_umlaut_and_conversation_newest_first() {
         [],
         "syntax and our marks are no words"
     );
-    let page = store.read(|conn| search(conn, "muller", None, None, 1)).await.unwrap();
+    let page =
+        store.read(|conn| search(conn, &SearchQuery::words("muller"), None, 1)).await.unwrap();
     assert_eq!((page.hits.len(), page.hits[0].seq), (1, Some(Seq(9))));
-    let page = store.read(move |c| search(c, "mueller", None, page.next, 1)).await.unwrap();
+    let page =
+        store.read(move |c| search(c, &SearchQuery::words("mueller"), page.next, 1)).await.unwrap();
     assert_eq!(page.hits[0].seq, Some(Seq(1)));
+}
+
+fn document(seq: u64, said: &str, files: &[(&str, &str)]) -> (NewMessage, Vec<File>) {
+    let file = |(name, media_type): &(&str, &str)| File {
+        blob_root: Digest([seq as u8; 32]),
+        blob_size: 17,
+        key: Secret::new([1; 32]),
+        plain_size: 1,
+        plain_hash: Digest([2; 32]),
+        name: (*name).to_owned(),
+        media_type: (*media_type).to_owned(),
+        role: FileRole::Original,
+        of: None,
+    };
+    let message = NewMessage { kind: MessageKind::File, ..text(seq, said) };
+    (message, files.iter().map(file).collect())
+}
+
+async fn add_documents(store: &Store, log: LocalLog, all: Vec<(NewMessage, Vec<File>)>) {
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            for (message, files) in all {
+                message::insert(tx, log, &message)?;
+                file::insert(tx, log, message.message_id, &files)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_search_is_narrowed_to_a_person_a_kind_a_period_and_to_messages_with_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (log, other) = (group(&store, 1, "Lager").await, group(&store, 2, "Team").await);
+    let mine = NewMessage { author: ME, ..text(3, "Angebot von mir") };
+    add(&store, log, vec![text(1, "Angebot"), text(2, "nichts"), mine]).await;
+    let files = [("Angebot Größe 4.pdf", "application/pdf"), ("Foto.jpg", "image/jpeg")];
+    let both = document(4, "anbei", &files);
+    let voice = document(5, "Angebot besprochen", &[("Notiz.ogg", "audio/ogg")]);
+    let film = document(6, "Angebot gefilmt", &[("Film.mp4", "video/mp4")]);
+    add_documents(&store, log, vec![both, voice, film]).await;
+    add(&store, other, vec![text(7, "Angebot an alle")]).await;
+
+    let seqs = |seqs: &[u64]| seqs.iter().map(|seq| Some(Seq(*seq))).collect::<Vec<_>>();
+    let words = || SearchQuery::words("angebot");
+    let kind = |kind| SearchQuery { kind: Some(kind), ..words() };
+    for (wanted, found) in [
+        (words(), &[7, 6, 5, 4, 3, 1][..]),
+        (SearchQuery { person: Some(ME), ..words() }, &[3]),
+        (SearchQuery { person: Some(UserId([7; 16])), ..words() }, &[]),
+        (SearchQuery { conversation: Some(other.id), ..words() }, &[7]),
+        (SearchQuery { has_document: true, ..words() }, &[6, 5, 4]),
+        (kind(SearchKind::Text), &[7, 3, 1]),
+        (kind(SearchKind::Document), &[4]),
+        (kind(SearchKind::Picture), &[4]),
+        (kind(SearchKind::Sound), &[5]),
+        (kind(SearchKind::Video), &[6]),
+        (SearchQuery { from_ms: Some(1_005), ..words() }, &[7, 6, 5]),
+        (SearchQuery { before_ms: Some(1_004), ..words() }, &[3, 1]),
+        (SearchQuery { from_ms: Some(1_003), before_ms: Some(1_005), ..words() }, &[4, 3]),
+        (SearchQuery { from_ms: Some(1_005), before_ms: Some(1_003), ..words() }, &[]),
+        (SearchQuery { person: Some(ME), kind: Some(SearchKind::Picture), ..words() }, &[]),
+        (SearchQuery { has_document: true, ..SearchQuery::default() }, &[6, 5, 4]),
+        (SearchQuery { from_ms: Some(1_006), ..SearchQuery::default() }, &[7, 6]),
+        (SearchQuery::default(), &[]),
+        (SearchQuery { from_ms: Some(1_000), ..SearchQuery::words("...") }, &[7, 6, 5, 4, 3, 2, 1]),
+    ] {
+        assert_eq!(found_by(&store, wanted.clone()).await, seqs(found), "{wanted:?}");
+    }
+}
+
+fn shown(parts: &[SnippetPart]) -> String {
+    let mark = |part: &SnippetPart| {
+        if part.found { format!("[{}]", part.text) } else { part.text.clone() }
+    };
+    parts.iter().map(mark).collect()
+}
+
+#[tokio::test]
+async fn a_document_is_found_by_its_name_which_is_shown_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    let files = [("Foto.jpg", "image/jpeg"), ("Rechnung Müller & Söhne.pdf", "application/pdf")];
+    add_documents(&store, log, vec![document(1, "Bitte prüfen", &files)]).await;
+    let hit = |words: &'static str| {
+        let store = store.clone();
+        async move {
+            let wanted = SearchQuery::words(words);
+            store.read(move |conn| search(conn, &wanted, None, 9)).await.unwrap().hits.pop()
+        }
+    };
+    let found = hit("soehne prüfen").await.unwrap();
+    assert_eq!(shown(&found.snippet), "Bitte [prüfen]");
+    let document = found.document.unwrap();
+    assert_eq!((document.position, &*shown(&document.name)), (1, "Rechnung Müller & [Söhne].pdf"));
+    assert_eq!(hit("prüfen").await.unwrap().document, None, "found in the text");
+    assert_eq!(hit("soehne fehlt").await, None);
+}
+
+#[tokio::test]
+async fn an_erased_document_is_found_by_nothing_and_the_next_one_still_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    let file = |seq| document(seq, "anbei", &[("Gehaltsliste.pdf", "application/pdf")]);
+    add_documents(&store, log, vec![file(1), file(2)]).await;
+    store.write::<_, StoreError, _>(move |tx| message::erase(tx, log, Seq(1))).await.unwrap();
+    for query in ["gehalts", "anbei"] {
+        assert_eq!(found(&store, query, None).await, [Some(Seq(2))], "{query}");
+    }
+    let documents = SearchQuery { has_document: true, ..SearchQuery::default() };
+    assert_eq!(found_by(&store, documents).await, [Some(Seq(2))]);
 }
 
 #[tokio::test]
@@ -209,7 +332,10 @@ async fn an_erased_message_is_in_no_page_no_hit_and_no_word_of_the_index() {
         })
         .await
         .unwrap();
-    assert_eq!(words, ["bleibt", "\u{E000}1"]);
+    let author = "02".repeat(16);
+    let marks = ["\u{E000}1", &format!("\u{E001}{author}"), "\u{E002}t"];
+    assert_eq!(words[0], "bleibt");
+    assert_eq!(words[1..], marks);
 }
 
 #[tokio::test]
@@ -249,10 +375,13 @@ async fn a_frequent_word_and_a_rare_one_are_found_by_the_same_rule_on_every_page
     // The store's page of 500 never finds enough to be a frequent word's; pages of 7 always do.
     for query in ["haus", "müller haus", "hause", "garten"] {
         for only in [None, Some(log.id), Some(other.id)] {
-            let whole = store.read(move |c| search(c, query, only, None, 500)).await.unwrap();
+            let wanted = SearchQuery { conversation: only, ..SearchQuery::words(query) };
+            let all = wanted.clone();
+            let whole = store.read(move |c| search(c, &all, None, 500)).await.unwrap();
             let (mut paged, mut after) = (Vec::new(), None);
             loop {
-                let page = store.read(move |c| search(c, query, only, after, 7)).await.unwrap();
+                let wanted = wanted.clone();
+                let page = store.read(move |c| search(c, &wanted, after, 7)).await.unwrap();
                 paged.extend(page.hits);
                 after = page.next;
                 if after.is_none() {

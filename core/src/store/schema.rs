@@ -6,12 +6,17 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::StoreError;
+use super::rows::index;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/001.sql"),
     include_str!("migrations/002.sql"),
     include_str!("migrations/003.sql"),
+    include_str!("migrations/004.sql"),
 ];
+
+/// The last version whose migration emptied the full-text index, to be filled with other words.
+const INDEX_EMPTIED: u32 = 4;
 
 /// The schema's version of this build.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -27,6 +32,9 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     let found = version(&tx)?;
     for migration in &MIGRATIONS[found as usize..] {
         tx.execute_batch(migration)?;
+    }
+    if found < INDEX_EMPTIED {
+        index::fill(&tx)?;
     }
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.commit()?;

@@ -6,10 +6,16 @@
 //! "mueller", and so is a query's: "Müller", "Mueller" and "muller" all find it, and "neue" does not
 //! find "neun". The index holds each word of a message once and no positions; what is shown of a hit
 //! comes from the stored text.
+//!
+//! What a search may be narrowed to stands in the index as well, as marks: words that no text has. So
+//! "Anna's documents with this word" is answered from three sorted lists, and not by looking at
+//! every message with the word.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use hauspost_protocol::ids::UserId;
 use rusqlite::{Connection, OptionalExtension as _};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -80,19 +86,90 @@ pub(crate) fn spans(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
-/// The words of one message as they are indexed, each once, with a word for its conversation.
-pub(super) fn words(log: LocalLog, text: &str) -> String {
-    let mut words = BTreeSet::new();
-    for span in spans(text) {
-        let Spellings { plain, german } = Spellings::of(&text[span]);
-        words.extend([Some(plain), german].into_iter().flatten().filter(|word| !word.is_empty()));
+/// What a search may be narrowed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark {
+    /// Messages of this conversation.
+    Log(LocalLog),
+    /// Messages of this person.
+    Author(UserId),
+    /// Texts without a document.
+    Text,
+    /// Messages with any document.
+    HasDocument,
+    /// Messages with a picture.
+    Picture,
+    /// Messages with a sound: a voice message, music.
+    Sound,
+    /// Messages with a moving picture.
+    Video,
+    /// Messages with a document that is none of these.
+    Document,
+}
+
+impl Mark {
+    /// A word that no text has, since it begins with a private-use character, which the tokenizer
+    /// keeps.
+    fn word(self) -> String {
+        match self {
+            Self::Log(log) => format!("\u{E000}{}", log.number),
+            Self::Author(user) => {
+                let hex = user.0.iter().map(|byte| format!("{byte:02x}"));
+                format!("\u{E001}{}", hex.collect::<String>())
+            }
+            Self::Text => "\u{E002}t".to_owned(),
+            Self::HasDocument => "\u{E002}d".to_owned(),
+            Self::Picture => "\u{E002}p".to_owned(),
+            Self::Sound => "\u{E002}s".to_owned(),
+            Self::Video => "\u{E002}v".to_owned(),
+            Self::Document => "\u{E002}f".to_owned(),
+        }
     }
-    let mut all = log_word(log);
-    for word in &words {
-        all.push(' ');
-        all.push_str(word);
+
+    /// The mark of a document of this media type.
+    pub(crate) fn of_media_type(media_type: &str) -> Self {
+        match media_type.split('/').next() {
+            Some("image") => Self::Picture,
+            Some("audio") => Self::Sound,
+            Some("video") => Self::Video,
+            _ => Self::Document,
+        }
     }
-    all
+}
+
+/// What one message is found by: its marks and words, each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words {
+    marks: BTreeSet<Mark>,
+    words: BTreeSet<String>,
+}
+
+impl Words {
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.marks.insert(mark);
+    }
+
+    /// The words of a text.
+    pub(crate) fn text(&mut self, text: &str) {
+        for span in spans(text) {
+            let Spellings { plain, german } = Spellings::of(&text[span]);
+            let spellings = [Some(plain), german].into_iter().flatten();
+            self.words.extend(spellings.filter(|word| !word.is_empty()));
+        }
+    }
+
+    /// As the index takes them.
+    pub(super) fn line(&self) -> String {
+        let mut line = String::new();
+        let marks = self.marks.iter().map(|mark| Cow::Owned(mark.word()));
+        for word in marks.chain(self.words.iter().map(|word| Cow::Borrowed(word.as_str()))) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&word);
+        }
+        line
+    }
 }
 
 /// A name as it is sorted and looked up: its words, folded, in their order.
@@ -113,11 +190,11 @@ pub(super) fn attach_words(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// The query for messages that have, for each word asked for, a word that begins with it; `None` if
-/// no word is asked for.
+/// The query for messages that have all these marks and, for each word asked for, a word that begins
+/// with it; `None` if nothing is asked for.
 pub(crate) fn query(
     conn: &Connection,
-    log: Option<LocalLog>,
+    marks: &[Mark],
     asked: &[Spellings],
 ) -> Result<Option<String>, StoreError> {
     let mut terms = Vec::new();
@@ -131,11 +208,8 @@ pub(crate) fn query(
             any => format!("({})", any.join(" OR ")),
         });
     }
-    if terms.is_empty() {
-        return Ok(None);
-    }
-    terms.extend(log.map(|log| format!("\"{}\"", log_word(log))));
-    Ok(Some(terms.join(" AND ")))
+    terms.extend(marks.iter().map(|mark| format!("\"{}\"", mark.word())));
+    Ok((!terms.is_empty()).then(|| terms.join(" AND ")))
 }
 
 /// What finds the words that begin so.
@@ -163,11 +237,6 @@ fn beginning(conn: &Connection, start: &str) -> Result<Vec<String>, StoreError> 
         from = word + "\u{1}";
     }
     Ok(if words.is_empty() { as_beginning() } else { words })
-}
-
-/// A word that no text has, since it begins with a private-use character, which the tokenizer keeps.
-fn log_word(log: LocalLog) -> String {
-    format!("\u{E000}{}", log.number)
 }
 
 pub(super) fn insert(conn: &Connection, search_id: i64, words: &str) -> Result<(), StoreError> {
@@ -228,14 +297,17 @@ mod tests {
         attach_words(&conn).unwrap();
         let log = LocalLog { number: 1, id: hauspost_protocol::ids::LogId([1; 16]) };
         for (id, text) in texts.iter().enumerate() {
-            insert(&conn, id as i64, &words(log, text)).unwrap();
+            let mut words = Words::default();
+            words.mark(Mark::Log(log));
+            words.text(text);
+            insert(&conn, id as i64, &words.line()).unwrap();
         }
         conn
     }
 
     fn asked(conn: &Connection, text: &str) -> Option<String> {
         let asked: Vec<_> = spans(text).map(|span| Spellings::of(&text[span])).collect();
-        query(conn, None, &asked).unwrap()
+        query(conn, &[], &asked).unwrap()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::error::StoreError;
 use super::rows::conversation;
 use super::rows::log::LocalLog;
-use super::search;
+use super::search::{self, Words};
 use crate::observe::{Change, Changes};
 
 /// A write transaction. Everything done through it is stored together or not at all.
@@ -19,7 +19,7 @@ use crate::observe::{Change, Changes};
 pub struct Tx<'c> {
     tx: Transaction<'c>,
     changes: RefCell<Changes>,
-    words: RefCell<BTreeMap<i64, String>>,
+    words: RefCell<BTreeMap<i64, Words>>,
     unread: RefCell<BTreeMap<LocalLog, u32>>,
     flush: Cell<bool>,
 }
@@ -74,7 +74,7 @@ impl<'c> Tx<'c> {
 
     /// Adds words to the full-text index under this row, at the end of the transaction: the index
     /// takes ascending rows far more cheaply than mixed ones.
-    pub(super) fn index(&self, search_id: i64, words: String) {
+    pub(super) fn index(&self, search_id: i64, words: Words) {
         self.words.borrow_mut().insert(search_id, words);
     }
 
@@ -88,7 +88,7 @@ impl<'c> Tx<'c> {
             conversation::refresh(&self.tx, log, more_unread)?;
         }
         for (search_id, words) in self.words.into_inner() {
-            search::insert(&self.tx, search_id, &words)?;
+            search::insert(&self.tx, search_id, &words.line())?;
         }
         self.tx.commit()?;
         Ok(Committed { changes: self.changes.into_inner(), flush: self.flush.get() })

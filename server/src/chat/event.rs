@@ -6,7 +6,7 @@
 
 use hauspost_core::account::Link;
 use hauspost_core::observe::Change;
-use hauspost_core::read::{ConversationRow, FailedChange, SearchPage, TimelinePage};
+use hauspost_core::read::{ConversationRow, FailedChange, SearchPage, SearchQuery, TimelinePage};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyEvent;
@@ -38,8 +38,8 @@ pub enum Event {
     People(Vec<Person>),
     /// The people of a conversation.
     Members(LogId, Vec<UserId>),
-    /// What was found for these words, and whether it goes on after an earlier page.
-    Found(String, SearchPage, bool),
+    /// What was found for this, and whether it goes on after an earlier page.
+    Found(Box<SearchQuery>, SearchPage, bool),
     /// A conversation was begun, or was there.
     Begun(LogId),
     /// The changes of a conversation that could not be made.
@@ -83,7 +83,7 @@ pub enum Effect {
     /// Read which changes of a conversation could not be made.
     LoadFailedChanges(LogId),
     /// Find messages, after those of an earlier page if a place is named.
-    Search(String, Option<i64>),
+    Search(Box<SearchQuery>, Option<i64>),
     /// Send a text.
     Send(LogId, String),
     /// Send a message again that failed.

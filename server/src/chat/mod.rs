@@ -4,10 +4,11 @@
 //! [`update`] makes of [`state`] and an event the next state and its effects, and [`view`] a screen
 //! of a state: both are functions without any I/O. [`layout`] says where things lie, [`editor`] is a
 //! text being written, [`text`] makes what others wrote harmless, [`words`] is all that the client says
-//! itself, in each language. [`phone`] carries effects out on
+//! itself, in each language, [`asked`] reads the line of a search. [`phone`] carries effects out on
 //! the core's account, [`screen`] is the real terminal. [`run`] below ties them together; it draws
 //! on any backend, so tests run it without a terminal.
 
+pub mod asked;
 pub mod editor;
 pub mod event;
 #[cfg(test)]

@@ -57,9 +57,9 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::LoadFailedChanges(log) => {
             Event::FailedChanges(log, account.failed_changes(log).await?)
         }
-        Effect::Search(words, after) => {
-            let page = account.search(&words, None, after, HITS).await?;
-            Event::Found(words, page, after.is_some())
+        Effect::Search(wanted, after) => {
+            let page = account.search((*wanted).clone(), after, HITS).await?;
+            Event::Found(wanted, page, after.is_some())
         }
         Effect::Send(log, text) => match account.send_text(log, &text).await {
             Ok(_) => return Ok(None),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_core::account::Link;
-use hauspost_core::read::{ConversationRow, FailedChange, SearchHit};
+use hauspost_core::read::{ConversationRow, FailedChange, SearchHit, SearchQuery};
 use hauspost_core::store::rows::message::Message;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
@@ -177,7 +177,11 @@ pub struct Search {
     pub next: Option<i64>,
     /// Which hit the bar is on.
     pub selected: usize,
-    /// Whether `hits` is the answer for `words`.
+    /// What the words ask for, as it was understood last.
+    pub asked: SearchQuery,
+    /// Why they cannot be understood.
+    pub fault: Option<String>,
+    /// Whether `hits` is the answer for `asked`.
     pub is_answered: bool,
 }
 
@@ -272,6 +276,11 @@ impl People {
             (person.user, person.name.clone().unwrap_or_else(|| person.handle.clone()))
         };
         Self { names: all.iter().map(name).collect(), all, somebody }
+    }
+
+    /// Everybody, as the directory sorts them.
+    pub fn all(&self) -> impl Iterator<Item = &Person> {
+        self.all.iter()
     }
 
     /// Whether this person is in it.

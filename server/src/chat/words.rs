@@ -99,6 +99,9 @@ pub struct Words {
     pub search: [&'static str; 2],
     /// See `search`.
     pub found_in: &'static str,
+    /// A filter of a search that cannot be understood: nobody, several, no conversation, no date, no
+    /// kind.
+    pub search_faults: [&'static str; 5],
     /// Who was chosen, and that nobody fits.
     pub with: &'static str,
     /// See `with`.
@@ -219,6 +222,11 @@ mod tests {
             (english.ask_remove, german.ask_remove),
             (english.refused[0], german.refused[0]),
             (english.unreadable[1], german.unreadable[1]),
+            (english.search_faults[0], german.search_faults[0]),
+            (english.search_faults[1], german.search_faults[1]),
+            (english.search_faults[2], german.search_faults[2]),
+            (english.search_faults[3], german.search_faults[3]),
+            (english.search_faults[4], german.search_faults[4]),
         ];
         for (one, other) in pairs {
             assert_eq!(gaps(one), gaps(other), "{one} / {other}");

@@ -10,7 +10,7 @@ use hauspost_core::account::Account;
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::env::{Env, FileKeyStore};
 use hauspost_core::observe::Observer;
-use hauspost_core::read::Window;
+use hauspost_core::read::{SearchQuery, Window};
 use hauspost_core::store::rows::message::{Message, MessageKind};
 use hauspost_core::sync::Https;
 use hauspost_protocol::ids::{LogId, UserId};
@@ -188,7 +188,7 @@ impl Phone {
 
     /// The texts that a search finds, newest first.
     pub async fn search(&self, words: &str) -> Result<Vec<String>, DemoError> {
-        let page = self.account()?.search(words, None, None, PAGE).await;
+        let page = self.account()?.search(SearchQuery::words(words), None, PAGE).await;
         let page = page.map_err(|error| self.failed(&error))?;
         let whole = |parts: Vec<hauspost_core::read::SnippetPart>| {
             parts.into_iter().map(|part| part.text).collect::<String>()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hauspost_core::account::Account;
-use hauspost_core::read::{Window, search, timeline};
+use hauspost_core::read::{SearchQuery, Window, search, timeline};
 use hauspost_core::store::rows::entry::{self, EntryRow};
 use hauspost_core::store::rows::log::{self, LocalLog, Log};
 use hauspost_core::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
@@ -220,7 +220,7 @@ async fn questions(store: &Store, logs: &[LocalLog], words: &[String], when: &st
             let began = Instant::now();
             let query = query.clone();
             hits = store
-                .read(move |conn| search(conn, &query, None, None, 50))
+                .read(move |conn| search(conn, &SearchQuery::words(&*query), None, 50))
                 .await
                 .unwrap()
                 .hits

@@ -17,10 +17,10 @@ public func cancelling<Success>(
 extension Search {
     /// `find`, which stops when its task is cancelled.
     public func messages(
-        _ text: String, in conversation: String? = nil, after: Int64? = nil, limit: UInt32 = 50
+        _ text: String, filter: SearchFilter? = nil, after: Int64? = nil, limit: UInt32 = 50
     ) async throws -> SearchPage {
         try await cancelling {
-            try await find(text: text, conversation: conversation, after: after, limit: limit, cancel: $0)
+            try await find(text: text, filter: filter, after: after, limit: limit, cancel: $0)
         }
     }
 }

@@ -1,4 +1,4 @@
--- version 3
+-- version 4
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,

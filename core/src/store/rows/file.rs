@@ -6,6 +6,7 @@ use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
 use hauspost_protocol::statement::{File, FileRole};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::index;
 use super::log::LocalLog;
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
@@ -28,7 +29,7 @@ pub struct ShownFile {
     pub is_here: bool,
 }
 
-/// Notes the documents of a message.
+/// Notes the documents of a message, which is found by their names from now on.
 pub fn insert(
     tx: &Tx<'_>,
     log: LocalLog,
@@ -36,11 +37,16 @@ pub fn insert(
     files: &[File],
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO file (log, message_id, position, file) VALUES (?1, ?2, ?3, ?4)";
-    for (position, file) in (0u32..).zip(files) {
-        let row = params![log.number, C(message_id), position, C(file)];
-        tx.prepare_cached(sql)?.execute(row)?;
+    if files.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    index::anew(tx, log, message_id, || {
+        for (position, file) in (0u32..).zip(files) {
+            let row = params![log.number, C(message_id), position, C(file)];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        Ok(())
+    })
 }
 
 /// The documents of a message, in their order.
@@ -200,8 +206,10 @@ fn set_file(
     file: &File,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE file SET file = ?3 WHERE log = ?1 AND message_id = ?2 AND position = 0";
-    tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), C(file)])?;
-    Ok(())
+    index::anew(tx, log, message_id, || {
+        tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), C(file)])?;
+        Ok(())
+    })
 }
 
 /// Where the plaintext of a message's document lies, if it was chosen on this phone.

@@ -1,15 +1,18 @@
 //! Messages, and what else a timeline shows: events, and gaps where something could not be read.
 
+use std::ops::Range;
+
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::file::{self, ShownFile};
+use super::index;
 use super::log::LocalLog;
 use super::{PENDING, key, key_seq, seq_key};
 use crate::store::cell::{C, cell, code_cell};
-use crate::store::{StoreError, Tx, search};
+use crate::store::{StoreError, Tx};
 
 code_cell! {
     /// What a row of a timeline is.
@@ -187,7 +190,7 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         return Ok(false);
     }
     if let (Some(search_id), Some(text)) = (search_id, &message.text) {
-        tx.index(search_id, search::words(log, text));
+        tx.index(search_id, index::words(log, message.author, message.kind, text, &[]));
     }
     tx.refresh(log, u32::from(message.unread));
     Ok(true)
@@ -196,11 +199,22 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
 /// Bits of a row of the full-text index that number the messages of one millisecond.
 const SEARCH_NUMBERS: u32 = 20;
 
+/// The rows of the full-text index of a period of the log's clock. A message of ours may stand up to a
+/// minute beside its time.
+pub(crate) fn search_ids(from_ms: Option<TimeMs>, before_ms: Option<TimeMs>) -> Range<i64> {
+    let from = from_ms.map_or(0, first_search_id);
+    from..before_ms.map_or(i64::MAX, first_search_id)
+}
+
+fn first_search_id(t_ms: TimeMs) -> i64 {
+    // 43 bits of milliseconds reach beyond the year 2200; a clock that is further off sorts there.
+    i64::try_from(t_ms).unwrap_or(i64::MAX).min((1 << 43) - 2) << SEARCH_NUMBERS
+}
+
 /// The next row of the full-text index for a message of this time: rows ascend with time, so that
 /// the newest hits come first without sorting.
 fn next_search_id(conn: &Connection, t_ms: TimeMs) -> Result<i64, StoreError> {
-    // 43 bits of milliseconds reach beyond the year 2200; a clock that is further off sorts there.
-    let first = i64::try_from(t_ms).unwrap_or(i64::MAX).min((1 << 43) - 2) << SEARCH_NUMBERS;
+    let first = first_search_id(t_ms);
     let mut select = conn.prepare_cached(
         "SELECT max(search_id) FROM message WHERE search_id >= ?1 AND search_id < ?2",
     )?;
@@ -236,15 +250,18 @@ pub fn place(
 /// from the log's: hits are ordered by time.
 fn index_anew(tx: &Tx<'_>, log: LocalLog, key: i64, t_ms: TimeMs) -> Result<(), StoreError> {
     const NEAR_MS: u64 = 60_000;
-    let Some((search_id, text)) = indexed(tx, key)? else { return Ok(()) };
+    let Some(indexed) = index::find(tx, log, key)? else { return Ok(()) };
+    let search_id = indexed.search_id;
     if (search_id >> SEARCH_NUMBERS).unsigned_abs().abs_diff(t_ms) <= NEAR_MS {
         return Ok(());
     }
-    unindex(tx, log, key)?;
+    index::remove(tx, Some(indexed))?;
     let search_id = next_search_id(tx, t_ms)?;
     tx.prepare_cached("UPDATE message SET search_id = ?2 WHERE key = ?1")?
         .execute([key, search_id])?;
-    tx.index(search_id, search::words(log, &text));
+    if let Some(indexed) = index::find(tx, log, key)? {
+        tx.index(search_id, indexed.words);
+    }
     Ok(())
 }
 
@@ -305,7 +322,7 @@ pub fn secure(tx: &Tx<'_>, log: LocalLog, below: Seq) -> Result<(), StoreError> 
 /// Erases text, content and key of one message, and its words from the index. The row stays.
 pub fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
     let key = seq_key(log, seq);
-    unindex(tx, log, key)?;
+    index::remove(tx, index::find(tx, log, key)?)?;
     let mut select = tx.prepare_cached("SELECT message_id FROM message WHERE key = ?1")?;
     if let Some(message_id) = select.query_row([key], |row| cell(row, 0)).optional()? {
         file::forget(tx, log.number, message_id)?;
@@ -323,28 +340,11 @@ pub fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
 /// Takes a message of ours back that never reached the server.
 pub fn discard(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), StoreError> {
     let Some(message) = find(tx, log, message_id)? else { return Ok(()) };
-    unindex(tx, log, message.key)?;
+    index::remove(tx, index::find(tx, log, message.key)?)?;
     file::forget(tx, log.number, message_id)?;
     tx.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([message.key])?;
     tx.refresh(log, 0);
     Ok(())
-}
-
-fn unindex(tx: &Tx<'_>, log: LocalLog, key: i64) -> Result<(), StoreError> {
-    let Some((search_id, text)) = indexed(tx, key)? else { return Ok(()) };
-    if !tx.unindex(search_id) {
-        search::delete(tx, search_id, &search::words(log, &text))?;
-    }
-    Ok(())
-}
-
-/// Row and text under which a message stands in the full-text index, if it does.
-fn indexed(conn: &Connection, key: i64) -> Result<Option<(i64, String)>, StoreError> {
-    let mut select = conn.prepare_cached(
-        "SELECT search_id, text FROM message
-         WHERE key = ?1 AND search_id IS NOT NULL AND text IS NOT NULL",
-    )?;
-    Ok(select.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
 /// The message of this id.

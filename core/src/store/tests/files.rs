@@ -2,10 +2,11 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use super::super::fixture::{group, key, text};
+use super::super::fixture::{ANNA, group, key, text};
 use super::super::opening::{self, Purpose};
-use super::super::rows::message;
+use super::super::rows::{log, message};
 use super::*;
+use crate::read;
 
 const CANARY: &str = "Kanarienvogel";
 
@@ -165,6 +166,41 @@ fn a_database_of_a_newer_build_is_named_and_left_as_it_is() {
     refused(Store::open(&path, key(1)).map(|_| ()));
     refused(ReadOnlyStore::open(&path, &key(1)).map(|_| ()));
     assert!(fs::read(&path).unwrap() == before);
+}
+
+/// A database as the build of version 3 left it, with one text of Anna's.
+fn of_version_3(path: &Path) {
+    let conn = opening::open(path, &key(1), Purpose::Write).unwrap();
+    conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    conn.execute_batch(include_str!("../migrations/001.sql")).unwrap();
+    conn.execute_batch(include_str!("../migrations/002.sql")).unwrap();
+    conn.execute_batch(include_str!("../migrations/003.sql")).unwrap();
+    conn.execute_batch(
+        "INSERT INTO log VALUES (1, x'01010101010101010101010101010101', NULL, 1, NULL, 0, NULL,
+             NULL, 1, zeroblob(32), 5, 0, 0, 0, NULL, NULL, 0, 0);
+         INSERT INTO message VALUES (1 << 40, zeroblob(32), x'02020202020202020202020202020202',
+             zeroblob(16), 0, 0, 5, 5, 0, 5 << 20, 'Angebot für Müller', NULL, NULL);
+         INSERT INTO search (rowid, words) VALUES (5 << 20, 'angebot fuer fur mueller muller');
+         PRAGMA user_version = 3;",
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn what_an_older_build_indexed_is_found_by_person_after_the_update_and_erased_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    of_version_3(&folder.path().join("db"));
+    let store = open(folder.path());
+    let of_anna = read::SearchQuery { person: Some(ANNA), ..read::SearchQuery::words("mueller") };
+    let hits = |wanted: read::SearchQuery| {
+        let found = store.read::<_, StoreError, _>(move |c| read::search(c, &wanted, None, 9));
+        async { found.await.unwrap().hits.len() }
+    };
+    assert_eq!(hits(of_anna.clone()).await, 1);
+    let log = store.read(|conn| log::local(conn, LogId([1; 16]))).await.unwrap().unwrap();
+    let erase = move |tx: &Tx<'_>| message::erase(tx, log, hauspost_protocol::ids::Seq(0));
+    store.write::<_, StoreError, _>(erase).await.unwrap();
+    assert_eq!(hits(of_anna).await, 0);
 }
 
 #[test]

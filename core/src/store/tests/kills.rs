@@ -35,7 +35,8 @@ async fn whole(store: &Store, id: LogId) -> u64 {
             assert_eq!(next, u64::try_from(messages).unwrap(), "cursor and messages");
             assert_eq!(listed.unread, next, "unread count and messages");
             for (seq, hits) in [(next.saturating_sub(1), next.min(1)), (next, 0)] {
-                let found = read::search(conn, &format!("wort{seq}"), None, None, 500)?;
+                let found =
+                    read::search(conn, &read::SearchQuery::words(format!("wort{seq}")), None, 500)?;
                 let exact = found.hits.iter().filter(|hit| hit.seq.unwrap().0 == seq).count();
                 assert_eq!(exact as u64, hits, "index and messages");
             }

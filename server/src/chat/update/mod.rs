@@ -77,7 +77,7 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             relay(state);
         }
         Event::Members(log, users) => overlay::members(state, log, users),
-        Event::Found(words, page, more) => overlay::found(state, &words, page, more),
+        Event::Found(wanted, page, more) => overlay::found(state, &wanted, page, more),
         Event::Begun(log) => open(state, log, None, effects),
         Event::NotSent(log, written, why) => {
             let dialog = state.dialog.as_mut().filter(|dialog| dialog.log == log);

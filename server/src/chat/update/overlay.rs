@@ -1,9 +1,10 @@
 //! Keys on what lies over list and dialog, and the answers that it waits for.
 
-use hauspost_core::read::SearchPage;
+use hauspost_core::read::{SearchPage, SearchQuery};
 use hauspost_protocol::ids::{LogId, UserId};
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
+use super::super::asked;
 use super::super::editor::Editor;
 use super::super::event::Effect;
 use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
@@ -32,17 +33,22 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
 
 pub(super) fn paste(state: &mut State, pasted: &str, effects: &mut Vec<Effect>) {
     let line = text::typed(pasted).replace('\n', " ");
+    if let Some(Overlay::Search(mut search)) = state.overlay.take_if(is_search) {
+        search.words.insert(&line);
+        asked(state, &mut search, effects);
+        state.overlay = Some(Overlay::Search(search));
+    }
     match &mut state.overlay {
-        Some(Overlay::Search(search)) => {
-            search.words.insert(&line);
-            asked(search, effects);
-        }
         Some(Overlay::Title(text) | Overlay::Rename(_, text) | Overlay::Device(text)) => {
             text.insert(&line);
         }
         Some(Overlay::Picker(picker)) => picker.filter.insert(&line),
         _ => {}
     }
+}
+
+fn is_search(overlay: &mut Overlay) -> bool {
+    matches!(overlay, Overlay::Search(_))
 }
 
 fn help(state: &mut State, at: usize, key: KeyEvent) {
@@ -68,27 +74,37 @@ fn search_key(state: &mut State, mut search: Search, key: KeyEvent, effects: &mu
             if search.selected == last
                 && let Some(next) = search.next.take()
             {
-                effects.push(Effect::Search(search.words.text().to_owned(), Some(next)));
+                effects.push(Effect::Search(Box::new(search.asked.clone()), Some(next)));
             }
         }
         _ => {
             if write(&mut search.words, key) {
-                asked(&mut search, effects);
+                asked(state, &mut search, effects);
             }
         }
     }
     state.overlay = Some(Overlay::Search(search));
 }
 
-fn asked(search: &mut Search, effects: &mut Vec<Effect>) {
+/// The line is another one: what it asks for is searched, or it is said why it cannot be.
+fn asked(state: &State, search: &mut Search, effects: &mut Vec<Effect>) {
     search.is_answered = false;
     search.selected = 0;
-    effects.push(Effect::Search(search.words.text().to_owned(), None));
+    match asked::read(search.words.text(), state) {
+        Ok(wanted) => {
+            effects.push(Effect::Search(Box::new(wanted.clone()), None));
+            (search.asked, search.fault) = (wanted, None);
+        }
+        Err(fault) => {
+            (search.asked, search.fault) = (SearchQuery::default(), Some(fault));
+            (search.hits, search.next) = (Vec::new(), None);
+        }
+    }
 }
 
-pub(super) fn found(state: &mut State, words: &str, page: SearchPage, more: bool) {
+pub(super) fn found(state: &mut State, wanted: &SearchQuery, page: SearchPage, more: bool) {
     let Some(Overlay::Search(search)) = &mut state.overlay else { return };
-    if search.words.text() != words {
+    if search.asked != *wanted || search.fault.is_some() {
         return;
     }
     if !more {

@@ -1,5 +1,5 @@
 use hauspost_core::observe::Change;
-use hauspost_core::read::{SearchHit, SearchPage, SnippetPart, TimelinePage};
+use hauspost_core::read::{SearchHit, SearchPage, SearchQuery, SnippetPart, TimelinePage};
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_protocol::ids::MessageId;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -150,6 +150,33 @@ fn a_group_is_begun_by_title_and_people() {
     assert_eq!(client.wanted(), [Effect::CreateGroup("Tour Nord".to_owned(), vec![BEN])]);
 }
 
+fn words(words: &str) -> Box<SearchQuery> {
+    Box::new(SearchQuery::words(words))
+}
+
+#[test]
+fn a_filter_that_is_not_understood_is_said_and_nothing_is_searched_for_until_it_is() {
+    let mut client = Client::new(Vec::new());
+    client.press(KeyCode::Char('/'));
+    client.hear(Event::Paste("Rechnung".to_owned()));
+    assert_eq!(client.wanted(), [Effect::Search(words("Rechnung"), None)]);
+    client.hear(Event::Paste(" von:k".to_owned()));
+    let by_ben = SearchQuery { person: Some(BEN), ..SearchQuery::words("Rechnung") };
+    assert_eq!(client.wanted(), [Effect::Search(Box::new(by_ben.clone()), None)]);
+    client.types("x");
+    assert_eq!(client.wanted(), []);
+    assert!(client.shows("nobody is called “kx”"));
+    client.hear(Event::Found(
+        Box::new(by_ben.clone()),
+        SearchPage { hits: vec![], next: None },
+        false,
+    ));
+    assert!(!client.shows("nothing found"), "that was the answer to another line");
+    client.press(KeyCode::Backspace);
+    assert_eq!(client.wanted(), [Effect::Search(Box::new(by_ben), None)]);
+    assert!(!client.shows("nobody"));
+}
+
 #[test]
 fn a_hit_of_a_search_opens_its_conversation_around_it() {
     let mut client = Client::new(Vec::new());
@@ -157,7 +184,7 @@ fn a_hit_of_a_search_opens_its_conversation_around_it() {
     client.types("li");
     assert_eq!(
         client.wanted(),
-        [Effect::Search("l".to_owned(), None), Effect::Search("li".to_owned(), None)]
+        [Effect::Search(words("l"), None), Effect::Search(words("li"), None)]
     );
     let hit = SearchHit {
         log: LOG,
@@ -166,12 +193,13 @@ fn a_hit_of_a_search_opens_its_conversation_around_it() {
         author: BEN,
         t_ms: 1,
         snippet: vec![SnippetPart { text: "Lieferschein".to_owned(), found: true }],
+        document: None,
     };
     let page = |hits| SearchPage { hits, next: None };
-    client.hear(Event::Found("l".to_owned(), page(vec![hit.clone(), hit.clone()]), false));
+    client.hear(Event::Found(words("l"), page(vec![hit.clone(), hit.clone()]), false));
     client.press(KeyCode::Enter);
     assert_eq!(client.wanted(), [], "an answer to other words is not taken");
-    client.hear(Event::Found("li".to_owned(), page(vec![hit]), false));
+    client.hear(Event::Found(words("li"), page(vec![hit]), false));
     assert!(client.shows("Lieferschein"));
     client.press(KeyCode::Enter);
     assert_eq!(

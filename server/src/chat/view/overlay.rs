@@ -1,6 +1,6 @@
 //! What lies over list and dialog, in a frame.
 
-use hauspost_core::read::SearchHit;
+use hauspost_core::read::{SearchHit, SnippetPart};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -100,8 +100,12 @@ fn search(state: &State, search: &Search, frame: &mut Frame<'_>) {
         rows.saturating_sub(4),
     );
     written(frame, row(inner, 0), &search.words);
+    if let Some(fault) = &search.fault {
+        let fault = text::fit(&text::line(fault), usize::from(inner.width));
+        put(frame, row(inner, 1), &Line::styled(fault, warning()));
+    }
     let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
-    if search.hits.is_empty() {
+    if search.hits.is_empty() && search.fault.is_none() {
         let text = match (search.words.is_blank(), search.is_answered) {
             (true, _) => state.words.search[0],
             (false, true) => state.words.search[1],
@@ -127,12 +131,19 @@ fn hit_lines(state: &State, hit: &SearchHit, columns: usize) -> [Line<'static>; 
     let (left, right) = ends(&found, &time, columns);
     let head = Line::from(vec![Span::styled(left, dim()), Span::styled(right, dim())]);
     let mut spans = vec![Span::raw("  ")];
-    for part in &hit.snippet {
-        let shown = text::harmless(&part.text).replace('\n', " ");
-        let found = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
-        spans.push(Span::styled(shown, if part.found { found } else { Style::new() }));
+    match &hit.document {
+        Some(document) => spans.extend(marked(&document.name)),
+        None => spans.extend(marked(&hit.snippet)),
     }
     [head, Line::from(spans)]
+}
+
+fn marked(parts: &[SnippetPart]) -> impl Iterator<Item = Span<'static>> + '_ {
+    let found = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+    parts.iter().map(move |part| {
+        let shown = text::harmless(&part.text).replace('\n', " ");
+        Span::styled(shown, if part.found { found } else { Style::new() })
+    })
 }
 
 fn picker(state: &State, picker: &Picker, frame: &mut Frame<'_>) {
