@@ -2,7 +2,7 @@
 //! for people. Never a debug string, never content.
 
 use hauspost_core::account::AccountError;
-use hauspost_core::outbox::{REASON_DEFECT, REASON_LEFT, REASON_NOBODY};
+use hauspost_core::outbox::{REASON_DEFECT, REASON_LEFT, REASON_MAYBE_SENT, REASON_NOBODY};
 use hauspost_core::store::StoreError;
 
 /// Why a call failed.
@@ -49,6 +49,10 @@ impl Failure {
             Some(REASON_NOBODY) => {
                 ("nobody", "None of these people has a phone that can be added yet.")
             }
+            Some(REASON_MAYBE_SENT) => (
+                "maybe-sent",
+                "This phone was put back to a backup. It may have sent this already.",
+            ),
             Some(REASON_DEFECT) => ("defect", "The app could not make this."),
             _ => ("refused", "The server did not take this."),
         };

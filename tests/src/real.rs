@@ -203,9 +203,19 @@ impl World {
 
     /// A further phone of a person who has one, approved by that one.
     pub async fn second_phone(&mut self, handle: &str, first: &Phone) -> Phone {
+        self.second_phone_over(handle, first, Arc::new(Https)).await
+    }
+
+    /// A further phone that reaches the server over this network.
+    pub async fn second_phone_over(
+        &mut self,
+        handle: &str,
+        first: &Phone,
+        network: Arc<dyn Network>,
+    ) -> Phone {
         let (_, invitation) = self.invited(handle).await;
         let folder = format!("{handle}-2");
-        let env = env(Arc::new(Https));
+        let env = env(network);
         let code = match self.try_to_enrol(&folder, &invitation, env.clone()).await {
             Err(AccountError::NeedsApproval(code)) => code,
             Err(error) => panic!("{error}"),

@@ -57,7 +57,9 @@ fn a_person_s_further_device_enters_every_conversation_and_misses_nothing() {
 
 #[test]
 fn a_phone_put_back_to_a_backup_sends_nothing_twice_and_loses_nothing_for_others() {
-    play_all(400..406, Plan { phones: 3, steps: 80, events: &[Event::Restore], ..LARGE });
+    // In the last two a phone has sent what waits in its backup, and cannot read it any more.
+    let seeds = (400..406).chain([2037, 2043]);
+    play_all(seeds, Plan { phones: 3, steps: 80, events: &[Event::Restore], ..LARGE });
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub struct Core {
     pub(super) pin: Digest,
     pub(super) server: Server,
     pub(super) engine: Mutex<Engine>,
+    /// The newest intent that was there when the account was opened. Those up to it may have been
+    /// sent already, should the database be an old one that was put back.
+    pub(super) inherited: i64,
     /// Documents on their way.
     pub(super) documents: Documents,
     /// One pull at a time, so that answers come in the order of their cursors.

@@ -29,6 +29,7 @@ use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
 use crate::store::rows::account::{self, Account, AccountState};
+use crate::store::rows::outbox;
 use crate::sync::{Connection, Server, Session, SyncError};
 
 /// Enrols by an invitation, or goes on with what was begun.
@@ -134,6 +135,7 @@ async fn finish(
     }
     let der = account.certificate.as_deref().ok_or(AccountError::NotEnrolled)?;
     let certificate = DeviceCertificate::parse(der).map_err(|_| AccountError::Certificate)?;
+    let inherited = store.read(|conn| Ok::<_, AccountError>(outbox::newest(conn)?)).await?;
     let session =
         Session::new(account.company, account.device, env.key_store.clone(), env.clock.clone());
     Ok(Core {
@@ -149,6 +151,7 @@ async fn finish(
         env,
         store,
         engine: Mutex::new(Engine::default()),
+        inherited,
         documents: Documents::new(folder),
         position: std::sync::Mutex::default(),
         pulling: Mutex::new(()),

@@ -209,11 +209,12 @@ impl Core {
         let size = news.size;
         let me = self.me.clone();
         let rng = self.env.randomness.rng();
-        let now_ms = self.env.clock.now_ms();
+        let (now_ms, inherited) = (self.env.clock.now_ms(), self.inherited);
         let (mut ledger, changes) = self
             .store
             .read(move |conn| {
-                let mut reader = Reader { conn, me: &me, company: &company, rng, now_ms };
+                let mut reader =
+                    Reader { conn, me: &me, company: &company, rng, now_ms, inherited };
                 let changes = inbound::take(&mut reader, &mut ledger, &news)?;
                 Ok::<_, AccountError>((ledger, changes))
             })

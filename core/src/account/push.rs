@@ -17,7 +17,7 @@ use crate::outbox::outcome::{self, Next};
 use crate::outbox::plan::{self, Batch, Step, What};
 use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
 use crate::store::rows::log::{self, LogState};
-use crate::store::rows::message::{self, MessageState};
+use crate::store::rows::message;
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind};
 use crate::store::{StoreError, Tx};
@@ -238,7 +238,7 @@ impl Core {
                                         message::set_record_key(tx, local, message_id, key)?;
                                     }
                                 }
-                                (None, _) => fail(tx, local, &new.intent, REASON_DEFECT)?,
+                                (None, _) => outcome::fail(tx, local, &new.intent, REASON_DEFECT)?,
                             }
                         }
                         Ok::<_, AccountError>(())
@@ -256,7 +256,7 @@ impl Core {
                             match intent.kind {
                                 IntentKind::Create => end_creation(tx, &mut ledger, reason)?,
                                 IntentKind::Add => end_change(tx, id, reason)?,
-                                _ => fail(tx, local, &intent, reason)?,
+                                _ => outcome::fail(tx, local, &intent, reason)?,
                             }
                         }
                         Ok::<_, AccountError>(ledger)
@@ -445,7 +445,7 @@ fn end_change(tx: &Tx<'_>, id: i64, reason: u64) -> Result<(), StoreError> {
 fn end_creation(tx: &Tx<'_>, ledger: &mut Ledger, reason: u64) -> Result<(), StoreError> {
     let local = ledger.row.local;
     for intent in outbox::open(tx, local.id, u32::MAX)? {
-        fail(tx, local, &intent, reason)?;
+        outcome::fail(tx, local, &intent, reason)?;
     }
     ledger.row.state = LogState::Left;
     ledger.store(tx, &Default::default())
@@ -468,17 +468,4 @@ fn put_off_alone(
     }
     outbox::put_off(tx, intent, now_ms + wait_ms)?;
     Ok(true)
-}
-
-fn fail(
-    tx: &Tx<'_>,
-    local: log::LocalLog,
-    intent: &outbox::Intent,
-    reason: u64,
-) -> Result<(), StoreError> {
-    outbox::fail(tx, intent.id, reason)?;
-    match intent.message_id {
-        Some(message_id) => message::set_state(tx, local, message_id, MessageState::Failed),
-        None => Ok(()),
-    }
 }

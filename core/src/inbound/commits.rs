@@ -96,6 +96,7 @@ impl Walk<'_> {
             ledger.follower = Some(begin(conversation, base)?);
         }
         let before = conversation.roster.clone();
+        let might_enter = conversation.may_enter(reader.me.user);
         let was_member = ledger.epoch.is_some();
         // What became of it earlier in this walk is not stored yet.
         let pending = match self.changes.pending {
@@ -163,7 +164,14 @@ impl Walk<'_> {
         }
         let had_leaf = before.leaf_of(reader.me.device).is_some();
         self.begin_epoch(reader, ledger, entry, (had_leaf, entered), facts.epoch);
-        self.tell(ledger, entry, &facts, &before, was_member);
+        // A device without a leaf, too, is out when its person is.
+        let may_enter =
+            ledger.conversation.as_ref().is_some_and(|known| known.may_enter(reader.me.user));
+        let is_out = might_enter && !may_enter;
+        if is_out && ledger.row.state != LogState::Stopped {
+            ledger.row.state = LogState::Left;
+        }
+        self.tell(ledger, entry, &facts, &before, was_member || is_out);
         Ok(())
     }
 
@@ -253,9 +261,9 @@ impl Walk<'_> {
         entry: &Entry,
         facts: &CommitFacts,
         before: &Roster,
-        was_member: bool,
+        concerned: bool,
     ) {
-        if !was_member && ledger.epoch.is_none() {
+        if !concerned && ledger.epoch.is_none() {
             return;
         }
         let by = (facts.committer.certificate.user, facts.committer.certificate.device);
@@ -334,6 +342,13 @@ impl Walk<'_> {
                 state: intent.state,
                 in_other_bytes: false,
             });
+        }
+        // Whoever comes back enters by himself if nobody adds him.
+        if body.op == InviteOp::Invite
+            && body.user == reader.me.user
+            && ledger.row.state == LogState::Left
+        {
+            ledger.row.state = LogState::Active;
         }
         if body.op == InviteOp::Leave {
             if body.user == reader.me.user && ledger.row.state != LogState::Stopped {

@@ -78,6 +78,9 @@ pub struct Reader<'a> {
     pub rng: StdRng,
     /// The phone's clock.
     pub now_ms: TimeMs,
+    /// The newest intent that was there when the phone was opened; see
+    /// [`maybe_sent`](crate::outbox::outcome::maybe_sent).
+    pub inherited: i64,
 }
 
 /// MLS state in a snapshot: read only, since changes are collected above it.

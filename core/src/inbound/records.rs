@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::store::rows::author::Author;
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::{MessageKind, MessageState, NewMessage, Place};
-use crate::store::rows::outbox::{self, IntentState};
+use crate::store::rows::outbox;
 use crate::store::rows::quarantine::Quarantined;
 
 /// A record that took its slot, whatever is in it.
@@ -151,6 +151,7 @@ impl Walk<'_> {
                 return self.own(ledger, entry, slot.index, &intent);
             }
             self.rolled_back(reader, ledger, entry.seq);
+            self.changes.own_unread = Some(reader.inherited);
             ledger.row.own_dctr += 1;
         }
         let author = member.and_then(|member| ledger.authors.get_mut(&member.device));
@@ -189,7 +190,7 @@ impl Walk<'_> {
         index: hauspost_protocol::ids::RecordIndex,
         intent: &outbox::Intent,
     ) -> Result<(), Halt> {
-        if intent.state != IntentState::Accepted && intent.state != IntentState::Secured {
+        if !intent.state.is_ordered() {
             ledger.row.own_dctr += 1;
         }
         ledger.own_accepted(index, &mut self.changes.touched);
@@ -207,34 +208,6 @@ impl Walk<'_> {
             self.changes.lines.push(Line::Title(title));
         }
         Ok(())
-    }
-
-    /// A message of this device that still waits to be sent here: the phone was restored from a time before
-    /// it sent it. It is sent, in that place, and not again.
-    fn is_waiting_here(
-        &mut self,
-        reader: &Reader<'_>,
-        ledger: &Ledger,
-        slot: &Taken,
-        message_id: MessageId,
-    ) -> bool {
-        if slot.member.device != reader.me.device {
-            return false;
-        }
-        let intent = outbox::by_message(reader.conn, ledger.row.local.id, message_id);
-        let Some(intent) = intent.ok().flatten() else { return false };
-        if matches!(intent.state, IntentState::Accepted | IntentState::Secured) {
-            return false;
-        }
-        self.changes.own.push(OwnRecord {
-            intent: intent.id,
-            message_id: Some(message_id),
-            seq: slot.seq,
-            t_ms: slot.t_ms,
-            state: intent.state,
-            in_other_bytes: true,
-        });
-        true
     }
 
     /// A record that the server should not have taken: nothing of its leaf moves, however far off
@@ -311,6 +284,9 @@ impl Walk<'_> {
             match content.and_then(|record| self.statement(reader, ledger, &slot, record)) {
                 Ok(()) => {}
                 Err(code) => {
+                    if slot.member.device == reader.me.device {
+                        self.changes.own_unread = Some(reader.inherited);
+                    }
                     // The slot is used up, so it counts one for its author (C8).
                     if let Some(author) = ledger.authors.get_mut(&slot.member.device) {
                         author.next_dctr += 1;
@@ -399,9 +375,6 @@ impl Walk<'_> {
             Content::Unknown => (unknown_id(slot.core), MessageKind::Unknown, None),
             Content::Control(_) | Content::Receipt(_) => return,
         };
-        if self.is_waiting_here(reader, ledger, slot, message_id) {
-            return;
-        }
         let message = NewMessage {
             place: Place::At(slot.seq),
             message_id,

@@ -1,6 +1,6 @@
 //! What reading a log changed, and how it is written down: all of it in one transaction.
 
-use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
+use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::statement::File;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 
@@ -32,6 +32,9 @@ pub struct Changes {
     pub(super) named: Vec<(TreeHead, TimeMs)>,
     /// Records of this phone that the server ordered.
     pub(super) own: Vec<OwnRecord>,
+    /// Set if there was a record of this phone that it neither knows nor can read: the newest intent
+    /// that may be in it.
+    pub(super) own_unread: Option<i64>,
     /// Whether the log's genesis was taken in.
     pub(super) begun: bool,
     pub(super) mls: MlsChanges,
@@ -97,7 +100,7 @@ impl Changes {
     }
 
     /// Writes it all down, with the ledger that it belongs to.
-    pub fn store(self, tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(), StoreError> {
+    pub fn store(mut self, tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(), StoreError> {
         adopt::make_room(tx, me, ledger)?;
         ledger.store(tx, &self.touched)?;
         let local = ledger.row.local;
@@ -107,12 +110,13 @@ impl Changes {
             entry::append(tx, local, row, held)?;
         }
         self.take_back(tx, ledger)?;
+        self.find_own(tx, me, id)?;
         self.mls.apply(&MlsTable(tx))?;
         for own in &self.own {
             if own.in_other_bytes {
                 outbox::unseal(tx, own.intent)?;
             }
-            if !matches!(own.state, IntentState::Accepted | IntentState::Secured) {
+            if !own.state.is_ordered() {
                 outbox::accept(tx, own.intent, own.seq)?;
             }
             if let Some(message_id) = own.message_id {
@@ -120,6 +124,9 @@ impl Changes {
                 let state = if secured { MessageState::Secured } else { MessageState::Sent };
                 message::place(tx, local, message_id, Place::At(own.seq), own.t_ms, state)?;
             }
+        }
+        if let Some(inherited) = self.own_unread {
+            outcome::maybe_sent(tx, local, inherited)?;
         }
         if self.epoch_ended {
             // What was sealed in it and is not in the log before this commit can never be: the
@@ -174,6 +181,29 @@ impl Changes {
         }
         log::update(tx, &ledger.row)?;
         tx.touch(Change::Log(id));
+        Ok(())
+    }
+
+    /// Messages of this device that still wait to be sent here: the phone was restored from a time
+    /// before it sent them. They are sent, in these places, and not again.
+    fn find_own(&mut self, tx: &Tx<'_>, me: &Me, log: LogId) -> Result<(), StoreError> {
+        for line in &self.lines {
+            let Line::Message(message, _) = line else { continue };
+            let Place::At(seq) = message.place else { continue };
+            if message.device != me.device {
+                continue;
+            }
+            let waits = outbox::by_message(tx, log, message.message_id)?
+                .filter(|intent| !intent.state.is_ordered());
+            self.own.extend(waits.map(|intent| OwnRecord {
+                intent: intent.id,
+                message_id: intent.message_id,
+                seq,
+                t_ms: message.t_ms,
+                state: intent.state,
+                in_other_bytes: true,
+            }));
+        }
         Ok(())
     }
 

@@ -41,3 +41,6 @@ pub const REASON_GIVEN_UP: u64 = 112;
 pub const REASON_NOBODY: u64 = 102;
 /// Failed because a conversation has no room for so many devices.
 pub const REASON_FULL: u64 = 103;
+/// Failed because the phone was put back to a backup, and may have sent it since then, where it cannot
+/// read any more; only a person can know.
+pub const REASON_MAYBE_SENT: u64 = 104;

@@ -3,11 +3,12 @@
 use hauspost_protocol::ids::{CoreHash, RecordIndex, Seq, TimeMs};
 use hauspost_protocol::wire::Outcome;
 
+use super::REASON_MAYBE_SENT;
 use crate::inbound::Code;
 use crate::ledger::{Ledger, Touched};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::file;
-use crate::store::rows::log::{self, LogState};
+use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageState, Place};
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::{StoreError, Tx};
@@ -98,10 +99,7 @@ pub fn sealed(
             }
             (_, Next::Refused(reason)) => {
                 if next == Next::Done {
-                    outbox::fail(tx, *id, reason)?;
-                    if let Some(message_id) = intent.message_id {
-                        message::set_state(tx, local, message_id, MessageState::Failed)?;
-                    }
+                    fail(tx, local, &intent, reason)?;
                     next = Next::Refused(reason);
                 }
             }
@@ -159,6 +157,36 @@ pub fn take_back(tx: &Tx<'_>, ledger: &mut Ledger, id: i64) -> Result<(), StoreE
         }
         None => Ok(()),
     }
+}
+
+/// Ends an intent with a reason that the person sees where it stands.
+pub fn fail(
+    tx: &Tx<'_>,
+    local: LocalLog,
+    intent: &outbox::Intent,
+    reason: u64,
+) -> Result<(), StoreError> {
+    outbox::fail(tx, intent.id, reason)?;
+    match intent.message_id {
+        Some(message_id) => message::set_state(tx, local, message_id, MessageState::Failed),
+        None => Ok(()),
+    }
+}
+
+/// A phone that was put back to a backup may have sent what waits in it: it stands in the log under
+/// this device's name, in epochs whose keys are gone. None of it is sent by itself; the person decides
+/// (C12).
+///
+/// `inherited` is the newest intent that was there when the phone was opened: what came later was
+/// never in a backup. Which of the others were sent cannot be told from their number, since any of
+/// them may have been refused or taken back meanwhile.
+pub fn maybe_sent(tx: &Tx<'_>, local: LocalLog, inherited: i64) -> Result<(), StoreError> {
+    for intent in outbox::unsent(tx, local.id, u32::MAX)? {
+        if intent.kind == IntentKind::Record && intent.id <= inherited {
+            fail(tx, local, &intent, REASON_MAYBE_SENT)?;
+        }
+    }
+    Ok(())
 }
 
 fn accept(

@@ -193,7 +193,7 @@ impl Offer<'_> {
             tx.put_pair(pair, self.request.log)?;
         }
         let (mut conversation, mut follower) = (created.conversation, created.follower);
-        note_entering(tx, no, &BTreeSet::new(), &conversation)?;
+        note_entering(tx, (no, 0), &BTreeSet::new(), &conversation)?;
         let mut seqs = vec![place.append(tx, genesis, &self.fresh[0].1, None)?];
         let entries = [(commit, &*self.fresh[1].1), (capsule, &*self.fresh[2].1)];
         seqs.extend(self.begin_epoch(
@@ -259,7 +259,7 @@ impl Offer<'_> {
         for device in before.difference(&after) {
             tx.leave(place.no, *device, seq)?;
         }
-        note_entering(tx, place.no, &entered_before, conversation)?;
+        note_entering(tx, (place.no, place.seq.0), &entered_before, conversation)?;
         tx.restart_chains(place.no)?;
         let row = ConversationRow { state: encode(conversation), public: follower.to_bytes() };
         tx.put_conversation(place.no, &row)?;
@@ -322,7 +322,7 @@ impl Offer<'_> {
             tx.put_conversation_state(log.no, &encode(&conversation))?;
         }
         if let Some(before) = before {
-            note_entering(tx, log.no, &before, &conversation)?;
+            note_entering(tx, (log.no, place.seq.0), &before, &conversation)?;
         }
         Ok((seqs, devices(&conversation.roster).into_iter().collect()))
     }
@@ -369,16 +369,16 @@ fn entering(conversation: &Conversation) -> BTreeSet<UserId> {
     named.chain(seated).filter(|user| conversation.may_enter(*user)).collect()
 }
 
-/// Keeps what changed of it.
+/// Keeps what changed of it, with the log's size at which it did.
 fn note_entering(
     tx: &mut dyn Tx,
-    no: LogNo,
+    (no, size): (LogNo, u64),
     before: &BTreeSet<UserId>,
     conversation: &Conversation,
 ) -> Result<(), StoreError> {
     let after = entering(conversation);
-    after.difference(before).try_for_each(|user| tx.set_let_in(no, *user, true))?;
-    before.difference(&after).try_for_each(|user| tx.set_let_in(no, *user, false))
+    after.difference(before).try_for_each(|user| tx.set_let_in(no, *user, None))?;
+    before.difference(&after).try_for_each(|user| tx.set_let_in(no, *user, Some(size)))
 }
 
 /// What the author says that he had seen stands in this log: nobody's word is put into another

@@ -2,7 +2,8 @@
 //!
 //! The company log comes first, since everything else relies on it; then the conversations, the
 //! newest first. A device sees a log from its first entry on as long as its user may enter, else up
-//! to the commit that took its leaf; and of the records only those of epochs in which it had one.
+//! to the commit that took its leaf, or to the entry by which its user left or was removed; and of the
+//! records only those of epochs in which it had a leaf.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -86,8 +87,8 @@ fn logs_with_news(
         stays.entry(stay.no).or_default().push(stay);
     }
     let user = session.device()?.user;
-    let let_in: BTreeSet<LogNo> = tx.let_in(user)?.into_iter().collect();
-    for no in &let_in {
+    let let_in: BTreeMap<LogNo, Option<u64>> = tx.let_in(user)?.into_iter().collect();
+    for no in let_in.keys() {
         stays.entry(*no).or_default();
     }
     let cursors: HashMap<LogId, Seq> = request.cursors.iter().copied().collect();
@@ -101,8 +102,14 @@ fn logs_with_news(
     let mut found = Vec::new();
     for (no, stays) in stays {
         let Some(mut log) = tx.log_by_no(no)? else { continue };
-        if !let_in.contains(&no) {
-            log.size = readable_size(&log, &stays);
+        let until = let_in.get(&no).copied();
+        if until != Some(None) {
+            log.size = readable_size(&log, &stays).max(until.flatten().unwrap_or_default());
+        }
+        // A room that its person is out of is nothing to a device that never knew it.
+        let knows = request.since.is_some() || cursors.contains_key(&log.log);
+        if until.flatten().is_some() && stays.is_empty() && !knows {
+            continue;
         }
         let from = match (cursors.get(&log.log), request.since) {
             (Some(cursor), _) => *cursor,

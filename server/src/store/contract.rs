@@ -468,18 +468,21 @@ pub(crate) async fn a_device_waits_under_its_seed_until_it_waits_no_more(databas
 pub(crate) async fn who_may_enter_a_log_is_known_until_it_is_taken_back(database: Database) {
     two_logs(&database).await;
     write(&database, |tx| {
-        tx.set_let_in(LogNo(1), USER, true)?;
-        tx.set_let_in(LogNo(1), USER, true)?;
-        tx.set_let_in(LogNo(2), USER, true)?;
-        tx.set_let_in(LogNo(1), OTHER, true)
+        tx.set_let_in(LogNo(1), USER, None)?;
+        tx.set_let_in(LogNo(1), USER, None)?;
+        tx.set_let_in(LogNo(2), USER, None)?;
+        tx.set_let_in(LogNo(1), OTHER, None)
     })
     .await;
     let logs = |user| read(&database, move |tx| tx.let_in(user));
-    assert_eq!(logs(USER).await, [LogNo(1), LogNo(2)]);
-    write(&database, |tx| tx.set_let_in(LogNo(1), USER, false)).await;
-    assert_eq!((logs(USER).await, logs(OTHER).await), (vec![LogNo(2)], vec![LogNo(1)]));
+    assert_eq!(logs(USER).await, [(LogNo(1), None), (LogNo(2), None)]);
+    write(&database, |tx| tx.set_let_in(LogNo(1), USER, Some(9))).await;
+    assert_eq!(logs(USER).await, [(LogNo(1), Some(9)), (LogNo(2), None)]);
+    assert_eq!(logs(OTHER).await, [(LogNo(1), None)]);
     let may = |user| read(&database, move |tx| tx.is_let_in(LogNo(1), user));
     assert!(!may(USER).await && may(OTHER).await);
+    write(&database, |tx| tx.set_let_in(LogNo(1), USER, None)).await;
+    assert!(may(USER).await, "let in again");
 }
 
 pub(crate) async fn what_a_device_used_is_its_own(database: Database) {

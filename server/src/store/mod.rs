@@ -119,8 +119,9 @@ pub trait ReadTx: BlobReads {
     fn stays(&self, no: LogNo, device: DeviceId) -> Result<Vec<Membership>, StoreError>;
     /// All memberships of a log, ended ones too.
     fn members(&self, no: LogNo) -> Result<Vec<Membership>, StoreError>;
-    /// The logs that devices of this user may enter.
-    fn let_in(&self, user: UserId) -> Result<Vec<LogNo>, StoreError>;
+    /// The logs that devices of this user may enter; and those that they might once, with the size at
+    /// which that ended.
+    fn let_in(&self, user: UserId) -> Result<Vec<(LogNo, Option<u64>)>, StoreError>;
     /// Whether devices of this user may enter this log.
     fn is_let_in(&self, no: LogNo, user: UserId) -> Result<bool, StoreError>;
 
@@ -196,8 +197,9 @@ pub trait Tx: ReadTx + BlobWrites {
     fn join(&mut self, no: LogNo, device: DeviceId, from: Seq) -> Result<(), StoreError>;
     /// A device has no leaf after this entry, which it may still read.
     fn leave(&mut self, no: LogNo, device: DeviceId, to: Seq) -> Result<(), StoreError>;
-    /// Devices of this user may enter the log from now on, or may not any more.
-    fn set_let_in(&mut self, no: LogNo, user: UserId, may: bool) -> Result<(), StoreError>;
+    /// Devices of this user may enter the log from now on, or might until it had this size.
+    fn set_let_in(&mut self, no: LogNo, user: UserId, until: Option<u64>)
+    -> Result<(), StoreError>;
 
     /// Keeps a ratchet tree under its hash.
     fn put_tree(&mut self, no: LogNo, hash: Digest, tree: &[u8]) -> Result<(), StoreError>;

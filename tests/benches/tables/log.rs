@@ -70,7 +70,8 @@ impl PhoneLog {
             .store
             .read::<_, StoreError, _>(move |conn| {
                 let now_ms = now_ms();
-                let mut reader = Reader { conn, me: &me, company: &company, rng, now_ms };
+                let mut reader =
+                    Reader { conn, me: &me, company: &company, rng, now_ms, inherited: 0 };
                 let changes = inbound::take(&mut reader, &mut ledger, &news)?;
                 Ok((ledger, changes))
             })

@@ -8,6 +8,7 @@ use hauspost::store::sqlite::SqliteStore;
 use hauspost::store::{Budget, Database, EntryRow, LogRow, Membership, StoreError};
 use hauspost_core::account::Account;
 use hauspost_core::inbound::Code;
+use hauspost_core::outbox::REASON_MAYBE_SENT;
 use hauspost_core::read::{Window, timeline};
 use hauspost_core::store::StoreError as PhoneError;
 use hauspost_core::store::rows::log::{self, LogState};
@@ -18,7 +19,7 @@ use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::content::{Content, Shown};
 use hauspost_protocol::encoding::decode;
-use hauspost_protocol::entry::{ArchivedEntry, Entry, Head};
+use hauspost_protocol::entry::{ArchivedEntry, Entry, Head, Kind};
 use hauspost_protocol::epoch::Chains;
 use hauspost_protocol::ids::{DeviceId, EntryHash, LogId, LogNo, MessageId, Seq, UserId};
 use hauspost_protocol::record;
@@ -44,11 +45,9 @@ struct Truth {
     row: LogRow,
     rows: Vec<EntryRow>,
     members: Vec<Membership>,
-    /// Whose devices may enter it, and so follow it to its end.
-    let_in: BTreeSet<UserId>,
+    /// Whose devices may enter it, and so follow it to its end; or might once, and follow it to here.
+    let_in: BTreeMap<UserId, Option<u64>>,
     records: Vec<Opened>,
-    /// Messages that a restored phone sent twice, as it could not read the first.
-    doubled: BTreeMap<MessageId, [Seq; 2]>,
 }
 
 /// All checks. Also the number of records that the archive opened.
@@ -69,16 +68,11 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
             broken.extend(company.findings().map(|(seq, what)| format!("company {seq}: {what}")));
             continue;
         }
-        truths.insert(
-            row.log,
-            Truth { row, rows, members, let_in, records: Vec::new(), doubled: BTreeMap::new() },
-        );
+        truths.insert(row.log, Truth { row, rows, members, let_in, records: Vec::new() });
     }
-    let phones = world.phones.iter().filter(|phone| phone.restored);
-    let restored: BTreeSet<_> = phones.filter_map(|phone| phone.device).collect();
     for truth in truths.values_mut() {
         open_archive(truth, &company, &mut broken);
-        counters(truth, &restored, &mut broken);
+        counters(truth, &mut broken);
     }
     for number in 0..world.phones.len() {
         if world.phones[number].revoked {
@@ -101,7 +95,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
     (broken, records)
 }
 
-type Logs = Vec<(LogRow, Vec<EntryRow>, Vec<Membership>, BTreeSet<UserId>)>;
+type Logs = Vec<(LogRow, Vec<EntryRow>, Vec<Membership>, BTreeMap<UserId, Option<u64>>)>;
 
 fn read_server(
     tx: &dyn hauspost::store::ReadTx,
@@ -116,9 +110,18 @@ fn read_server(
         let members = tx.members(row.no)?;
         let state = tx.conversation_state(row.no)?;
         let state = state.and_then(|state| decode::<Conversation>(&state).ok());
-        let people = state.iter().flat_map(|state| state.people().map(|(user, _)| user));
-        let may = |user: &UserId| state.as_ref().is_some_and(|state| state.may_enter(*user));
-        let let_in = people.filter(may).collect();
+        let mut let_in = BTreeMap::new();
+        for (user, person) in state.iter().flat_map(Conversation::people) {
+            if state.as_ref().is_some_and(|state| state.may_enter(user)) {
+                let_in.insert(user, None);
+            } else if person.gone {
+                // A commit comes with its capsule.
+                let put_out = &rows[person.membership_seq.0 as usize];
+                let is_commit = put_out.kind == Kind::Commit;
+                let until = person.membership_seq.0 + if is_commit { 2 } else { 1 };
+                let_in.insert(user, Some(until));
+            }
+        }
         logs.push((row, rows, members, let_in));
     }
     let mut heads = BTreeMap::new();
@@ -214,14 +217,11 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
 }
 
 fn is_record(row: &EntryRow) -> bool {
-    row.kind == hauspost_protocol::entry::Kind::Record
+    row.kind == Kind::Record
 }
 
 /// Each device counts its records without a gap, and no message stands in the log twice.
-///
-/// But for one: a message that waited in a backup and was sent after it, where the restored phone has
-/// no keys any more. It is sent again under the same id, and shown once.
-fn counters(truth: &mut Truth, restored: &BTreeSet<DeviceId>, broken: &mut Vec<String>) {
+fn counters(truth: &Truth, broken: &mut Vec<String>) {
     let id = truth.row.log;
     let mut next: BTreeMap<DeviceId, u64> = BTreeMap::new();
     let mut seen: HashMap<MessageId, Seq> = HashMap::new();
@@ -237,10 +237,6 @@ fn counters(truth: &mut Truth, restored: &BTreeSet<DeviceId>, broken: &mut Vec<S
         if let Some((message, _)) = &record.message
             && let Some(first) = seen.insert(*message, record.seq)
         {
-            if restored.contains(&record.device) && !truth.doubled.contains_key(message) {
-                truth.doubled.insert(*message, [first, record.seq]);
-                continue;
-            }
             broken.push(format!("log {id}: entries {first} and {} are one message", record.seq));
         }
     }
@@ -250,6 +246,8 @@ fn counters(truth: &mut Truth, restored: &BTreeSet<DeviceId>, broken: &mut Vec<S
 #[derive(Clone, Copy)]
 struct Case {
     number: usize,
+    /// It was put back to a backup.
+    restored: bool,
     /// It may have had a leaf and yet not have been able to read for a while.
     lost_the_way: bool,
     /// Somebody threw a commit bomb.
@@ -262,10 +260,17 @@ impl Case {
     fn of(world: &World, number: usize) -> Self {
         let phone = &world.phones[number];
         let bombed = world.wire.bombs_thrown() > 0;
-        let lost_the_way = phone.restored || bombed;
+        let restored = phone.restored;
+        let lost_the_way = restored || bombed;
         // A person may have been in the group by another device before this one.
         let devices = world.phones.iter().filter(|other| other.person == phone.person);
-        Self { number, lost_the_way, bombed, may_miss: lost_the_way || devices.count() > 1 }
+        Self {
+            number,
+            restored,
+            lost_the_way,
+            bombed,
+            may_miss: lost_the_way || devices.count() > 1,
+        }
     }
 }
 
@@ -316,14 +321,17 @@ async fn phone(
         let stays: Vec<_> = truth.members.iter().filter(|member| member.device == device).collect();
         // To the end, or to the commit that took the leaf, and its capsule.
         let ends = stays.iter().map(|stay| stay.to.map_or(truth.row.size, |to| to.0 + 2));
-        let readable = match truth.let_in.contains(&account.user()) {
-            true => truth.row.size,
-            false => ends.max().unwrap_or(0),
+        let readable = match truth.let_in.get(&account.user()) {
+            Some(None) => truth.row.size,
+            // A device without a leaf reads to the word by which its person was put out.
+            until => ends.max().max(until.copied().flatten()).unwrap_or(0),
         };
-        // A device that never had a leaf follows only as long as its person is let in.
-        let follows_no_more = stays.is_empty() && !truth.let_in.contains(&account.user());
-        if row.next_seq.0 != readable && !(follows_no_more && case.may_miss) {
+        if row.next_seq.0 != readable {
             broken.push(tell(format!("read to {} of {readable}", row.next_seq)));
+        }
+        let is_in = truth.let_in.get(&account.user()) == Some(&None);
+        if is_in == (row.state == LogState::Left) {
+            broken.push(tell(format!("is {:?} and may enter: {is_in}", row.state)));
         }
         for (seq, hash) in hashes.iter().enumerate() {
             let theirs = truth.rows.get(seq).map(|row| row.hash);
@@ -338,23 +346,12 @@ async fn phone(
             .filter(|record| record.seq.0 < readable)
             .filter(|record| stays.iter().any(|stay| stay.covers(record.seq)))
             .filter_map(|record| Some((record.seq, record.message.clone()?)))
-            .filter(|(_, (message, _))| !truth.doubled.contains_key(message))
             .collect();
         let shown: Vec<_> = rows
             .iter()
             .filter(|row| is_message(row))
             .filter_map(|row| Some((row.seq?, (row.message_id, row.text.clone()))))
-            .filter(|(_, (message, _))| !truth.doubled.contains_key(message))
             .collect();
-        for (message, places) in &truth.doubled {
-            let shown: Vec<_> = rows.iter().filter(|row| row.message_id == *message).collect();
-            let covered = |seq: Seq| seq.0 < readable && stays.iter().any(|stay| stay.covers(seq));
-            let must = !case.lost_the_way && places.iter().any(|seq| covered(*seq));
-            let placed = shown.iter().all(|row| row.seq.is_some_and(|seq| places.contains(&seq)));
-            if !placed || shown.len() > 1 || must && shown.is_empty() {
-                broken.push(tell(format!("what was sent at {places:?} is shown {}", shown.len())));
-            }
-        }
         let unreadable = match case.lost_the_way {
             true => unreadable(&rows, truth),
             false => BTreeSet::new(),
@@ -368,6 +365,12 @@ async fn phone(
             let more = shown.iter().filter(|one| !expected.contains(one)).count();
             broken.push(tell(format!("{lost} messages are not shown, {more} should not be")));
         }
+        let misses = rows.iter().any(|row| row.kind == MessageKind::Unreadable) || is_out;
+        for row in rows.iter().filter(|row| row.reason == Some(REASON_MAYBE_SENT)) {
+            if !case.restored || !misses {
+                broken.push(tell(format!("{:?} cannot have been sent before", row.text)));
+            }
+        }
         for row in &rows {
             let is_said = row.kind == MessageKind::Unreadable && case.may_miss;
             if row.kind == MessageKind::Gap || row.missing > 0 && !is_said {
@@ -377,7 +380,7 @@ async fn phone(
     }
     for truth in truths.values() {
         let member = truth.members.iter().any(|member| member.device == device);
-        let member = member || truth.let_in.contains(&account.user());
+        let member = member || truth.let_in.get(&account.user()) == Some(&None);
         if member && !has.contains(&truth.row.log) {
             broken.push(format!("phone {number} knows nothing of log {}", truth.row.log));
         }
@@ -459,16 +462,14 @@ async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut V
                 ([(log, row)], [(in_log, seq)]) if sent.undone => {
                     log == in_log && row.seq == Some(*seq)
                 }
+                // Sent before the phone was put back, where it cannot read it: the person decides.
+                ([(log, row)], [(in_log, _)]) if row.reason == Some(REASON_MAYBE_SENT) => {
+                    log == in_log && row.state == MessageState::Failed
+                }
                 ([(log, row)], [(in_log, seq)]) => {
                     log == in_log
                         && row.seq == Some(*seq)
                         && matches!(row.state, MessageState::Sent | MessageState::Secured)
-                }
-                // Sent twice under one id, see `counters`.
-                ([(log, row)], [(one, first), (other, second)])
-                    if world.phones[number].restored =>
-                {
-                    log == one && log == other && [Some(*first), Some(*second)].contains(&row.seq)
                 }
                 ([(_, row)], []) => row.state == MessageState::Failed && row.reason.is_some(),
                 _ => false,

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use hauspost_core::account::AccountError;
 use hauspost_core::env::Env;
 use hauspost_core::read::Window;
-use hauspost_core::store::rows::message::MessageKind;
+use hauspost_core::store::rows::message::{Event, MessageKind};
 use hauspost_core::sync::Https;
+use hauspost_protocol::encoding::encode;
 use hauspost_protocol::ids::LogId;
+use hauspost_protocol::wire::path;
+use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World, env};
 
 /// How many messages a conversation says are not readable on this phone yet.
@@ -153,4 +156,76 @@ async fn attacks_41_who_had_no_key_package_enters_by_himself_when_he_comes() {
     assert_eq!(anna.texts(log).await, ["noch allein", "bin da"]);
     assert_eq!(ben.texts(log).await, ["bin da"]);
     assert_eq!(unreadable(&ben, log).await, 0, "what was said before was not for him");
+}
+
+/// Anna's group with Ben, and her tablet, which has no leaf in it yet, and nothing by which others
+/// could give it one.
+async fn a_tablet_without_a_leaf() -> (World, [Phone; 3], LogId) {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = ben.account.create_group(None, vec![anna.account.user()]).await.unwrap();
+    ben.account.send_text(log, "vorher").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    let network = Hostile::default();
+    network.answers_with(path::PACKAGES_PUT, || encode(&1_000u64));
+    let tablet = world.second_phone_over("anna", &anna, network.network()).await;
+    tablet.account.sync_all().await.unwrap();
+    assert_eq!(unreadable(&tablet, log).await, 1);
+    (world, [anna, ben, tablet], log)
+}
+
+async fn removals(phone: &Phone, log: LogId) -> Vec<Event> {
+    let page = phone.account.timeline(log, Window::Newest, 500).await.unwrap();
+    let rows = page.rows.into_iter().filter(|row| row.kind == MessageKind::Event);
+    let events = rows.filter_map(|row| Some(Event::from_content(&row.content?)));
+    events.filter(|event| matches!(event, Event::Removed(_) | Event::Left(_))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tablet_without_a_leaf_is_shown_that_its_person_was_removed() {
+    let (mut world, [anna, ben, tablet], log) = a_tablet_without_a_leaf().await;
+    ben.account.remove_member(log, anna.account.user()).await.unwrap();
+    ben.account.send_text(log, "ohne Anna").await.unwrap();
+    ben.settle().await;
+    tablet.settle().await;
+    assert_eq!(removals(&tablet, log).await, [Event::Removed(vec![anna.account.user()])]);
+    assert!(tablet.account.send_text(log, "noch da?").await.is_err());
+    assert_eq!((tablet.alarms().await, unreadable(&tablet, log).await), (0, 1));
+
+    // A phone that she gets later is not shown a room that she is out of.
+    let (code, invitation, env) = waits(&mut world, "anna", "anna-3").await;
+    anna.account.approve_device(&code, None).await.unwrap();
+    let phone = world.try_to_enrol("anna-3", &invitation, env).await.unwrap();
+    phone.settle().await;
+    assert!(phone.account.conversation(log).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tablet_without_a_leaf_is_shown_that_its_person_left() {
+    let (_world, [anna, ben, tablet], log) = a_tablet_without_a_leaf().await;
+    anna.account.leave(log).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    tablet.settle().await;
+    assert_eq!(removals(&tablet, log).await, [Event::Left(vec![anna.account.user()])]);
+    assert!(tablet.account.send_text(log, "noch da?").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_41_a_tablet_comes_back_with_its_person_though_nobody_can_add_it() {
+    let (_world, [anna, ben, tablet], log) = a_tablet_without_a_leaf().await;
+    ben.account.remove_member(log, anna.account.user()).await.unwrap();
+    ben.settle().await;
+    tablet.account.sync_all().await.unwrap();
+    assert!(tablet.account.send_text(log, "noch da?").await.is_err());
+    ben.account.add_members(log, vec![anna.account.user()]).await.unwrap();
+    ben.settle().await;
+    tablet.settle().await;
+    ben.settle().await;
+    ben.account.send_text(log, "wieder alle").await.unwrap();
+    ben.settle().await;
+    tablet.settle().await;
+    assert_eq!(tablet.texts(log).await, ["wieder alle"]);
 }

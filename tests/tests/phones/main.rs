@@ -6,9 +6,9 @@ mod documents;
 mod large;
 mod pulls;
 mod resets;
+mod restored;
 mod terminal;
 
-use hauspost_core::store::StoreError;
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_tests::real::World;
 
@@ -226,97 +226,6 @@ async fn who_had_no_phone_when_the_conversation_began_is_added_when_he_has_one()
     ben.settle().await;
     assert_eq!(ben.texts(log).await, ["willkommen"]);
     assert_eq!(ben.alarms().await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn attacks_20_a_phone_restored_from_an_old_backup_enters_anew_before_it_sends() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
-    let anna = anna.backed_up().await;
-    anna.account.send_text(log, "nach der Sicherung").await.unwrap();
-    anna.settle().await;
-    let anna = anna.restored().await;
-    anna.account.send_text(log, "mit altem Schlüssel").await.unwrap();
-    anna.settle().await;
-    assert_eq!(anna.alarms().await, 1);
-    ben.settle().await;
-    // She entered anew before she sent; what she had written meanwhile she reads again.
-    assert_eq!(ben.texts(log).await, ["vorher", "nach der Sicherung", "mit altem Schlüssel"]);
-    assert_eq!(anna.texts(log).await, ben.texts(log).await);
-    assert_eq!(anna.stopped(log).await, None);
-    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
-    assert_eq!(ben.missing(log).await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn attacks_20_what_waited_in_the_backup_and_was_sent_after_it_is_not_sent_twice() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
-    anna.account.send_text(log, "wartet").await.unwrap();
-    let anna = anna.backed_up().await;
-    anna.settle().await;
-    let anna = anna.restored().await;
-    anna.settle().await;
-    anna.account.send_text(log, "danach").await.unwrap();
-    anna.settle().await;
-    ben.settle().await;
-    assert_eq!(ben.texts(log).await, ["vorher", "wartet", "danach"]);
-    assert_eq!(anna.texts(log).await, ["vorher", "wartet", "danach"]);
-    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
-    let records = ben.account.store().read(move |conn| {
-        let sql = "SELECT count(*) FROM entry WHERE kind = 3";
-        Ok::<_, StoreError>(conn.query_row(sql, [], |row| row.get::<_, i64>(0))?)
-    });
-    assert_eq!(records.await.unwrap(), 3, "and not hidden as a double either");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn attacks_20_a_conversation_that_waited_in_the_backup_and_was_begun_after_it_goes_on() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    anna.account.sync_all().await.unwrap();
-    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
-    anna.account.send_text(log, "wartet").await.unwrap();
-    let anna = anna.backed_up().await;
-    anna.settle().await;
-    let anna = anna.restored().await;
-    anna.settle().await;
-    anna.account.send_text(log, "danach").await.unwrap();
-    for phone in [&anna, &ben, &anna] {
-        phone.settle().await;
-    }
-    assert_eq!(ben.texts(log).await, ["wartet", "danach"]);
-    assert_eq!(anna.texts(log).await, ["wartet", "danach"]);
-    assert_ne!(anna.state(log, "danach").await, Some(MessageState::Failed));
-    assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn attacks_20_a_restored_phone_stays_out_of_what_it_had_left() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    anna.account.sync_all().await.unwrap();
-    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
-    anna.settle().await;
-    let anna = anna.backed_up().await;
-    anna.account.leave(log).await.unwrap();
-    anna.account.send_text(log, "noch eins").await.unwrap();
-    anna.settle().await;
-    let anna = anna.restored().await;
-    anna.settle().await;
-    assert_eq!(anna.stopped(log).await, None);
-    ben.settle().await;
-    assert_eq!(ben.texts(log).await, ["noch eins"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,13 @@ code_cell! {
     }
 }
 
+impl IntentState {
+    /// Whether the server ordered it.
+    pub fn is_ordered(self) -> bool {
+        matches!(self, Self::Accepted | Self::Secured)
+    }
+}
+
 /// An intent to be added.
 #[derive(Debug, Clone)]
 pub struct NewIntent {
@@ -164,6 +171,12 @@ pub fn insert(tx: &Tx<'_>, intent: &NewIntent) -> Result<i64, StoreError> {
     ])?;
     tx.touch(Change::Outbox);
     Ok(tx.last_insert_rowid())
+}
+
+/// The newest intent's number; 0 if there was none yet.
+pub fn newest(conn: &Connection) -> Result<i64, StoreError> {
+    let mut select = conn.prepare_cached("SELECT coalesce(max(id), 0) FROM outbox")?;
+    Ok(select.query_row([], |row| row.get(0))?)
 }
 
 /// One intent.

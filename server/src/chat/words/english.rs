@@ -66,6 +66,7 @@ pub static WORDS: Words = Words {
         (101, "it could not be made on this device"),
         (102, "nobody could be reached"),
         (103, "there is no room for so many devices"),
+        (104, "this device was restored and may have sent it already"),
         (110, "the document was changed while it was sent"),
         (111, "the document cannot be read any more"),
         (112, "you gave it up"),

@@ -70,6 +70,7 @@ pub static WORDS: Words = Words {
         (101, "es ließ sich auf diesem Gerät nicht erzeugen"),
         (102, "niemand war erreichbar"),
         (103, "für so viele Geräte ist kein Platz"),
+        (104, "dieses Gerät wurde wiederhergestellt und hat es vielleicht schon gesendet"),
         (110, "das Dokument wurde während des Sendens geändert"),
         (111, "das Dokument ist nicht mehr lesbar"),
         (112, "du hast es aufgegeben"),

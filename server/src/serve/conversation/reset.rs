@@ -37,7 +37,9 @@ impl Offer<'_> {
             tx.leave(log.no, device, place.seq)?;
         }
         let (mut conversation, mut follower) = (accepted.conversation, accepted.follower);
-        note_entering(tx, log.no, &entering(&before), &conversation)?;
+        // With commit and capsule, which come in one with it.
+        let size = place.seq.0 + 2;
+        note_entering(tx, (log.no, size), &entering(&before), &conversation)?;
         let entries = [(commit, &*self.fresh[1].1), (capsule, &*self.fresh[2].1)];
         let both = (&mut conversation, &mut follower);
         seqs.extend(self.begin_epoch(tx, &mut place, entries, both, accepted.commit)?);

@@ -168,13 +168,16 @@ impl<R> ReadTx for SqliteTx<'_, R> {
         all(self.main, "read members", sql, [int(no.0)], membership)
     }
 
-    fn let_in(&self, user: UserId) -> Result<Vec<LogNo>, StoreError> {
-        let sql = "SELECT no FROM let_in WHERE user = ?1 ORDER BY no";
-        all(self.main, "read who may enter", sql, [user.0], |row| uint(row, 0).map(LogNo))
+    fn let_in(&self, user: UserId) -> Result<Vec<(LogNo, Option<u64>)>, StoreError> {
+        let sql = "SELECT no, until FROM let_in WHERE user = ?1 ORDER BY no";
+        all(self.main, "read who may enter", sql, [user.0], |row| {
+            let until: Option<i64> = row.get(1)?;
+            Ok((LogNo(uint(row, 0)?), until.map(i64::cast_unsigned)))
+        })
     }
 
     fn is_let_in(&self, no: LogNo, user: UserId) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM let_in WHERE user = ?1 AND no = ?2";
+        let sql = "SELECT 1 FROM let_in WHERE user = ?1 AND no = ?2 AND until IS NULL";
         let key = params![user.0, int(no.0)];
         let found = one(self.main, "read who may enter", sql, key, |row| row.get::<_, i64>(0))?;
         Ok(found.is_some())

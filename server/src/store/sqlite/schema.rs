@@ -156,6 +156,11 @@ pub const MAIN: &[&str] = &[
         device BLOB PRIMARY KEY, entries_ms INTEGER NOT NULL, bytes_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- the log's size when its user left or was removed: devices without a leaf are told of it; none
+    -- while they may enter
+    ALTER TABLE let_in ADD COLUMN until INTEGER;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

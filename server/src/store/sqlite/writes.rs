@@ -145,12 +145,16 @@ impl Tx for SqliteTx<'_, &mut StdRng> {
         change(self.main, "end a membership", sql, row).map(|_| ())
     }
 
-    fn set_let_in(&mut self, no: LogNo, user: UserId, may: bool) -> Result<(), StoreError> {
-        let sql = match may {
-            true => "INSERT OR IGNORE INTO let_in (user, no) VALUES (?1, ?2)",
-            false => "DELETE FROM let_in WHERE user = ?1 AND no = ?2",
-        };
-        change(self.main, "note who may enter", sql, params![user.0, int(no.0)]).map(|_| ())
+    fn set_let_in(
+        &mut self,
+        no: LogNo,
+        user: UserId,
+        until: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO let_in (user, no, until) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (user, no) DO UPDATE SET until = excluded.until";
+        let row = params![user.0, int(no.0), until.map(int)];
+        change(self.main, "note who may enter", sql, row).map(|_| ())
     }
 
     fn put_tree(&mut self, no: LogNo, hash: Digest, tree: &[u8]) -> Result<(), StoreError> {
