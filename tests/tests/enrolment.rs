@@ -10,6 +10,7 @@ use hauspost_core::env::system::SystemRandomness;
 use hauspost_core::sync::{Https, NetworkError};
 use hauspost_protocol::ids::Digest;
 use hauspost_protocol::invitation::{Invitation, Trust};
+use hauspost_tests::disk::SmallDisk;
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World, env};
 
@@ -216,44 +217,6 @@ async fn a_full_disk_says_so_and_what_was_written_before_is_there() {
     assert_eq!(texts.first().map(String::as_str), Some("vorher"));
     assert_eq!(texts.last().map(String::as_str), Some("nachher"));
     assert_eq!(ben.gaps(log).await + ben.alarms().await, 0);
-}
-
-/// A file system of its own, so small that it can be filled; gone with the value.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    /// Mounted on this folder, or why it cannot be.
-    fn on(folder: &Path) -> Result<Self, String> {
-        std::fs::create_dir_all(folder).unwrap();
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m", "hauspost-test"])
-            .arg(folder)
-            .output();
-        match mount {
-            Ok(done) if done.status.success() => Ok(Self(folder.to_owned())),
-            Ok(refused) => Err(String::from_utf8_lossy(&refused.stderr).trim().to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Takes all the room that is left.
-    fn fill(&self) {
-        use std::io::Write as _;
-        let mut rest = std::fs::File::create(self.0.join("rest")).unwrap();
-        for bytes in [4_096, 1] {
-            while rest.write_all(&vec![0; bytes]).is_ok() {}
-        }
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.0.join("rest")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,6 +109,12 @@ impl AccountError {
             Self::Document(DocumentError::Folder(_)) => "folder",
             Self::Document(DocumentError::Missing) => "no-document",
             Self::Document(DocumentError::Damaged) => "document-damaged",
+            Self::Document(DocumentError::Gone) => "document-gone",
+            Self::Document(DocumentError::Blocked) => "document-blocked",
+            Self::Document(DocumentError::Metered) => "metered",
+            Self::Document(DocumentError::Stopped) => "cancelled",
+            Self::Document(DocumentError::Unreadable(_)) => "document-unreadable",
+            Self::Document(DocumentError::TooLarge) => "document-too-large",
             Self::Document(_) => "document",
             Self::Change(_) => "group",
         }

@@ -35,7 +35,7 @@ use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
 pub use checkpoints::{CheckpointState, WitnessState};
 pub use devices::{OwnDevice, WaitingCode};
-pub use documents::Transfer;
+pub use documents::{Attachment, DocumentOrigin, MeteredLimits, Transfer, TransferState};
 pub use engine::Core;
 pub use error::AccountError;
 pub use link::Link;

@@ -7,21 +7,23 @@ use hauspost_protocol::content::{Control, Message};
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
-use hauspost_protocol::limits::NAME_BYTES;
-use hauspost_protocol::statement::{File, PayloadType};
+use hauspost_protocol::limits::{FILES, NAME_BYTES};
+use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
-use super::{Account, AccountError, documents};
+use super::documents::{self, Attached};
+use super::{Account, AccountError};
 use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
 use crate::read::{
-    self, ConversationCursor, ConversationRow, SearchPage, SearchQuery, TimelinePage, Window,
+    self, ConversationCursor, ConversationRow, DocumentKind, DocumentPage, SearchPage, SearchQuery,
+    TimelinePage, Window,
 };
 use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
-use crate::store::rows::{conversation, file, person};
+use crate::store::rows::{conversation, person};
 use crate::store::{StoreError, Tx};
 
 impl Account {
@@ -128,7 +130,7 @@ impl Account {
 
     /// Writes a text. Returns when the message is stored on this phone.
     pub async fn send_text(&self, log: LogId, text: &str) -> Result<MessageId, AccountError> {
-        self.send_message(log, text, None, None).await
+        self.send_message(log, text, None, Vec::new()).await
     }
 
     /// Writes a text as the answer to another message.
@@ -138,18 +140,18 @@ impl Account {
         text: &str,
         to: MessageId,
     ) -> Result<MessageId, AccountError> {
-        self.send_message(log, text, Some(to), None).await
+        self.send_message(log, text, Some(to), Vec::new()).await
     }
 
-    /// Writes a message; `attached` is a document and where it lies.
+    /// Writes a message with documents, if any.
     pub(super) async fn send_message(
         &self,
         log: LogId,
         text: &str,
         to: Option<MessageId>,
-        attached: Option<(File, String)>,
+        attached: Vec<Attached>,
     ) -> Result<MessageId, AccountError> {
-        if text.trim().is_empty() && attached.is_none() {
+        if text.trim().is_empty() && attached.is_empty() {
             return Err(AccountError::Message);
         }
         let mut salt = [0; 16];
@@ -162,10 +164,11 @@ impl Account {
         let me = self.core.me.clone();
         let message_id = message.id(&content, me.company, me.user, log);
         let now_ms = self.core.env.clock.now_ms();
-        let (kind, text) = match &attached {
+        let (kind, text) = match attached.first() {
             None => (MessageKind::Text, text.to_owned()),
-            Some((file, _)) => (MessageKind::File, said(text, &file.name)),
+            Some(first) => (MessageKind::File, said(text, &first.file.name)),
         };
+        let vault = self.core.documents.vault.clone();
         self.core
             .store
             .write(move |tx| {
@@ -197,10 +200,8 @@ impl Account {
                     unread: false,
                 };
                 message::insert(tx, local, &message)?;
-                if let Some((file, source)) = attached {
-                    file::insert(tx, local, message_id, &[file])?;
-                    file::put_upload(tx, local, message_id, id, &source)?;
-                    outbox::wait_for_upload(tx, id)?;
+                if !attached.is_empty() {
+                    documents::attach(tx, &vault, (local, message_id), id, attached, now_ms)?;
                 }
                 Ok::<_, AccountError>(())
             })
@@ -211,14 +212,15 @@ impl Account {
 
     /// Sends a message that failed once more.
     pub async fn retry(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
-        let key = Secret::random(&mut self.core.env.randomness.rng());
+        let rng = &mut self.core.env.randomness.rng();
+        let keys: Vec<Secret> = (0..FILES).map(|_| Secret::random(rng)).collect();
         self.core
             .store
             .write(move |tx| {
                 let local = writable(tx, log)?;
                 let intent = failed(tx, log, message_id)?;
                 outbox::retry(tx, intent.id)?;
-                documents::retry(tx, local, &intent, key)?;
+                documents::retry(tx, local, &intent, &keys)?;
                 Ok::<_, AccountError>(message::set_state(
                     tx,
                     local,
@@ -289,6 +291,18 @@ impl Account {
             self.core.note_opened(log);
         }
         self.core.store.read(move |conn| Ok(read::timeline(conn, log, window, limit)?)).await
+    }
+
+    /// A page of a conversation's documents, newest first: its gallery, or the list of its files.
+    pub async fn documents(
+        &self,
+        log: LogId,
+        kind: DocumentKind,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<DocumentPage, AccountError> {
+        let read = move |conn: &_| Ok(read::documents(conn, log, kind, before, limit)?);
+        self.core.store.read(read).await
     }
 
     /// Messages that are searched for.

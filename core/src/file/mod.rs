@@ -4,8 +4,10 @@
 //! Nothing here holds more of a document than a chunk. [`source`] reads what a person chose, twice:
 //! once to hash it, once to send it. [`vault`] keeps what was fetched, encrypted chunk by chunk under
 //! a key that lies in the database, and knows by the chunks themselves how far it came. [`name`]
-//! makes a name that somebody else chose safe for a file system, only when a file is written out.
+//! makes a name that somebody else chose safe for a file system, only when a file is written out;
+//! [`kind`] says what a document is by its content, and whether a phone opens it.
 
+pub mod kind;
 pub mod name;
 pub mod source;
 pub mod vault;
@@ -27,9 +29,25 @@ pub enum DocumentError {
     /// Its name or media type is longer than 255 bytes, or its path is not text.
     #[error("the document's name is too long")]
     Name,
+    /// A message has room for sixteen.
+    #[error("a message has room for sixteen documents")]
+    TooMany,
+    /// The company's policy does not let people send or open documents of this kind, or it would be run
+    /// where it is opened.
+    #[error("documents of this kind are not sent or opened")]
+    Blocked,
     /// The message has no such document.
     #[error("there is no such document")]
     Missing,
+    /// The server does not have it, though a record names it.
+    #[error("the server does not have the document")]
+    Gone,
+    /// Nobody asked for it, and the network costs by the byte.
+    #[error("the document is not fetched over this network unless somebody asks for it")]
+    Metered,
+    /// Somebody gave the fetching up.
+    #[error("the fetching was given up")]
+    Stopped,
     /// What the server sent is not what the author signed.
     #[error("the document is damaged")]
     Damaged,

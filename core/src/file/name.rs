@@ -13,10 +13,16 @@ const DEVICES: [&str; 22] = [
 /// hides or reorders characters, without what a file system reads in its own way, and short enough.
 /// The ending stays, since it is what opens the document.
 pub fn safe(name: &str) -> String {
+    numbered(name, 1)
+}
+
+/// A safe name with ` (2)`, ` (3)` and so on before its ending, from the second on.
+pub fn numbered(name: &str, number: u32) -> String {
+    let behind = if number > 1 { format!(" ({number})") } else { String::new() };
     let name: String = name.chars().filter_map(safe_char).collect();
     let name = name.trim_matches(|c: char| c == '.' || c.is_whitespace());
     if name.is_empty() {
-        return "document".to_owned();
+        return format!("document{behind}");
     }
     let (stem, ending) = match name.rsplit_once('.') {
         Some((stem, ending)) if ending.len() <= 16 && !stem.is_empty() => {
@@ -27,9 +33,9 @@ pub fn safe(name: &str) -> String {
     let first = name.split('.').next().unwrap_or_default().trim_end();
     let device = DEVICES.iter().any(|device| device.eq_ignore_ascii_case(first));
     let before = if device { "_" } else { "" };
-    let room = NAME_BYTES - before.len() - ending.len();
+    let room = NAME_BYTES - before.len() - behind.len() - ending.len();
     let stem = &stem[..stem.floor_char_boundary(room)];
-    format!("{before}{stem}{ending}")
+    format!("{before}{stem}{behind}{ending}")
 }
 
 fn safe_char(c: char) -> Option<char> {
@@ -83,6 +89,16 @@ mod tests {
         assert_eq!(safe(&"x".repeat(400)).len(), NAME_BYTES);
         let ending = safe(&format!("x.{}", "y".repeat(400)));
         assert_eq!(ending.len(), NAME_BYTES);
+    }
+
+    #[test]
+    fn a_number_stands_before_the_ending_and_keeps_the_name_short_enough() {
+        assert_eq!(numbered("a.pdf", 1), "a.pdf");
+        assert_eq!(numbered("a.pdf", 2), "a (2).pdf");
+        assert_eq!(numbered("../", 3), "_ (3)");
+        assert_eq!(numbered("...", 3), "document (3)");
+        let long = numbered(&format!("{}.pdf", "ä".repeat(300)), 12);
+        assert!(long.len() <= NAME_BYTES && long.ends_with("ä (12).pdf"));
     }
 
     #[test]

@@ -1,19 +1,27 @@
-//! The plaintext that a person chose.
+//! The plaintext that a person chose, or that this phone keeps of another message.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use hauspost_protocol::file::{CHUNK_BYTES, FileCipher, Layout, Leaves, PlainHash};
 use hauspost_protocol::ids::Digest;
 
 use super::DocumentError;
+use super::kind::LOOKED_AT;
+use super::vault::Kept;
 
 /// An open source, of the size that it had when it was chosen.
 pub struct Source {
-    file: File,
+    plain: Plain,
     layout: Layout,
     cipher: FileCipher,
+}
+
+enum Plain {
+    File(File),
+    Kept(Kept),
 }
 
 /// What reading a source through showed.
@@ -22,12 +30,24 @@ pub struct Read {
     pub leaves: Leaves,
     /// SHA-256 of the plaintext.
     pub plain_hash: Digest,
+    /// The beginning of the plaintext.
+    pub beginning: Vec<u8>,
 }
 
 /// The size of a source.
 pub fn size(path: &Path) -> Result<u64, DocumentError> {
     let about = std::fs::metadata(path).map_err(DocumentError::Unreadable)?;
     if about.is_file() { Ok(about.len()) } else { Err(unreadable()) }
+}
+
+/// The size of a source, and what it begins with.
+pub fn look(path: &Path) -> Result<(u64, Vec<u8>), DocumentError> {
+    let size = size(path)?;
+    let mut beginning = Vec::with_capacity(LOOKED_AT);
+    let file = File::open(path).map_err(DocumentError::Unreadable)?;
+    let read = file.take(LOOKED_AT as u64).read_to_end(&mut beginning);
+    read.map_err(DocumentError::Unreadable)?;
+    Ok((size, beginning))
 }
 
 fn unreadable() -> DocumentError {
@@ -41,33 +61,37 @@ impl Source {
             return Err(DocumentError::Changed);
         }
         let file = File::open(path).map_err(DocumentError::Unreadable)?;
-        Ok(Self { file, layout, cipher })
+        Ok(Self { plain: Plain::File(file), layout, cipher })
+    }
+
+    /// A document of this layout that this phone keeps.
+    pub fn kept(kept: Kept, layout: Layout, cipher: FileCipher) -> Self {
+        Self { plain: Plain::Kept(kept), layout, cipher }
     }
 
     /// Reads the source from its beginning to its end.
-    pub fn read_through(&mut self) -> Result<Read, DocumentError> {
+    pub fn read_through(&self) -> Result<Read, DocumentError> {
         let mut buffer = Vec::with_capacity(CHUNK_BYTES + 16);
         let (mut leaves, mut hash) = (Leaves::default(), PlainHash::default());
-        self.file.rewind().map_err(DocumentError::Unreadable)?;
+        let mut beginning = Vec::new();
         for chunk in 0..self.layout.chunks() {
             self.fill(chunk, &mut buffer)?;
+            if chunk == 0 {
+                beginning = buffer[..buffer.len().min(LOOKED_AT)].to_vec();
+            }
             hash.update(&buffer);
             self.seal(chunk, &mut buffer)?;
             leaves.push(&buffer);
         }
-        let mut beyond = [0];
-        match self.file.read(&mut beyond) {
-            Ok(0) => Ok(Read { leaves, plain_hash: hash.finish() }),
-            Ok(_) => Err(DocumentError::Changed),
-            Err(error) => Err(DocumentError::Unreadable(error)),
+        if self.goes_on()? {
+            return Err(DocumentError::Changed);
         }
+        Ok(Read { leaves, plain_hash: hash.finish(), beginning })
     }
 
     /// Seals one chunk, which must be the one that was there when the source was read through.
-    pub fn sealed(&mut self, leaves: &Leaves, chunk: u32) -> Result<Vec<u8>, DocumentError> {
+    pub fn sealed(&self, leaves: &Leaves, chunk: u32) -> Result<Vec<u8>, DocumentError> {
         let mut buffer = Vec::with_capacity(CHUNK_BYTES + 16);
-        let at = u64::from(chunk) * CHUNK_BYTES as u64;
-        self.file.seek(SeekFrom::Start(at)).map_err(DocumentError::Unreadable)?;
         self.fill(chunk, &mut buffer)?;
         self.seal(chunk, &mut buffer)?;
         if leaves.is_chunk(chunk, &buffer) { Ok(buffer) } else { Err(DocumentError::Changed) }
@@ -77,13 +101,28 @@ impl Source {
         self.cipher.seal(chunk, buffer).map_err(|_| DocumentError::Changed)
     }
 
-    fn fill(&mut self, chunk: u32, buffer: &mut Vec<u8>) -> Result<(), DocumentError> {
+    fn fill(&self, chunk: u32, buffer: &mut Vec<u8>) -> Result<(), DocumentError> {
         buffer.clear();
+        let file = match &self.plain {
+            Plain::Kept(kept) => {
+                buffer.extend_from_slice(&kept.chunk(chunk)?);
+                return Ok(());
+            }
+            Plain::File(file) => file,
+        };
         buffer.resize(self.layout.plain_len(chunk).ok_or(DocumentError::Changed)?, 0);
-        self.file.read_exact(buffer).map_err(|error| match error.kind() {
+        let at = u64::from(chunk) * CHUNK_BYTES as u64;
+        file.read_exact_at(buffer, at).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => DocumentError::Changed,
             _ => DocumentError::Unreadable(error),
         })
+    }
+
+    /// Whether there is more than the layout says.
+    fn goes_on(&self) -> Result<bool, DocumentError> {
+        let Plain::File(file) = &self.plain else { return Ok(false) };
+        let read = file.read_at(&mut [0], self.layout.plain_size());
+        Ok(read.map_err(DocumentError::Unreadable)? > 0)
     }
 }
 
@@ -114,7 +153,7 @@ mod tests {
         for size in [0, 1, 65_536, 150_000] {
             let text: Vec<u8> = (0..size).map(|at| (at % 253) as u8).collect();
             let (_keep, path) = chosen(&text);
-            let mut source = open(&path, size).unwrap();
+            let source = open(&path, size).unwrap();
             let read = source.read_through().unwrap();
             assert_eq!(read.plain_hash, sha256(&text));
             for chunk in (0..read.leaves.len() as u32).rev() {
@@ -129,7 +168,7 @@ mod tests {
         let (_keep, path) = chosen(&[7; 100_000]);
         let read = open(&path, 100_000).unwrap().read_through().unwrap();
         fs::write(&path, [&[7; 99_999][..], &[8]].concat()).unwrap();
-        let mut source = open(&path, 100_000).unwrap();
+        let source = open(&path, 100_000).unwrap();
         assert!(source.sealed(&read.leaves, 0).is_ok());
         let last = source.sealed(&read.leaves, 1);
         assert!(matches!(last, Err(DocumentError::Changed)));

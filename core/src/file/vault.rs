@@ -10,11 +10,16 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hauspost_protocol::crypto::Secret;
-use hauspost_protocol::file::{FileCipher, Layout, Leaves, PlainHash, SEALED_CHUNK_BYTES};
+use hauspost_protocol::file::{
+    CHUNK_BYTES, FileCipher, Layout, Leaves, PlainHash, SEALED_CHUNK_BYTES,
+};
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::statement;
 
 use super::{DocumentError, name};
+
+/// Documents of one name that a folder takes.
+const SAME_NAMES: u32 = 1_000;
 
 /// The folders of an account's documents.
 #[derive(Debug, Clone)]
@@ -120,6 +125,17 @@ impl Kept {
         self.file.write_all_at(&plain, offset(chunk)).map_err(DocumentError::folder)
     }
 
+    /// Keeps a whole document that is in memory, durably.
+    pub fn put_all(&self, plain: &[u8]) -> Result<(), DocumentError> {
+        for chunk in 0..self.chunks() {
+            let at = chunk as usize * CHUNK_BYTES;
+            let len = self.layout.plain_len(chunk).ok_or(DocumentError::Damaged)?;
+            let piece = plain.get(at..at + len).ok_or(DocumentError::Damaged)?;
+            self.put(chunk, piece.to_vec())?;
+        }
+        self.sync()
+    }
+
     /// A chunk's plaintext, if it is there.
     pub fn chunk(&self, chunk: u32) -> Result<Vec<u8>, DocumentError> {
         let mut sealed = vec![0; self.layout.sealed_len(chunk).ok_or(DocumentError::Missing)?];
@@ -143,15 +159,46 @@ impl Kept {
         self.file.sync_all().map_err(DocumentError::folder)
     }
 
-    /// Writes the plaintext into a new file; what stood there is replaced.
+    /// How the document lies in chunks.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Writes the plaintext into a new file; what stood there is replaced. A file that cannot be written
+    /// to its end does not stay.
     pub fn write_to(&self, path: &Path) -> Result<(), DocumentError> {
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let mut out = options.open(path).map_err(DocumentError::folder)?;
-        for chunk in 0..self.chunks() {
-            out.write_all(&self.chunk(chunk)?).map_err(DocumentError::folder)?;
+        let out = options.open(path).map_err(DocumentError::folder)?;
+        self.write_out(out, path)
+    }
+
+    /// Writes the plaintext into a new file of this folder, under a safe name; where something of that
+    /// name is there already, with a number behind it.
+    pub fn save_in(&self, folder: &Path, called: &str) -> Result<PathBuf, DocumentError> {
+        for number in 1..=SAME_NAMES {
+            let path = folder.join(name::numbered(called, number));
+            let mut options = OpenOptions::new();
+            match options.write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(out) => return self.write_out(out, &path).map(|()| path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(DocumentError::folder(error)),
+            }
         }
-        Ok(())
+        Err(DocumentError::Folder(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    fn write_out(&self, mut out: File, path: &Path) -> Result<(), DocumentError> {
+        let mut write = || {
+            for chunk in 0..self.chunks() {
+                out.write_all(&self.chunk(chunk)?).map_err(DocumentError::folder)?;
+            }
+            out.sync_all().map_err(DocumentError::folder)
+        };
+        write().inspect_err(|_| {
+            // What is there is not the document; that it cannot be removed adds nothing.
+            let _ = fs::remove_file(path);
+        })
     }
 }
 

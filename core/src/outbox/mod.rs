@@ -9,7 +9,7 @@
 //!    └─────────────┘
 //! ```
 //!
-//! A record with a document is `Uploading` before it is queued: it is sealed when the document is
+//! A record with documents is `Uploading` before it is queued: it is sealed when they are
 //! there, and holds nothing up meanwhile.
 //!
 //! The bytes are stored before they are sent and sent unchanged until they are answered, so the
@@ -37,6 +37,8 @@ pub const REASON_CHANGED: u64 = 110;
 pub const REASON_UNREADABLE: u64 = 111;
 /// Failed because the person gave the upload up.
 pub const REASON_GIVEN_UP: u64 = 112;
+/// Failed because the company does not let people send documents of this kind.
+pub const REASON_POLICY: u64 = 113;
 /// Failed because nobody of those named can be added.
 pub const REASON_NOBODY: u64 = 102;
 /// Failed because a conversation has no room for so many devices.

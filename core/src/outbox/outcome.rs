@@ -90,7 +90,11 @@ pub fn sealed(
                     Some(message_id) => file::of_message(tx, local.number, message_id)?,
                     None => Vec::new(),
                 };
-                if files.iter().any(|file| file.blob_root == *root) {
+                let message_id =
+                    intent.message_id.filter(|_| files.iter().any(|file| file.blob_root == *root));
+                if let Some(message_id) = message_id
+                    && file::ask_again(tx, local, message_id)?
+                {
                     outbox::wait_for_upload(tx, *id)?;
                 }
                 if next == Next::Done {

@@ -4,6 +4,7 @@
 //! [`observe`](crate::observe) when to ask again. Nothing here writes.
 
 mod conversations;
+mod documents;
 mod failures;
 mod search;
 mod snippet;
@@ -12,6 +13,7 @@ mod timeline;
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
 };
+pub use self::documents::{DocumentKind, DocumentPage, DocumentRow, documents};
 pub use self::failures::{FailedChange, WantedChange, failed_changes};
 pub use self::search::{FoundDocument, SearchHit, SearchKind, SearchPage, SearchQuery, search};
 pub use self::snippet::SnippetPart;

@@ -1,4 +1,4 @@
-use hauspost_protocol::file::{CHUNK_BYTES, Leaves};
+use hauspost_protocol::file::Leaves;
 use hauspost_protocol::ids::Digest;
 use hauspost_protocol::statement::FileRole;
 

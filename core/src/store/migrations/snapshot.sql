@@ -1,4 +1,4 @@
--- version 4
+-- version 5
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -214,19 +214,24 @@ CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);
 CREATE TABLE 'search_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
-CREATE TABLE upload (
+CREATE TABLE "upload" (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     message_id BLOB NOT NULL,
+    position INTEGER NOT NULL,
     intent INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    leaves BLOB,
-    PRIMARY KEY (log, message_id)
+    source TEXT,
+    origin BLOB,
+    leaves BLOB,             -- once the plaintext was read through
+    arrived INTEGER NOT NULL DEFAULT 0,
+    anyway INTEGER NOT NULL DEFAULT 0,  -- over a metered network too: the person said so
+    PRIMARY KEY (log, message_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX conversation_order ON conversation (order_ms DESC, log DESC);
 CREATE INDEX entry_core ON entry (core) WHERE kind <> 3;
 CREATE INDEX file_copy_used ON file_copy (used_ms);
 CREATE UNIQUE INDEX log_peer ON log (peer) WHERE peer IS NOT NULL;
 CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
+CREATE INDEX message_documents ON message (key) WHERE kind = 5;
 CREATE INDEX outbox_by_log ON outbox (log, state, id);
 CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL;
 CREATE INDEX person_folded ON person (folded);

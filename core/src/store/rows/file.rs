@@ -1,6 +1,7 @@
 //! Documents: what messages name, what is on its way to the server, and what lies on this phone.
 
 use hauspost_protocol::crypto::Secret;
+use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::file::Leaves;
 use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
 use hauspost_protocol::statement::{File, FileRole};
@@ -110,9 +111,13 @@ pub fn rename(
         .execute(names)?;
     let names = params![log.number, C(message_id), C(new)];
     tx.prepare_cached(
-        "UPDATE upload SET message_id = ?3, leaves = NULL WHERE log = ?1 AND message_id = ?2",
+        "UPDATE upload SET message_id = ?3, leaves = NULL, arrived = 0
+         WHERE log = ?1 AND message_id = ?2",
     )?
     .execute(names)?;
+    let names = params![log.number, C(message_id), C(new)];
+    tx.prepare_cached("UPDATE file_copy SET message_id = ?3 WHERE log = ?1 AND message_id = ?2")?
+        .execute(names)?;
     Ok(())
 }
 
@@ -125,18 +130,46 @@ pub fn forget(tx: &Tx<'_>, log: i64, message_id: MessageId) -> Result<(), StoreE
     Ok(())
 }
 
+/// A document of a message: its conversation, the message, and its place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentId {
+    /// The conversation.
+    pub log: LogId,
+    /// The message.
+    pub message_id: MessageId,
+    /// Its place among the message's documents.
+    pub position: u32,
+}
+
+/// Where the plaintext of an upload lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// In a file that a person chose.
+    Path(String),
+    /// In another message, which is forwarded.
+    Document(DocumentId),
+    /// On this phone, as the copy of this very document.
+    Copy,
+}
+
 /// A document on its way to the server.
 pub struct Upload {
     /// The conversation.
     pub log: LocalLog,
     /// The message.
     pub message_id: MessageId,
+    /// Its place among the message's documents.
+    pub position: u32,
     /// The intent that waits for it.
     pub intent: i64,
+    /// How often that was tried.
+    pub attempt: u32,
     /// Where the plaintext lies.
-    pub source: String,
+    pub origin: Origin,
     /// The hashes of its chunks, once it was read through.
     pub leaves: Option<Leaves>,
+    /// Whether it goes over a metered network, too.
+    pub anyway: bool,
     /// What the statement will name; root and hash are right once it was read through.
     pub file: File,
 }
@@ -145,93 +178,158 @@ pub struct Upload {
 pub fn put_upload(
     tx: &Tx<'_>,
     log: LocalLog,
-    message_id: MessageId,
+    (message_id, position): (MessageId, u32),
     intent: i64,
-    source: &str,
+    origin: &Origin,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO upload (log, message_id, intent, source) VALUES (?1, ?2, ?3, ?4)";
-    let row = params![log.number, C(message_id), intent, source];
+    let sql = "INSERT INTO upload (log, message_id, position, intent, source, origin)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (source, of) = match origin {
+        Origin::Path(path) => (Some(path), None),
+        Origin::Document(of) => (None, Some(encode(&(of.log, of.message_id, of.position)))),
+        Origin::Copy => (None, None),
+    };
+    let row = params![log.number, C(message_id), position, intent, source, of];
     tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
 /// The uploads whose intents wait for them, the oldest first.
 pub fn uploads(conn: &Connection) -> Result<Vec<Upload>, StoreError> {
-    let sql = "SELECT u.log, l.log, u.message_id, u.intent, u.source, u.leaves, f.file
+    let sql = "SELECT u.log, l.log, u.message_id, u.position, u.intent, o.attempt, u.source,
+                   u.origin, u.leaves, u.anyway, f.file
                FROM upload u JOIN outbox o ON o.id = u.intent AND o.state = 5
                    JOIN log l ON l.id = u.log
-                   JOIN file f ON f.log = u.log AND f.message_id = u.message_id AND f.position = 0
-               ORDER BY u.intent";
+                   JOIN file f ON f.log = u.log AND f.message_id = u.message_id
+                       AND f.position = u.position
+               WHERE u.arrived = 0 ORDER BY u.intent, u.position";
     let mut select = conn.prepare_cached(sql)?;
     let rows = select.query_map([], |row| {
+        let (path, of): (Option<String>, Option<Vec<u8>>) = (row.get(6)?, row.get(7)?);
         Ok(Upload {
             log: LocalLog { number: row.get(0)?, id: cell::<LogId>(row, 1)? },
             message_id: cell(row, 2)?,
-            intent: row.get(3)?,
-            source: row.get(4)?,
-            leaves: cell(row, 5)?,
-            file: cell(row, 6)?,
+            position: row.get(3)?,
+            intent: row.get(4)?,
+            attempt: cell(row, 5)?,
+            origin: origin(path, of.as_deref()),
+            leaves: cell(row, 8)?,
+            anyway: row.get(9)?,
+            file: cell(row, 10)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn origin(path: Option<String>, of: Option<&[u8]>) -> Origin {
+    let of = of.and_then(|of| decode::<(LogId, MessageId, u32)>(of).ok());
+    match (path, of) {
+        (Some(path), _) => Origin::Path(path),
+        (None, Some((log, message_id, position))) => {
+            Origin::Document(DocumentId { log, message_id, position })
+        }
+        (None, None) => Origin::Copy,
+    }
 }
 
 /// What reading the source through showed: the document as the statement names it, and its leaves.
 pub fn set_read(
     tx: &Tx<'_>,
     log: LocalLog,
-    message_id: MessageId,
+    (message_id, position): (MessageId, u32),
     file: &File,
     leaves: &Leaves,
 ) -> Result<(), StoreError> {
-    set_leaves(tx, log, message_id, Some(leaves))?;
-    set_file(tx, log, message_id, file)
+    set_leaves(tx, log, (message_id, position), Some(leaves))?;
+    set_file(tx, log, (message_id, position), file)
 }
 
 fn set_leaves(
     tx: &Tx<'_>,
     log: LocalLog,
-    message_id: MessageId,
+    (message_id, position): (MessageId, u32),
     leaves: Option<&Leaves>,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE upload SET leaves = ?3 WHERE log = ?1 AND message_id = ?2")?
-        .execute(params![log.number, C(message_id), C(leaves)])?;
+    let sql = "UPDATE upload SET leaves = ?4, arrived = 0
+               WHERE log = ?1 AND message_id = ?2 AND position = ?3";
+    tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), position, C(leaves)])?;
     Ok(())
 }
 
 fn set_file(
     tx: &Tx<'_>,
     log: LocalLog,
-    message_id: MessageId,
+    (message_id, position): (MessageId, u32),
     file: &File,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE file SET file = ?3 WHERE log = ?1 AND message_id = ?2 AND position = 0";
+    let sql = "UPDATE file SET file = ?4 WHERE log = ?1 AND message_id = ?2 AND position = ?3";
     index::anew(tx, log, message_id, || {
-        tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), C(file)])?;
+        tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), position, C(file)])?;
         Ok(())
     })
 }
 
-/// Where the plaintext of a message's document lies, if it was chosen on this phone.
-pub fn source(
+/// A document is at the server. Whether all of its message's are.
+pub fn arrive(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    (message_id, position): (MessageId, u32),
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE upload SET arrived = 1 WHERE log = ?1 AND message_id = ?2 AND position = ?3";
+    tx.prepare_cached(sql)?.execute(params![log.number, C(message_id), position])?;
+    let sql = "SELECT NOT EXISTS (
+                   SELECT 1 FROM upload WHERE log = ?1 AND message_id = ?2 AND arrived = 0)";
+    let message = params![log.number, C(message_id)];
+    Ok(tx.prepare_cached(sql)?.query_row(message, |row| row.get(0))?)
+}
+
+/// The server is asked anew for each document of a message. Whether it has any that were sent from
+/// this phone.
+pub fn ask_again(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<bool, StoreError> {
+    let sql = "UPDATE upload SET arrived = 0 WHERE log = ?1 AND message_id = ?2";
+    Ok(tx.prepare_cached(sql)?.execute(params![log.number, C(message_id)])? > 0)
+}
+
+/// A message's documents go over a metered network, too.
+pub fn send_anyway(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), StoreError> {
+    let sql = "UPDATE upload SET anyway = 1 WHERE log = ?1 AND message_id = ?2";
+    tx.prepare_cached(sql)?.execute(params![log.number, C(message_id)])?;
+    Ok(())
+}
+
+/// A source changed: what was read of it counts no more.
+pub fn forget_read(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    (message_id, position): (MessageId, u32),
+) -> Result<(), StoreError> {
+    set_leaves(tx, log, (message_id, position), None)
+}
+
+/// The files on this phone from which documents of a message have still to be read, each with its place.
+pub fn sources(
     conn: &Connection,
     log: LocalLog,
     message_id: MessageId,
-) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT source FROM upload WHERE log = ?1 AND message_id = ?2";
+) -> Result<Vec<(u32, String)>, StoreError> {
+    let sql = "SELECT position, source FROM upload
+               WHERE log = ?1 AND message_id = ?2 AND source IS NOT NULL AND leaves IS NULL
+               ORDER BY position";
+    let mut select = conn.prepare_cached(sql)?;
     let message = params![log.number, C(message_id)];
-    Ok(conn.prepare_cached(sql)?.query_row(message, |row| row.get(0)).optional()?)
+    let rows = select.query_map(message, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The source is read through anew, under a new key: its content may be another.
+/// A source is read through anew, under a new key: its content may be another.
 pub fn begin_anew(
     tx: &Tx<'_>,
     log: LocalLog,
-    message_id: MessageId,
+    (message_id, position): (MessageId, u32),
     file: &File,
 ) -> Result<(), StoreError> {
-    set_leaves(tx, log, message_id, None)?;
-    set_file(tx, log, message_id, file)
+    set_leaves(tx, log, (message_id, position), None)?;
+    set_file(tx, log, (message_id, position), file)
 }
 
 /// Forgets where the documents of messages lay that are secured: nothing will ask for them again.
@@ -309,8 +407,14 @@ pub fn drop_copy(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
 /// Forgets complete copies, those first that were not used for longest, until the others take at
 /// most so many bytes; never the one named. Returns whose files are to be removed.
 pub fn evict(tx: &Tx<'_>, bytes: u64, keep: i64) -> Result<Vec<i64>, StoreError> {
-    let mut select =
-        tx.prepare_cached("SELECT id, size FROM file_copy ORDER BY used_ms DESC, id DESC")?;
+    // What an upload still reads from stays.
+    let mut select = tx.prepare_cached(
+        "SELECT id, size FROM file_copy c
+         WHERE NOT EXISTS (
+             SELECT 1 FROM upload u WHERE u.log = c.log AND u.message_id = c.message_id
+                 AND u.position = c.position AND u.source IS NULL AND u.origin IS NULL)
+         ORDER BY used_ms DESC, id DESC",
+    )?;
     let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, cell::<u64>(row, 1)?)))?;
     let copies: Vec<(i64, u64)> = rows.collect::<Result<_, _>>()?;
     let kept = copies.iter().find(|(id, _)| *id == keep).map_or(0, |(_, size)| *size);
