@@ -4,9 +4,15 @@
 //! the world is an [`Effect`]; [`phone`](super::phone) carries effects out on the core's account, in
 //! the order in which they were wanted, and answers with events.
 
-use hauspost_core::account::Link;
+use std::path::PathBuf;
+
+use hauspost_core::account::{Link, Transfer};
 use hauspost_core::observe::Change;
-use hauspost_core::read::{ConversationRow, FailedChange, SearchPage, SearchQuery, TimelinePage};
+use hauspost_core::read::{
+    ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage, SearchQuery,
+    TimelinePage,
+};
+use hauspost_core::store::rows::file::DocumentId;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyEvent;
@@ -44,6 +50,16 @@ pub enum Event {
     Begun(LogId),
     /// The changes of a conversation that could not be made.
     FailedChanges(LogId, Vec<FailedChange>),
+    /// A part of the list of a conversation's documents, and whether it goes on after an earlier one.
+    Documents(LogId, DocumentKind, DocumentPage, bool),
+    /// The documents that are on their way.
+    Transfers(Vec<Transfer>),
+    /// A document was saved here.
+    Saved(PathBuf),
+    /// A document was opened here.
+    Opened(PathBuf),
+    /// So many documents on their way were given up.
+    Stopped(usize),
     /// The other device of this person was let in.
     Approved,
     /// This text was not taken, for the reason of this code.
@@ -86,6 +102,24 @@ pub enum Effect {
     Search(Box<SearchQuery>, Option<i64>),
     /// Send a text.
     Send(LogId, String),
+    /// Send these files with a text; behind it stands what was typed.
+    SendFiles(LogId, Vec<PathBuf>, String, String),
+    /// Read so many of a conversation's documents, after those of an earlier page if one is named.
+    LoadDocuments(LogId, DocumentKind, Option<i64>, u32),
+    /// Read which documents are on their way.
+    LoadTransfers,
+    /// Save a document in the usual folder.
+    Save(DocumentId),
+    /// Save the document of this number, counted from the newest, in this folder or the usual one.
+    SaveNth(LogId, usize, Option<PathBuf>),
+    /// Open a document.
+    Open(DocumentId),
+    /// Open the document of this number, counted from the newest.
+    OpenNth(LogId, usize),
+    /// Give a document up that is on its way.
+    Stop(DocumentId),
+    /// Give all of a conversation up that are.
+    StopAll(LogId),
     /// Send a message again that failed.
     Retry(LogId, MessageId),
     /// Take a message back that failed.

@@ -3,9 +3,12 @@
 //! A dialog is laid out when its rows, names or width change, not when it is drawn: scrolling needs
 //! the lines as well, and a key must not wrap five hundred messages again.
 
+use hauspost_core::account::{Transfer, TransferState};
 use hauspost_core::read::{FailedChange, WantedChange};
+use hauspost_core::store::rows::file::{DocumentId, ShownFile};
 use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
 use hauspost_protocol::ids::{Seq, TimeMs, UserId};
+use hauspost_protocol::statement::FileRole;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
@@ -238,11 +241,34 @@ fn said(state: &State, row: &Message) -> String {
     // Without a word to it, the text is the first document's name.
     let is_name = row.files.first().is_some_and(|file| file.name == text);
     let text = (!is_name).then(|| text::harmless(text));
-    let documents = row.files.iter().map(|file| {
-        let here = if file.is_here { state.words.here } else { "" };
-        format!("▪ {} ({}{here})", text::line(&file.name), text::bytes(file.size))
+    let originals = row.files.iter().filter(|file| file.role == FileRole::Original);
+    let log = state.dialog.as_ref().map(|dialog| dialog.log);
+    let documents = originals.filter_map(|file| {
+        let (message_id, position) = (row.message_id, file.position);
+        let which = DocumentId { log: log?, message_id, position };
+        let standing = document_state(state, which, file);
+        Some(format!("▪ {} ({standing})", text::line(&file.name)))
     });
     text.into_iter().chain(documents).collect::<Vec<_>>().join("\n")
+}
+
+/// How large a document is, and where.
+pub fn document_state(state: &State, which: DocumentId, file: &ShownFile) -> String {
+    let [here, up, down, held] = state.words.documents.states;
+    let size = text::bytes(file.size);
+    let share = |transfer: &Transfer| {
+        let share = u128::from(transfer.done) * 100 / u128::from(transfer.total.max(1));
+        share.to_string()
+    };
+    match state.transfers.get(&which) {
+        Some(held_back) if held_back.state == TransferState::Held => format!("{size}, {held}"),
+        Some(up_there) if up_there.is_upload => {
+            format!("{size}, {}", fill(up, &[&share(up_there)]))
+        }
+        Some(coming) => format!("{size}, {}", fill(down, &[&share(coming)])),
+        None if file.is_here => format!("{size}, {here}"),
+        None => size,
+    }
 }
 
 fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {

@@ -4,11 +4,13 @@
 //! [`update`] makes of [`state`] and an event the next state and its effects, and [`view`] a screen
 //! of a state: both are functions without any I/O. [`layout`] says where things lie, [`editor`] is a
 //! text being written, [`text`] makes what others wrote harmless, [`words`] is all that the client says
-//! itself, in each language, [`asked`] reads the line of a search. [`phone`] carries effects out on
+//! itself, in each language, [`asked`] reads the line of a search, [`command`] what is typed behind a
+//! slash. [`phone`] carries effects out on
 //! the core's account, [`screen`] is the real terminal. [`run`] below ties them together; it draws
 //! on any backend, so tests run it without a terminal.
 
 pub mod asked;
+pub mod command;
 pub mod editor;
 pub mod event;
 #[cfg(test)]
@@ -80,7 +82,8 @@ where
     let mut link = account.link();
     let (want, wanted) = mpsc::unbounded_channel();
     let (tell, mut told) = mpsc::unbounded_channel();
-    let server = tokio::spawn(phone::serve(account.clone(), wanted, tell));
+    let (tell_later, mut later) = mpsc::unbounded_channel();
+    let server = tokio::spawn(phone::serve(account.clone(), wanted, tell, tell_later));
     account.start();
 
     let size = terminal.size().map_err(failed)?;
@@ -104,6 +107,7 @@ where
                     None => return Err(ChatError::Broken),
                 }
             }
+            Some(event) = later.recv() => event,
             // What changed while readings are under way waits in the observer, each thing once.
             changes = observer.next(), if waiting == 0 => match changes {
                 Some(changes) => Event::Changed(changes),

@@ -1,14 +1,18 @@
 //! The rim: effects carried out on the core's account, one after the other, and events read back.
 //!
 //! One task does them in the order in which they were wanted, so that an older reading never comes
-//! after a newer one. None of them waits for the network: what is sent is an intent in the database.
+//! after a newer one. None of them waits for the network: what is sent is an intent in the database, and
+//! documents are fetched beside ([`documents`]).
 
-use hauspost_core::account::{Account, AccountError};
+use hauspost_core::account::{Account, AccountError, Attachment};
 use hauspost_core::read::{ConversationRow, Window};
 use hauspost_protocol::ids::{LogId, UserId};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::event::{Effect, Event, Span};
+
+mod documents;
 
 /// People of a directory that are read.
 const PEOPLE: u32 = 20_000;
@@ -24,8 +28,20 @@ pub async fn serve(
     account: Account,
     mut wanted: mpsc::UnboundedReceiver<Effect>,
     told: mpsc::UnboundedSender<Option<Event>>,
+    later: mpsc::UnboundedSender<Event>,
 ) {
+    // What waits for the network goes on beside; it ends with the client.
+    let mut beside = JoinSet::new();
     while let Some(effect) = wanted.recv().await {
+        while beside.try_join_next().is_some() {}
+        let effect = match documents::beside(effect) {
+            Ok(waits) => {
+                beside.spawn(waits.carry_out(account.clone(), later.clone()));
+                let _ = told.send(None);
+                continue;
+            }
+            Err(effect) => *effect,
+        };
         let event = match carry_out(&account, effect).await {
             Ok(event) => event,
             Err(error) => Some(Event::Failed(error.code())),
@@ -65,6 +81,25 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             Ok(_) => return Ok(None),
             Err(error) => Event::NotSent(log, text, error.code()),
         },
+        Effect::SendFiles(log, paths, text, written) => {
+            let attachments = paths.into_iter().map(Attachment::path).collect();
+            match account.send_files(log, attachments, &text).await {
+                Ok(_) => return Ok(None),
+                Err(error) => Event::NotSent(log, written, error.code()),
+            }
+        }
+        Effect::LoadDocuments(log, kind, before, limit) => {
+            let page = account.documents(log, kind, before, limit).await?;
+            Event::Documents(log, kind, page, before.is_some())
+        }
+        Effect::LoadTransfers => Event::Transfers(account.transfers()),
+        Effect::Stop(which) => {
+            Event::Stopped(documents::stop(account, Some(which), which.log).await)
+        }
+        Effect::StopAll(log) => Event::Stopped(documents::stop(account, None, log).await),
+        Effect::Save(_) | Effect::SaveNth(..) | Effect::Open(_) | Effect::OpenNth(..) => {
+            return Ok(None);
+        }
         Effect::Retry(log, id) => return account.retry(log, id).await.map(|()| None),
         Effect::Discard(log, id) => return account.discard(log, id).await.map(|()| None),
         Effect::MarkRead(log, seq) => return account.mark_read(log, seq).await.map(|()| None),

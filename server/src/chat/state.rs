@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hauspost_core::account::Link;
-use hauspost_core::read::{ConversationRow, FailedChange, SearchHit, SearchQuery};
+use hauspost_core::account::{Link, Transfer};
+use hauspost_core::read::{
+    ConversationRow, DocumentKind, DocumentRow, FailedChange, SearchHit, SearchQuery,
+};
+use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::message::Message;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
@@ -38,6 +41,8 @@ pub struct State {
     pub rooms: Rooms,
     /// The open conversation.
     pub dialog: Option<Dialog>,
+    /// The documents that are on their way.
+    pub transfers: BTreeMap<DocumentId, Transfer>,
     /// Where keys go, if nothing lies over it.
     pub focus: Focus,
     /// What lies over list and dialog.
@@ -164,6 +169,23 @@ pub enum Overlay {
     Picker(Picker),
     /// The people of a conversation.
     Members(Members),
+    /// The documents of a conversation.
+    Documents(Documents),
+}
+
+/// The documents of a conversation.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The conversation.
+    pub log: LogId,
+    /// Which of them.
+    pub kind: DocumentKind,
+    /// The rows read so far, newest first.
+    pub rows: Vec<DocumentRow>,
+    /// Where the next page begins.
+    pub next: Option<i64>,
+    /// Which row the bar is on.
+    pub selected: usize,
 }
 
 /// Search over all messages.
@@ -314,6 +336,7 @@ impl State {
             people: People::new(Vec::new(), words.somebody),
             rooms: Rooms::default(),
             dialog: None,
+            transfers: BTreeMap::new(),
             focus: Focus::List,
             overlay: None,
             notice: None,

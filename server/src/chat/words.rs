@@ -1,8 +1,11 @@
 //! Every text that the client shows, in each language that it speaks; `{}` stands for what is filled
 //! in, in order.
 
+mod documents;
 mod english;
 mod german;
+
+pub use documents::DocumentWords;
 
 /// What the client says, in one language.
 #[derive(Debug)]
@@ -33,8 +36,6 @@ pub struct Words {
     pub unreadable: [&'static str; 2],
     /// An erased message: in the list, and as a line.
     pub erased: [&'static str; 2],
-    /// Behind a document that is on this device.
-    pub here: &'static str,
     /// That people changed, in the list.
     pub people_changed: &'static str,
     /// Where older messages are, where newer ones are, and how many not named.
@@ -124,6 +125,8 @@ pub struct Words {
     pub months: [&'static str; 12],
     /// The months, short.
     pub short_months: [&'static str; 12],
+    /// What it says about documents.
+    pub documents: &'static DocumentWords,
     /// What stands behind the number of a day.
     pub ordinal: &'static str,
     /// The keys at the foot of help, search, title, person, people, members, list and dialog.

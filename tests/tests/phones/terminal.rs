@@ -158,3 +158,44 @@ async fn what_one_types_at_a_terminal_the_other_sees_at_another() {
     assert_eq!((row.draft.as_deref(), row.unread), (Some("ein Entwurf"), 0));
     at_anna.leaves().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_one_sends_at_a_terminal_the_other_lists_opens_and_saves_at_another() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let folder = world.phone_folder("files");
+    std::fs::create_dir(&folder).unwrap();
+    let source = folder.join("Rechnung März.txt");
+    let content: Vec<u8> = (0..300_000).map(|at| b'a' + (at % 23) as u8).collect();
+    std::fs::write(&source, &content).unwrap();
+    let (at_anna, at_ben) = (Seat::at(&anna.account), Seat::at(&ben.account));
+    for seat in [&at_anna, &at_ben] {
+        seat.sees("online").await;
+        seat.press(KeyCode::Enter);
+        seat.sees("Esc list").await;
+    }
+    at_anna.types(&format!("/file \"{}\" -- bitte prüfen", source.display()));
+    at_anna.press(KeyCode::Enter);
+    at_anna.sees("▪ Rechnung März.txt (300 kB").await;
+    at_ben.sees("▪ Rechnung März.txt (300 kB)").await;
+    at_ben.press(KeyCode::F(7));
+    at_ben.sees("1 Rechnung März.txt").await;
+    at_ben.press(KeyCode::Char('o'));
+    at_ben.sees("opened until this program ends").await;
+    at_ben.press(KeyCode::Esc);
+    at_ben.types(&format!("/save 1 \"{}\"", folder.display()));
+    at_ben.press(KeyCode::Enter);
+    at_ben.sees("saved: ").await;
+    at_ben.sees("(300 kB, here)").await;
+    let saved = folder.join("Rechnung März (2).txt");
+    assert!(std::fs::read(saved).unwrap() == content, "beside the one that was there");
+    at_ben.types("/save 2");
+    at_ben.press(KeyCode::Enter);
+    at_ben.sees("there is no such document").await;
+    at_ben.leaves().await;
+    at_anna.leaves().await;
+}

@@ -54,8 +54,8 @@ pub struct Attachment {
 
 impl Attachment {
     /// A file under its own name.
-    pub fn path(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
+    pub fn path(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref().to_owned();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         Self {
             name: name.unwrap_or_default(),

@@ -8,7 +8,7 @@ use super::super::editor::{Edit, Editor};
 use super::super::event::{Effect, Span};
 use super::super::layout;
 use super::super::state::{Dialog, Focus, Members, Overlay, Purpose, Scroll, Search, State};
-use super::{end, open, overlay, pick, rooms_wanted, save_draft, scroll, send};
+use super::{documents, end, open, overlay, pick, rooms_wanted, save_draft, scroll, send};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     if key.kind == KeyEventKind::Release {
@@ -28,6 +28,8 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::F(4) => name_group(state),
         KeyCode::F(5) => show_members(state, effects),
         KeyCode::F(6) => approve(state),
+        KeyCode::F(7) => documents::show(state, effects),
+        _ if is_ctrl(key, 'o') => documents::show(state, effects),
         _ if is_ctrl(key, 'n') => choose_person(state),
         _ if is_ctrl(key, 'f') => search(state),
         _ if is_ctrl(key, 'g') => name_group(state),

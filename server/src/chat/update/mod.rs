@@ -1,5 +1,6 @@
 //! What an event makes of the client: a function from state and event to state and effects.
 
+mod documents;
 mod keys;
 mod overlay;
 
@@ -11,10 +12,12 @@ use hauspost_core::store::rows::log::LogState;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
 
+use super::command;
 use super::editor::Editor;
 use super::event::{Effect, Event, Span};
 use super::layout;
 use super::state::{Dialog, Focus, Overlay, People, Picker, Purpose, Scroll, State};
+use super::text;
 use super::words::fill;
 
 /// Rows of the list that are read at first, and more each time its end is reached.
@@ -87,6 +90,22 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             }
             state.notice = Some(fill(state.words.not_sent, &[state.words.error(why)]));
         }
+        Event::Documents(log, kind, page, more) => {
+            documents::listed(state, (log, kind), page, more);
+        }
+        Event::Transfers(all) => documents::transfers(state, all),
+        Event::Saved(path) => {
+            let path = text::line(&path.to_string_lossy());
+            state.notice = Some(fill(state.words.documents.saved, &[&path]));
+        }
+        Event::Opened(path) => {
+            let path = text::line(&path.to_string_lossy());
+            state.notice = Some(fill(state.words.documents.opened, &[&path]));
+        }
+        Event::Stopped(count) => {
+            let words = state.words.documents.stopped;
+            state.notice = Some(fill(words[usize::from(count == 0)], &[&count.to_string()]));
+        }
         Event::Approved => state.notice = Some(state.words.approved.to_owned()),
         Event::Failed(why) => state.notice = Some(state.words.error(why).to_owned()),
         Event::FailedChanges(log, failed) => {
@@ -113,7 +132,11 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
         effects.push(Effect::LoadFailedChanges(dialog.log));
     }
     if every || changes.contains(&Change::Log(dialog.log)) {
+        effects.push(Effect::LoadTransfers);
         effects.push(Effect::LoadTimeline(dialog.log, again(dialog)));
+        if let Some(Overlay::Documents(documents)) = &state.overlay {
+            effects.push(documents::again(documents));
+        }
         if let Some(Overlay::Members(members)) = &state.overlay {
             effects.push(Effect::LoadMembers(members.log));
         }
@@ -260,6 +283,9 @@ fn open(
 fn send(state: &mut State, effects: &mut Vec<Effect>) {
     let dialog = state.dialog.as_mut().filter(|dialog| !dialog.composer.is_blank());
     let Some(dialog) = dialog else { return };
+    if let Some(command) = command::read(dialog.composer.text()) {
+        return documents::run(state, command, effects);
+    }
     if dialog.row.as_ref().is_some_and(|row| row.state != LogState::Active) {
         state.notice = Some(state.words.not_here.to_owned());
         return;

@@ -9,7 +9,7 @@ use super::super::editor::Editor;
 use super::super::event::Effect;
 use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
 use super::super::text;
-use super::{keys, open, open_group, pick};
+use super::{documents, keys, open, open_group, pick};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(overlay) = state.overlay.take() else { return };
@@ -28,6 +28,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Device(code) => device_key(state, code, key, effects),
         Overlay::Picker(picker) => picker_key(state, picker, key, effects),
         Overlay::Members(members) => members_key(state, members, key, effects),
+        Overlay::Documents(documents) => documents::key(state, documents, key, effects),
     }
 }
 
@@ -52,12 +53,13 @@ fn is_search(overlay: &mut Overlay) -> bool {
 }
 
 fn help(state: &mut State, at: usize, key: KeyEvent) {
+    let lines = state.words.help.len() + state.words.documents.help.len();
     let at = match key.code {
         KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => at.saturating_add(1),
         KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => at.saturating_sub(1),
         _ => return,
     };
-    state.overlay = Some(Overlay::Help(at.min(state.words.help.len() - 1)));
+    state.overlay = Some(Overlay::Help(at.min(lines - 1)));
 }
 
 fn search_key(state: &mut State, mut search: Search, key: KeyEvent, effects: &mut Vec<Effect>) {

@@ -112,7 +112,10 @@ fn scrolling_up_stays_at_its_place_when_messages_come_and_pages_older_ones() {
 fn changes_make_only_what_they_name_be_read_again() {
     let other = LogId([8; 16]);
     let table: [(Change, Vec<Effect>); 6] = [
-        (Change::Log(LOG), vec![Effect::LoadTimeline(LOG, Span::Newest(100))]),
+        (
+            Change::Log(LOG),
+            vec![Effect::LoadTransfers, Effect::LoadTimeline(LOG, Span::Newest(100))],
+        ),
         (Change::Log(other), vec![]),
         (Change::Conversations, vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
         (Change::People, vec![Effect::LoadPeople, Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),

@@ -1,5 +1,6 @@
 //! The screen as a function of the state. Nothing of others reaches it but through `text`.
 
+mod documents;
 mod overlay;
 
 use hauspost_core::account::Link;
@@ -230,6 +231,7 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         (Some(Overlay::Picker(picker)), _) if picker.purpose == Purpose::Dm => person,
         (Some(Overlay::Picker(_)), _) => people,
         (Some(Overlay::Members(_)), _) => members,
+        (Some(Overlay::Documents(_)), _) => state.words.documents.foot,
         (None, Focus::List) => list,
         (None, Focus::Dialog) => dialog,
     };

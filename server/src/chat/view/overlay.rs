@@ -23,11 +23,12 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
         Overlay::Device(code) => ask(state.words.titles[5], state.words.code, code, frame),
         Overlay::Picker(picker) => self::picker(state, picker, frame),
         Overlay::Members(members) => self::members(state, members, frame),
+        Overlay::Documents(documents) => super::documents::draw(state, documents, frame),
     }
 }
 
 /// An empty frame in the middle of the screen; gives what is inside.
-fn framed(frame: &mut Frame<'_>, title: &str, columns: u16, rows: u16) -> Rect {
+pub(super) fn framed(frame: &mut Frame<'_>, title: &str, columns: u16, rows: u16) -> Rect {
     let screen = frame.area();
     // Status and footer stay in sight.
     let room = Rect {
@@ -66,7 +67,7 @@ fn ask(heading: &str, question: &'static str, answer: &Editor, frame: &mut Frame
 }
 
 fn help(state: &State, at: usize, frame: &mut Frame<'_>) {
-    let help = state.words.help;
+    let help = [state.words.help, state.words.documents.help].concat();
     let rows = u16::try_from(help.len() + 2).unwrap_or(u16::MAX);
     let inner = framed(frame, state.words.titles[0], 68, rows);
     let height = usize::from(inner.height);
@@ -83,11 +84,11 @@ fn help(state: &State, at: usize, frame: &mut Frame<'_>) {
 }
 
 /// The first of so many that are shown so that the chosen one is in sight.
-fn first_shown(selected: usize, shown: usize) -> usize {
+pub(super) fn first_shown(selected: usize, shown: usize) -> usize {
     (selected + 1).saturating_sub(shown.max(1))
 }
 
-fn chosen(is_chosen: bool) -> Style {
+pub(super) fn chosen(is_chosen: bool) -> Style {
     if is_chosen { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() }
 }
 

@@ -1,4 +1,4 @@
-use super::Words;
+use super::{Words, documents};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -27,7 +27,7 @@ pub static WORDS: Words = Words {
         "{} messages are not readable on this device yet",
     ],
     erased: ["erased", "erased by a rule of retention"],
-    here: ", here",
+    documents: &documents::ENGLISH,
     people_changed: "people changed",
     older: "↑ older",
     below: "── ↓ {} below · Ctrl-End ",
@@ -70,6 +70,7 @@ pub static WORDS: Words = Words {
         (110, "the document was changed while it was sent"),
         (111, "the document cannot be read any more"),
         (112, "you gave it up"),
+        (113, "the company does not let documents of this kind be sent"),
     ],
     refused: ["refused (code {})", "the reason is not known"],
     errors: &[
@@ -82,6 +83,20 @@ pub static WORDS: Words = Words {
         ("database", "the database could not be read or written; nothing was changed"),
         ("offline", "the server cannot be reached"),
         ("revoked", "this device is not accepted any more"),
+        (
+            "document-blocked",
+            "this kind of document is not opened, since a system would run it; save it if you must",
+        ),
+        ("document-gone", "the server does not have this document"),
+        ("document-damaged", "what the server has is not what was sent"),
+        ("document-unreadable", "a file cannot be read"),
+        ("document-too-large", "it is too large"),
+        ("document", "a name is too long, or there are more than sixteen documents"),
+        ("no-document", "there is no such document"),
+        ("folder", "nothing can be written there"),
+        ("cancelled", "given up"),
+        ("metered", "it waits for another network"),
+        ("server-busy", "the server is busy; try again"),
         ("other", "this did not work"),
     ],
     not_sent: "not sent: {}",

@@ -1,4 +1,4 @@
-use super::Words;
+use super::{Words, documents};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -31,7 +31,7 @@ pub static WORDS: Words = Words {
         "{} Nachrichten sind auf diesem Gerät noch nicht lesbar",
     ],
     erased: ["gelöscht", "nach der Löschregel gelöscht"],
-    here: ", hier",
+    documents: &documents::GERMAN,
     people_changed: "Teilnehmer geändert",
     older: "↑ ältere",
     below: "── ↓ {} weiter unten · Strg-Ende ",
@@ -74,6 +74,7 @@ pub static WORDS: Words = Words {
         (110, "das Dokument wurde während des Sendens geändert"),
         (111, "das Dokument ist nicht mehr lesbar"),
         (112, "du hast es aufgegeben"),
+        (113, "die Firma lässt Dokumente dieser Art nicht senden"),
     ],
     refused: ["abgelehnt (Code {})", "der Grund ist nicht bekannt"],
     errors: &[
@@ -86,6 +87,20 @@ pub static WORDS: Words = Words {
         ("database", "die Datenbank war nicht les- oder schreibbar; nichts wurde geändert"),
         ("offline", "der Server ist nicht erreichbar"),
         ("revoked", "dieses Gerät ist nicht mehr zugelassen"),
+        (
+            "document-blocked",
+            "solche Dokumente werden nicht geöffnet, weil sie etwas ausführen; nur speichern",
+        ),
+        ("document-gone", "der Server hat dieses Dokument nicht"),
+        ("document-damaged", "was der Server hat, ist nicht, was gesendet wurde"),
+        ("document-unreadable", "eine Datei ist nicht lesbar"),
+        ("document-too-large", "es ist zu groß"),
+        ("document", "ein Name ist zu lang, oder es sind mehr als sechzehn Dokumente"),
+        ("no-document", "dieses Dokument gibt es nicht"),
+        ("folder", "dorthin lässt sich nichts schreiben"),
+        ("cancelled", "aufgegeben"),
+        ("metered", "es wartet auf ein anderes Netz"),
+        ("server-busy", "der Server ist beschäftigt; bitte nochmals"),
         ("other", "das hat nicht geklappt"),
     ],
     not_sent: "nicht gesendet: {}",

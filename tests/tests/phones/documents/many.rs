@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::*;
 
 async fn send_all(phone: &Phone, log: LogId, paths: &[&PathBuf], said: &str) -> MessageId {
-    let attachments = paths.iter().map(|path| Attachment::path(path)).collect();
+    let attachments = paths.iter().map(Attachment::path).collect();
     phone.account.send_files(log, attachments, said).await.unwrap()
 }
 
@@ -43,7 +43,7 @@ async fn several_documents_of_one_message_arrive_together_in_their_order() {
         assert!(content_of(&ben, log, id, position).await == text(size), "{position}");
     }
     let many: Vec<_> = (0..17).map(|_| &paths[1]).collect();
-    let attachments = many.iter().map(|path| Attachment::path(path)).collect();
+    let attachments = many.iter().map(Attachment::path).collect();
     let too_many = anna.account.send_files(log, attachments, "").await;
     assert!(matches!(too_many, Err(AccountError::Document(DocumentError::TooMany))));
     send_all(&anna, log, &many[..16], "").await;
@@ -215,10 +215,9 @@ async fn an_upload_that_is_under_way_pauses_when_the_network_becomes_metered() {
     let (account, count) = (anna.account.clone(), Arc::new(AtomicUsize::new(0)));
     let counted = count.clone();
     network.answers(move |request: &Request| {
-        if request.method == Method::Put && request.path.starts_with(path::BLOB) {
-            if counted.fetch_add(1, Ordering::SeqCst) == 2 {
-                account.set_metered(true);
-            }
+        let is_chunk = request.method == Method::Put && request.path.starts_with(path::BLOB);
+        if is_chunk && counted.fetch_add(1, Ordering::SeqCst) == 2 {
+            account.set_metered(true);
         }
         None
     });
@@ -244,11 +243,10 @@ async fn a_fetch_that_is_given_up_keeps_what_came() {
     let (account, count) = (anna.account.clone(), Arc::new(AtomicUsize::new(0)));
     let counted = count.clone();
     network.answers(move |request: &Request| {
-        if request.method == Method::Get && request.path.starts_with(path::BLOB) {
-            // Enough are asked for by then that at least one is kept.
-            if counted.fetch_add(1, Ordering::SeqCst) == 6 {
-                account.stop_fetch(log, id, 0);
-            }
+        let is_chunk = request.method == Method::Get && request.path.starts_with(path::BLOB);
+        // Enough are asked for by then that at least one is kept.
+        if is_chunk && counted.fetch_add(1, Ordering::SeqCst) == 6 {
+            account.stop_fetch(log, id, 0);
         }
         None
     });

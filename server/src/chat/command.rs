@@ -1,0 +1,151 @@
+//! What a person types behind a slash: documents sent, saved, opened, given up.
+
+use std::path::PathBuf;
+
+/// What is to be done with documents of the open conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Send these files with this text, which may be empty.
+    File(Vec<PathBuf>, String),
+    /// Save the document of this number, counted from the newest, in this folder or the usual one.
+    Save(usize, Option<PathBuf>),
+    /// Open the document of this number.
+    Open(usize),
+    /// Give up what is being sent and fetched.
+    Stop,
+}
+
+/// The command that a text is, if it is one: the text of another is sent as it stands. An error names
+/// how it is written.
+pub fn read(text: &str) -> Option<Result<Command, &'static str>> {
+    let word = text.split_whitespace().next()?;
+    let rest = &text[text.find(word)? + word.len()..];
+    Some(match word {
+        "/file" => file(rest).ok_or("/file PATH… [-- TEXT]"),
+        "/save" => save(rest).ok_or("/save [1…] [DIR]"),
+        "/open" => number(rest.trim()).map(Command::Open).ok_or("/open [1…]"),
+        "/stop" if rest.trim().is_empty() => Ok(Command::Stop),
+        "/stop" => Err("/stop"),
+        _ => return None,
+    })
+}
+
+/// Paths up to the end of the line or ` -- `; what follows is the text.
+fn file(rest: &str) -> Option<Command> {
+    let (first, others) = rest.split_once('\n').unwrap_or((rest, ""));
+    let (words, said) = words(first)?;
+    let text = [said.trim(), others.trim()].into_iter().filter(|part| !part.is_empty());
+    let text = text.collect::<Vec<_>>().join("\n");
+    (!words.is_empty()).then(|| Command::File(words.iter().map(|word| path(word)).collect(), text))
+}
+
+fn save(rest: &str) -> Option<Command> {
+    let (mut words, said) = words(rest)?;
+    if !said.is_empty() {
+        return None;
+    }
+    let first = words.first().and_then(|word| number(word));
+    if first.is_some() && !words.is_empty() {
+        words.remove(0);
+    }
+    let folder = words.first().map(|word| path(word));
+    (words.len() <= 1).then(|| Command::Save(first.unwrap_or(1), folder))
+}
+
+/// A number from one on; nothing is one.
+fn number(word: &str) -> Option<usize> {
+    match word {
+        "" => Some(1),
+        word => word.parse().ok().filter(|number| *number > 0),
+    }
+}
+
+/// The words of a line as a shell would part them, with `"`, `'` and `\`, and what stands behind
+/// `--`. Nothing, if a quote is not closed.
+fn words(line: &str) -> Option<(Vec<String>, &str)> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            ('\\', None | Some('"')) => word.get_or_insert_default().push(chars.next()?.1),
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            ('-', None) if word.is_none() && is_end(&line[at..]) => {
+                return Some((words, &line[at + 2..]));
+            }
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some((words, ""))
+}
+
+fn is_end(rest: &str) -> bool {
+    let behind = rest.strip_prefix("--");
+    behind.is_some_and(|behind| behind.is_empty() || behind.starts_with(char::is_whitespace))
+}
+
+/// A path as it was typed; `~/` is the person's own folder.
+fn path(typed: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (typed.strip_prefix("~/"), home) {
+        (Some(below), Some(home)) => PathBuf::from(home).join(below),
+        _ => PathBuf::from(typed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(paths: &[&str], text: &str) -> Option<Result<Command, &'static str>> {
+        Some(Ok(Command::File(paths.iter().map(PathBuf::from).collect(), text.to_owned())))
+    }
+
+    #[test]
+    fn paths_are_parted_as_a_shell_does_and_the_text_stands_behind_them() {
+        for (text, expected) in [
+            ("/file a.pdf", files(&["a.pdf"], "")),
+            ("  /file  a.pdf   b.png ", files(&["a.pdf", "b.png"], "")),
+            ("/file \"Rechnung März.pdf\" 'b c'", files(&["Rechnung März.pdf", "b c"], "")),
+            ("/file Rechnung\\ 7.pdf -- bitte prüfen", files(&["Rechnung 7.pdf"], "bitte prüfen")),
+            ("/file a.pdf\nZwei\nZeilen", files(&["a.pdf"], "Zwei\nZeilen")),
+            ("/file a--b.pdf --c", files(&["a--b.pdf", "--c"], "")),
+            ("/file it's.pdf", Some(Err("/file PATH… [-- TEXT]"))),
+            ("/file", Some(Err("/file PATH… [-- TEXT]"))),
+            ("/file -- nur Text", Some(Err("/file PATH… [-- TEXT]"))),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_and_a_folder_may_be_named_or_not() {
+        let save = |number, folder: Option<&str>| {
+            Some(Ok(Command::Save(number, folder.map(PathBuf::from))))
+        };
+        assert_eq!(read("/save"), save(1, None));
+        assert_eq!(read("/save 3"), save(3, None));
+        assert_eq!(read("/save /tmp"), save(1, Some("/tmp")));
+        assert_eq!(read("/save 2 \"Meine Ablage\""), save(2, Some("Meine Ablage")));
+        assert_eq!(read("/save 2 a b"), Some(Err("/save [1…] [DIR]")));
+        assert_eq!(read("/open"), Some(Ok(Command::Open(1))));
+        assert_eq!(read("/open 4"), Some(Ok(Command::Open(4))));
+        assert_eq!(read("/open 0"), Some(Err("/open [1…]")));
+        assert_eq!(read("/stop"), Some(Ok(Command::Stop)));
+        assert_eq!(read("/stop it"), Some(Err("/stop")));
+    }
+
+    #[test]
+    fn what_is_no_command_is_a_text() {
+        for text in ["", "file a.pdf", "/filed a.pdf", "/ file", "/etc/passwd", "//file a"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

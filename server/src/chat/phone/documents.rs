@@ -1,0 +1,110 @@
+//! Documents saved, opened and given up. They may have to be fetched first, so this goes on beside
+//! everything else.
+
+use std::path::PathBuf;
+
+use hauspost_core::account::{Account, AccountError};
+use hauspost_core::file::DocumentError;
+use hauspost_core::read::DocumentKind;
+use hauspost_core::store::rows::file::DocumentId;
+use hauspost_protocol::ids::LogId;
+use tokio::sync::mpsc;
+
+use super::super::event::{Effect, Event};
+
+/// Something that may wait for the network.
+pub(super) struct Waits {
+    which: Which,
+    /// Where it is saved; it is opened if that is nothing.
+    saved: Option<Option<PathBuf>>,
+}
+
+enum Which {
+    This(DocumentId),
+    Nth(LogId, usize),
+}
+
+/// The effect, if it may wait for the network; else the effect as it was.
+pub(super) fn beside(effect: Effect) -> Result<Waits, Box<Effect>> {
+    let (which, saved) = match effect {
+        Effect::Save(which) => (Which::This(which), Some(None)),
+        Effect::SaveNth(log, number, folder) => (Which::Nth(log, number), Some(folder)),
+        Effect::Open(which) => (Which::This(which), None),
+        Effect::OpenNth(log, number) => (Which::Nth(log, number), None),
+        other => return Err(Box::new(other)),
+    };
+    Ok(Waits { which, saved })
+}
+
+impl Waits {
+    pub(super) async fn carry_out(self, account: Account, later: mpsc::UnboundedSender<Event>) {
+        let event = match self.done(&account).await {
+            Ok(event) => event,
+            Err(error) => Event::Failed(error.code()),
+        };
+        // Nobody listens any more when the client ends.
+        let _ = later.send(event);
+    }
+
+    async fn done(self, account: &Account) -> Result<Event, AccountError> {
+        let DocumentId { log, message_id, position } = match self.which {
+            Which::This(which) => which,
+            Which::Nth(log, number) => nth(account, log, number).await?,
+        };
+        Ok(match self.saved {
+            Some(folder) => {
+                let folder = folder.unwrap_or_else(usual_folder);
+                Event::Saved(account.save_file_in(log, message_id, position, &folder).await?)
+            }
+            None => Event::Opened(account.open_file(log, message_id, position).await?),
+        })
+    }
+}
+
+/// The document of this number, counted from the newest, from one on.
+async fn nth(account: &Account, log: LogId, number: usize) -> Result<DocumentId, AccountError> {
+    let mut before = None;
+    let mut passed = 0;
+    loop {
+        let page = account.documents(log, DocumentKind::All, before, 100).await?;
+        if let Some(row) = page.rows.get(number - 1 - passed) {
+            let (message_id, position) = (row.message_id, row.file.position);
+            return Ok(DocumentId { log, message_id, position });
+        }
+        passed += page.rows.len();
+        before = page.next;
+        if before.is_none() {
+            return Err(DocumentError::Missing.into());
+        }
+    }
+}
+
+/// Where documents are saved unless somebody says otherwise: in the person's downloads, if there is such
+/// a folder, else where the program was started.
+fn usual_folder() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    ["Downloads", "Download"]
+        .map(|name| home.join(name))
+        .into_iter()
+        .find(|folder| !home.as_os_str().is_empty() && folder.is_dir())
+        .unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Gives up what of a conversation is on its way, or one document of it. How many it were.
+pub(super) async fn stop(account: &Account, which: Option<DocumentId>, log: LogId) -> usize {
+    let mut stopped = 0;
+    for transfer in account.transfers() {
+        let DocumentId { message_id, position, .. } = transfer.document;
+        if transfer.document.log != log || which.is_some_and(|which| which != transfer.document) {
+            continue;
+        }
+        if transfer.is_upload {
+            // Another document of the same message may have given it up already.
+            let _ = account.give_up_upload(log, message_id).await;
+        } else {
+            account.stop_fetch(log, message_id, position);
+        }
+        stopped += 1;
+    }
+    stopped
+}

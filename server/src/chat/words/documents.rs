@@ -1,0 +1,98 @@
+//! What the client says about documents, in each language.
+
+/// What the client says about documents.
+#[derive(Debug)]
+pub struct DocumentWords {
+    /// How a document is: on this device, on its way to the server, on its way here, waiting for another
+    /// network. Of those on their way the share is filled in.
+    pub states: [&'static str; 4],
+    /// Titles of the list: all, pictures, files.
+    pub titles: [&'static str; 3],
+    /// The list without rows.
+    pub none: &'static str,
+    /// A document was saved, opened; where is filled in.
+    pub saved: &'static str,
+    /// See `saved`.
+    pub opened: &'static str,
+    /// What is given up: so many documents, or none.
+    pub stopped: [&'static str; 2],
+    /// How a command is written.
+    pub usage: &'static str,
+    /// The keys at the foot of the list.
+    pub foot: &'static [(&'static str, &'static str)],
+    /// The lines of the help.
+    pub help: &'static [(&'static str, &'static str)],
+}
+
+/// English.
+pub static ENGLISH: DocumentWords = DocumentWords {
+    states: ["here", "↑ {} %", "↓ {} %", "waits for another network"],
+    titles: ["Documents: all", "Documents: pictures and videos", "Documents: files"],
+    none: "no documents",
+    saved: "saved: {}",
+    opened: "opened until this program ends: {}",
+    stopped: ["given up: {}", "nothing is under way"],
+    usage: "written like this: {}",
+    foot: &[
+        ("↑↓", "choose"),
+        ("Enter", "save"),
+        ("o", "open"),
+        ("x", "give up"),
+        ("Tab", "kind"),
+        ("Esc", "close"),
+    ],
+    help: &[
+        ("Documents", ""),
+        ("F7, Ctrl-O", "list: Enter saves, o opens, x gives up"),
+        ("/file PATH… -- TEXT", "send files; names with spaces in \"…\""),
+        ("/save [n] [DIR]", "save the newest, or the n-th"),
+        ("/open [n]   /stop", "open it; give up what is under way"),
+    ],
+};
+
+/// German.
+pub static GERMAN: DocumentWords = DocumentWords {
+    states: ["hier", "↑ {} %", "↓ {} %", "wartet auf ein anderes Netz"],
+    titles: ["Dokumente: alle", "Dokumente: Bilder und Videos", "Dokumente: Dateien"],
+    none: "keine Dokumente",
+    saved: "gespeichert: {}",
+    opened: "bis zum Ende dieses Programms geöffnet: {}",
+    stopped: ["aufgegeben: {}", "nichts ist unterwegs"],
+    usage: "so geschrieben: {}",
+    foot: &[
+        ("↑↓", "wählen"),
+        ("Enter", "speichern"),
+        ("o", "öffnen"),
+        ("x", "aufgeben"),
+        ("Tab", "Art"),
+        ("Esc", "zu"),
+    ],
+    help: &[
+        ("Dokumente", ""),
+        ("F7, Strg-O", "Liste: Enter speichert, o öffnet, x: nicht"),
+        ("/file PFAD… -- TEXT", "Dateien senden; mit Leerzeichen: \"…\""),
+        ("/save [n] [ORDNER]", "das neueste oder n-te speichern"),
+        ("/open [n]   /stop", "öffnen; Laufendes aufgeben"),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_languages_fill_the_same_gaps_and_fit_the_same_places() {
+        let gaps = |text: &str| text.matches("{}").count();
+        let all = |words: &DocumentWords| {
+            let mut all = words.states.to_vec();
+            all.extend([words.saved, words.opened, words.usage, words.stopped[0]]);
+            all.iter().map(|text| gaps(text)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&ENGLISH), all(&GERMAN));
+        assert_eq!(all(&ENGLISH), [0, 1, 1, 0, 1, 1, 1, 1]);
+        assert_eq!(ENGLISH.help.len(), GERMAN.help.len());
+        for (key, what) in ENGLISH.help.iter().chain(GERMAN.help) {
+            assert!(key.chars().count() <= 22 && 24 + what.chars().count() <= 66, "{key}");
+        }
+    }
+}
