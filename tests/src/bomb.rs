@@ -69,14 +69,18 @@ pub(crate) fn spoil(append: &mut AppendRequest, key: &SigningKey) {
 fn spoil_group_info(info: &mut Bytes, key: &SigningKey) {
     let signed = info.len() - SIGNATURE_BYTES;
     info.0[signed - LEAF_BYTES - TAG_BYTES + 1] ^= 1;
-    let content = &info.0[MESSAGE_HEADER_BYTES..signed];
-    let label = b"MLS 1.0 GroupInfoTBS";
+    let signature = sign_as_mls(key, "GroupInfoTBS", &info.0[MESSAGE_HEADER_BYTES..signed]);
+    info.0[signed + 2..].copy_from_slice(&signature);
+}
+
+/// What OpenMLS signs under a label (RFC 9420 §5.1.2).
+pub fn sign_as_mls(key: &SigningKey, label: &str, content: &[u8]) -> [u8; 64] {
+    let label = format!("MLS 1.0 {label}");
     let mut to_sign = vec![label.len() as u8];
-    to_sign.extend_from_slice(label);
+    to_sign.extend_from_slice(label.as_bytes());
     to_sign.extend_from_slice(&length(content.len()));
     to_sign.extend_from_slice(content);
-    let signature = key.sign_raw(&to_sign).0;
-    info.0[signed + 2..].copy_from_slice(&signature);
+    key.sign_raw(&to_sign).0
 }
 
 /// Whether this batch changes a group that there is, and does so from inside.

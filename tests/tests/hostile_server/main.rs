@@ -7,6 +7,7 @@
 mod answers;
 mod chain;
 mod company;
+mod entering;
 mod heads;
 mod losing_the_way;
 mod present;
