@@ -170,6 +170,11 @@ pub enum ChangeWanted {
         /// Which.
         title: String,
     },
+    /// To say something about a message: to change it, take it back, react to it.
+    About {
+        /// Which.
+        message_id: String,
+    },
     /// Something else.
     Other,
 }
@@ -333,6 +338,9 @@ impl From<read::FailedChange> for FailedChange {
                 WantedChange::Remove(user) => ChangeWanted::Remove { person: user.to_string() },
                 WantedChange::Leave => ChangeWanted::Leave,
                 WantedChange::Rename(title) => ChangeWanted::Rename { title },
+                WantedChange::About(message, _) => {
+                    ChangeWanted::About { message_id: message.to_string() }
+                }
                 WantedChange::Renew | WantedChange::ChangeSuite | WantedChange::Newer => {
                     ChangeWanted::Other
                 }

@@ -26,7 +26,7 @@
 //! 6. [`inbound`]: what does it believe of what came, and what becomes of it?
 //! 7. [`outbox`]: what becomes of what a person wants?
 //! 8. [`observe`]: how does a view hear that something changed?
-//! 9. [`read`]: what does a view show?
+//! 9. [`read`]: what does a view show? [`format`](mod@format): how does a formatted text look?
 //! 10. [`account`]: what does an app hold in its hand?
 
 pub mod env;
@@ -48,5 +48,7 @@ pub mod outbox;
 pub mod observe;
 
 pub mod read;
+
+pub mod format;
 
 pub mod account;

@@ -56,6 +56,18 @@ pub enum AccountError {
     /// The certificate that the server gave does not fit this device.
     #[error("the certificate does not fit this device")]
     Certificate,
+    /// The message that something is to be said about is not here, or was taken back.
+    #[error("this message is not there any more")]
+    NoMessage,
+    /// It has not reached the server yet.
+    #[error("this message is not sent yet; wait until it is")]
+    NotSent,
+    /// Only its author, or an owner of the conversation, may do that.
+    #[error("only the author of a message may change it, and only an owner may hide it")]
+    NotAllowed,
+    /// The person reacts to the message by as many emoji as one may.
+    #[error("more reactions to one message are not possible; take another one back first")]
+    TooMany,
     /// The device was revoked.
     #[error("this device is not accepted any more")]
     Revoked,
@@ -105,6 +117,10 @@ impl AccountError {
             Self::NoConversation => "no-conversation",
             Self::NoChange => "no-change",
             Self::Message => "message",
+            Self::NoMessage => "no-message",
+            Self::NotSent => "not-sent",
+            Self::NotAllowed => "not-allowed",
+            Self::TooMany => "too-many",
             Self::Document(DocumentError::Full) => "disk-full",
             Self::Document(DocumentError::Folder(_)) => "folder",
             Self::Document(DocumentError::Missing) => "no-document",

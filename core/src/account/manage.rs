@@ -13,6 +13,8 @@ use crate::outbox::intent::{Add, Say};
 use crate::read::{self, FailedChange};
 use crate::store::Tx;
 use crate::store::rows::conversation;
+use crate::store::rows::mark;
+use crate::store::rows::message::{self, MessageState};
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
 
 impl Account {
@@ -61,6 +63,9 @@ impl Account {
             .store
             .write(move |tx| {
                 let intent = failed_change(tx, log, change)?;
+                if let Some(mark) = intent.message_id {
+                    mark::discard(tx, found(tx, log)?, mark)?;
+                }
                 Ok::<_, AccountError>(outbox::discard(tx, intent.id)?)
             })
             .await
@@ -71,9 +76,12 @@ impl Account {
         self.core
             .store
             .write(move |tx| {
-                writable(tx, log)?;
+                let local = writable(tx, log)?;
                 let intent = failed_change(tx, log, change)?;
                 outbox::retry(tx, intent.id)?;
+                if let Some(mark) = intent.message_id {
+                    message::set_state(tx, local, mark, MessageState::Queued)?;
+                }
                 // Key packages that were taken may be used up, or too old by now.
                 if intent.kind == IntentKind::Add
                     && let Ok(add) = decode::<Add>(&intent.body)
@@ -92,5 +100,10 @@ impl Account {
 fn failed_change(tx: &Tx<'_>, log: LogId, id: i64) -> Result<Intent, AccountError> {
     let intent = outbox::find(tx, id)?.filter(|intent| intent.log == log);
     let intent = intent.filter(|intent| intent.state == IntentState::Failed);
-    intent.filter(|intent| intent.message_id.is_none()).ok_or(AccountError::NoChange)
+    let intent = intent.ok_or(AccountError::NoChange)?;
+    let is_message = match intent.message_id {
+        Some(id) => message::find(tx, found(tx, log)?, id)?.is_some(),
+        None => false,
+    };
+    if is_message { Err(AccountError::NoChange) } else { Ok(intent) }
 }

@@ -5,9 +5,10 @@
 //! new, [`push`] sends what is wanted, [`checkpoints`], [`freshness`] and [`gossip`] say whether the
 //! server shows the present, and one history. [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`] and [`manage`] are what people do, [`documents`] carries what they attach, [`devices`] says
+//! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach, [`devices`] says
 //! which devices are theirs, [`link`] what a status line shows, [`error`] how it fails.
 
+mod about;
 mod checkpoints;
 mod devices;
 mod documents;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
+pub use about::Draft;
 pub use checkpoints::{CheckpointState, WitnessState};
 pub use devices::{OwnDevice, WaitingCode};
 pub use documents::{Attachment, DocumentOrigin, MeteredLimits, Transfer, TransferState};

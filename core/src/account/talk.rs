@@ -3,7 +3,7 @@
 //! Each of these ends when its intent is in the database; the rest happens by itself.
 
 use hauspost_protocol::body::LogType;
-use hauspost_protocol::content::{Control, Message};
+use hauspost_protocol::content::Control;
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
@@ -12,7 +12,7 @@ use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
 use super::documents::{self, Attached};
-use super::{Account, AccountError};
+use super::{Account, AccountError, Draft};
 use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
@@ -130,7 +130,7 @@ impl Account {
 
     /// Writes a text. Returns when the message is stored on this phone.
     pub async fn send_text(&self, log: LogId, text: &str) -> Result<MessageId, AccountError> {
-        self.send_message(log, text, None, Vec::new()).await
+        self.send_message(log, Draft::plain(text), Vec::new()).await
     }
 
     /// Writes a text as the answer to another message.
@@ -140,33 +140,31 @@ impl Account {
         text: &str,
         to: MessageId,
     ) -> Result<MessageId, AccountError> {
-        self.send_message(log, text, Some(to), Vec::new()).await
+        self.send_message(log, Draft::plain(text).replying_to(to), Vec::new()).await
     }
 
     /// Writes a message with documents, if any.
     pub(super) async fn send_message(
         &self,
         log: LogId,
-        text: &str,
-        to: Option<MessageId>,
+        draft: Draft<'_>,
         attached: Vec<Attached>,
     ) -> Result<MessageId, AccountError> {
-        if text.trim().is_empty() && attached.is_empty() {
+        if draft.text.trim().is_empty() && attached.is_empty() {
             return Err(AccountError::Message);
         }
         let mut salt = [0; 16];
         self.core.env.randomness.rng().fill_bytes(&mut salt);
-        let mut message = Message::text(salt, text);
-        if let Some(to) = to {
-            message = message.replying_to(to);
-        }
+        let message = draft.message(salt);
+        let (text, saying) = self.saying(log, draft).await?;
+        let text = text.unwrap_or_default();
         let content = message.to_bytes().map_err(|_| AccountError::Message)?;
         let me = self.core.me.clone();
         let message_id = message.id(&content, me.company, me.user, log);
         let now_ms = self.core.env.clock.now_ms();
         let (kind, text) = match attached.first() {
-            None => (MessageKind::Text, text.to_owned()),
-            Some(first) => (MessageKind::File, said(text, &first.file.name)),
+            None => (MessageKind::Text, text),
+            Some(first) => (MessageKind::File, said(&text, &first.file.name)),
         };
         let vault = self.core.documents.vault.clone();
         self.core
@@ -198,6 +196,7 @@ impl Account {
                     content: Some(content),
                     record_key: None,
                     unread: false,
+                    saying,
                 };
                 message::insert(tx, local, &message)?;
                 if !attached.is_empty() {

@@ -14,6 +14,7 @@ mod commits;
 mod follow;
 mod records;
 mod reset;
+mod show;
 mod store;
 
 use hauspost_protocol::company::state::Company;
@@ -35,6 +36,7 @@ pub use codes::{Code, report_code};
 pub use commits::{After, archive_keys};
 pub use follow::outside;
 pub(crate) use records::said;
+pub(crate) use show::{Room, marks, may};
 pub use store::Changes;
 
 use crate::group::Member;

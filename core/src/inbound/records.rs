@@ -2,28 +2,24 @@
 //!
 //! Opening and checking lie apart, so that the signatures of a whole backlog are verified together:
 //! first each record takes its key from its leaf's chain and is opened; then all signatures are
-//! checked in one batch; then the authors' counters are followed in the log's order.
+//! checked in one batch; then the authors' counters are followed in the log's order. What a record says
+//! becomes of it in `show`.
 
-use hauspost_protocol::content::{Content, Control, Shown};
-use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::epoch::{Chain, RecordKey};
-use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, MessageId, Seq, TimeMs};
+use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, Seq, TimeMs};
 use hauspost_protocol::mls::public::Member;
 use hauspost_protocol::record::{self, UnverifiedRecord, VerifiedRecord};
 use hauspost_protocol::rules::client::{
     self, AuthorPlace, ContentFault, OrderFault, SlotFacts, SlotFault,
 };
-use hauspost_protocol::statement::Statement;
 
 use super::store::{Line, OwnRecord};
 use super::{Code, Halt, Reader, Walk};
 use crate::ledger::Ledger;
-use crate::outbox::intent::Say;
 use crate::store::StoreError;
 use crate::store::rows::author::Author;
 use crate::store::rows::log::LogState;
-use crate::store::rows::message::{MessageKind, MessageState, NewMessage, Place};
 use crate::store::rows::outbox;
 use crate::store::rows::quarantine::Quarantined;
 
@@ -34,15 +30,15 @@ pub(super) struct Opened {
 }
 
 /// The slot that a record took.
-struct Taken {
-    seq: Seq,
-    t_ms: TimeMs,
+pub(super) struct Taken {
+    pub(super) seq: Seq,
+    pub(super) t_ms: TimeMs,
     /// What its author must have seen at least: its epoch's commit and the capsule that it names.
     after: Seq,
-    member: Member,
-    core: CoreHash,
-    key: RecordKey,
-    co: u64,
+    pub(super) member: Member,
+    pub(super) core: CoreHash,
+    pub(super) key: RecordKey,
+    pub(super) co: u64,
     head: Head,
 }
 
@@ -66,7 +62,7 @@ impl Walk<'_> {
         let in_force = (head.r#gen, head.epoch) == (ledger.row.r#gen, ledger.row.epoch);
         if in_force && ledger.row.own_leaf == Some(slot.leaf) {
             if let Some(intent) = self.own_intent(reader, ledger, core)? {
-                return self.own(ledger, entry, slot.index, &intent);
+                return self.own(reader, ledger, entry, slot.index, &intent);
             }
             self.rolled_back(reader, ledger, entry.seq);
         }
@@ -148,7 +144,7 @@ impl Walk<'_> {
         let member = ledger.member(slot.leaf).copied();
         if member.is_some_and(|member| member.device == reader.me.device) {
             if let Some(intent) = self.own_intent(reader, ledger, core)? {
-                return self.own(ledger, entry, slot.index, &intent);
+                return self.own(reader, ledger, entry, slot.index, &intent);
             }
             self.rolled_back(reader, ledger, entry.seq);
             self.changes.own_unread = Some(reader.inherited);
@@ -185,6 +181,7 @@ impl Walk<'_> {
     /// A record of this phone, as it was sealed: the server ordered it.
     fn own(
         &mut self,
+        reader: &Reader<'_>,
         ledger: &mut Ledger,
         entry: &Entry,
         index: hauspost_protocol::ids::RecordIndex,
@@ -202,11 +199,7 @@ impl Walk<'_> {
             state: intent.state,
             in_other_bytes: false,
         });
-        // A name in its place: another one that was given meanwhile stands before or after it.
-        let said = decode::<Say>(&intent.body).map(|say| Content::read(say.ptype, &say.content));
-        if let Ok(Content::Control(Control::Title(title))) = said {
-            self.changes.lines.push(Line::Title(title));
-        }
+        self.judge_own(reader, ledger, entry, intent);
         Ok(())
     }
 
@@ -345,65 +338,11 @@ impl Walk<'_> {
         self.show(reader, slot, ledger, &statement, missing);
         Ok(())
     }
-
-    fn show(
-        &mut self,
-        reader: &Reader<'_>,
-        slot: &Taken,
-        ledger: &Ledger,
-        statement: &Statement,
-        missing: u64,
-    ) {
-        let user = slot.member.user;
-        let content = Content::read(statement.ptype, &statement.content);
-        let (message_id, kind, text) = match &content {
-            Content::Message(message) => {
-                let log = ledger.row.local.id;
-                let id = message.id(&statement.content, reader.me.company, user, log);
-                match message.shown() {
-                    Shown::Text { text, .. } => match statement.files.first() {
-                        None => (id, MessageKind::Text, Some(text.to_owned())),
-                        Some(first) => (id, MessageKind::File, Some(said(text, &first.name))),
-                    },
-                    _ => (id, MessageKind::Unknown, None),
-                }
-            }
-            Content::Control(Control::Title(title)) => {
-                self.changes.lines.push(Line::Title(title.clone()));
-                return;
-            }
-            Content::Unknown => (unknown_id(slot.core), MessageKind::Unknown, None),
-            Content::Control(_) | Content::Receipt(_) => return,
-        };
-        let message = NewMessage {
-            place: Place::At(slot.seq),
-            message_id,
-            author: user,
-            device: slot.member.device,
-            kind,
-            state: MessageState::Received,
-            t_ms: slot.t_ms,
-            sent_ms: statement.t_ms,
-            missing,
-            text,
-            content: Some(statement.content.0.clone()),
-            record_key: Some(slot.key.clone()),
-            unread: user != reader.me.user,
-        };
-        self.changes.lines.push(Line::Message(Box::new(message), statement.files.clone()));
-    }
 }
 
 /// What a message with documents says: its text, or the first one's name.
 pub(crate) fn said(text: &str, name: &str) -> String {
     if text.trim().is_empty() { name.to_owned() } else { text.to_owned() }
-}
-
-/// The id under which content of an unknown form is kept; a message's begins with 0x01.
-fn unknown_id(core: CoreHash) -> MessageId {
-    let mut id = core.0;
-    id[0] = 0x02;
-    MessageId(id)
 }
 
 impl From<SlotFault> for Code {

@@ -12,6 +12,7 @@ use crate::outbox::outcome;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::entry::{self, EntryRow};
 use crate::store::rows::file;
+use crate::store::rows::mark::{self, NewMark};
 use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
@@ -35,6 +36,8 @@ pub struct Changes {
     /// Set if there was a record of this phone that it neither knows nor can read: the newest intent
     /// that may be in it.
     pub(super) own_unread: Option<i64>,
+    /// What this phone said and might not say at its place.
+    pub(super) void: Vec<MessageId>,
     /// Whether the log's genesis was taken in.
     pub(super) begun: bool,
     pub(super) mls: MlsChanges,
@@ -53,6 +56,7 @@ pub(super) type Held = (Vec<u8>, Vec<u8>);
 #[derive(Debug)]
 pub(super) enum Line {
     Message(Box<NewMessage>, Vec<File>),
+    Mark(Box<NewMark>),
     Event { seq: Seq, event: Event, by: (UserId, DeviceId), t_ms: TimeMs },
     Gap { seq: Seq, by: (UserId, DeviceId), t_ms: TimeMs },
     Unreadable { seq: Seq, count: u64, t_ms: TimeMs },
@@ -128,6 +132,9 @@ impl Changes {
         if let Some(inherited) = self.own_unread {
             outcome::maybe_sent(tx, local, inherited)?;
         }
+        for void in &self.void {
+            mark::set_void(tx, local, *void)?;
+        }
         if self.epoch_ended {
             // What was sealed in it and is not in the log before this commit can never be: the
             // chain has answered for each.
@@ -156,6 +163,9 @@ impl Changes {
                     if message::insert(tx, local, &message)? {
                         file::insert(tx, local, message.message_id, &files)?;
                     }
+                }
+                Line::Mark(said) => {
+                    mark::insert(tx, local, &said)?;
                 }
                 Line::Event { seq, event, by, t_ms } => {
                     message::event(tx, local, seq, &event, by, t_ms)?;
@@ -188,18 +198,22 @@ impl Changes {
     /// before it sent them. They are sent, in these places, and not again.
     fn find_own(&mut self, tx: &Tx<'_>, me: &Me, log: LogId) -> Result<(), StoreError> {
         for line in &self.lines {
-            let Line::Message(message, _) = line else { continue };
-            let Place::At(seq) = message.place else { continue };
-            if message.device != me.device {
+            let (place, message_id, device, t_ms) = match line {
+                Line::Message(said, _) => (said.place, said.message_id, said.device, said.t_ms),
+                Line::Mark(said) => (said.place, said.message_id, said.device, said.t_ms),
+                _ => continue,
+            };
+            let Place::At(seq) = place else { continue };
+            if device != me.device {
                 continue;
             }
-            let waits = outbox::by_message(tx, log, message.message_id)?
+            let waits = outbox::by_message(tx, log, message_id)?
                 .filter(|intent| !intent.state.is_ordered());
             self.own.extend(waits.map(|intent| OwnRecord {
                 intent: intent.id,
                 message_id: intent.message_id,
                 seq,
-                t_ms: message.t_ms,
+                t_ms,
                 state: intent.state,
                 in_other_bytes: true,
             }));

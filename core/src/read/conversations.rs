@@ -8,7 +8,7 @@ use super::PAGE_ROWS;
 use crate::store::StoreError;
 use crate::store::cell::{C, cell};
 use crate::store::rows::log::LogState;
-use crate::store::rows::message::{MessageKind, MessageState};
+use crate::store::rows::message::{Fate, MessageKind, MessageState};
 
 /// A conversation as the list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct ConversationRow {
     pub last: Option<LastLine>,
     /// Messages of others that were not read.
     pub unread: u64,
+    /// How many of them mention this person. They are shown for a muted conversation too.
+    pub unread_mentions: u64,
     /// The newest entry that was read.
     pub read_seq: Option<Seq>,
     /// Whether it makes no sound.
@@ -48,6 +50,8 @@ pub struct LastLine {
     pub state: MessageState,
     /// Its beginning.
     pub text: Option<String>,
+    /// What became of it.
+    pub fate: Fate,
 }
 
 /// A row's place in the list.
@@ -61,7 +65,7 @@ pub struct ConversationCursor {
 
 const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce(c.title, p.name),
         l.peer, c.last_author, c.last_kind, c.last_state, c.last_text, c.unread, c.read_seq,
-        c.muted, c.draft
+        c.muted, c.draft, coalesce(c.last_fate, 0), c.unread_mentions
     FROM conversation c
     CROSS JOIN log l ON l.id = c.log
     LEFT JOIN person p ON p.user = l.peer";
@@ -74,6 +78,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
             kind: cell(row, 8)?,
             state: cell(row, 9)?,
             text: cell(row, 10)?,
+            fate: cell(row, 15)?,
         }),
     };
     Ok(ConversationRow {
@@ -88,6 +93,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
         read_seq: cell(row, 12)?,
         muted: cell(row, 13)?,
         draft: cell(row, 14)?,
+        unread_mentions: cell(row, 16)?,
     })
 }
 

@@ -1,12 +1,14 @@
 //! Changes of a conversation that this person wanted and that could not be made.
 
-use hauspost_protocol::content::Control;
+use hauspost_protocol::content::{Content, Control};
 use hauspost_protocol::encoding::decode;
-use hauspost_protocol::ids::{LogId, TimeMs, UserId};
+use hauspost_protocol::ids::{LogId, MessageId, TimeMs, UserId};
 use rusqlite::Connection;
 
+use crate::inbound::marks;
 use crate::outbox::intent::{Add, Create, Remove, Say};
 use crate::store::StoreError;
+use crate::store::rows::mark::MarkKind;
 use crate::store::rows::outbox::{self, Intent, IntentKind};
 
 /// A change that could not be made.
@@ -39,6 +41,8 @@ pub enum WantedChange {
     ChangeSuite,
     /// Another name.
     Rename(String),
+    /// To say something about this message: to change it, to react to it.
+    About(MessageId, MarkKind),
     /// Something that a newer build wanted.
     Newer,
 }
@@ -61,6 +65,10 @@ impl From<Intent> for FailedChange {
 }
 
 impl WantedChange {
+    fn about((message, kind): (MessageId, MarkKind)) -> Self {
+        Self::About(message, kind)
+    }
+
     fn of(kind: IntentKind, body: &[u8]) -> Option<Self> {
         Some(match kind {
             IntentKind::Create => Self::Create(decode::<Create>(body).ok()?.members),
@@ -69,10 +77,15 @@ impl WantedChange {
             IntentKind::Leave => Self::Leave,
             IntentKind::Update => Self::Renew,
             IntentKind::Migrate => Self::ChangeSuite,
-            IntentKind::Record => match decode(&decode::<Say>(body).ok()?.content).ok()? {
-                Control::Title(title) => Self::Rename(title),
-                _ => return None,
-            },
+            IntentKind::Record => {
+                let say: Say = decode(body).ok()?;
+                match Content::read(say.ptype, &say.content) {
+                    Content::Control(Control::Title(title)) => Self::Rename(title),
+                    Content::Control(control) => Self::about(marks(&control.act()?)?),
+                    Content::Message(message) => Self::about(marks(&message.act())?),
+                    _ => return None,
+                }
+            }
             IntentKind::Newer => return None,
         })
     }

@@ -3,6 +3,7 @@
 //! Each call is one query on a snapshot and gives plain records, a page at a time; a view hears from
 //! [`observe`](crate::observe) when to ask again. Nothing here writes.
 
+mod about;
 mod conversations;
 mod documents;
 mod failures;
@@ -10,6 +11,7 @@ mod search;
 mod snippet;
 mod timeline;
 
+pub use self::about::{Version, pinned, reactions, starred, versions};
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
 };

@@ -6,9 +6,9 @@ use rusqlite::{Connection, params};
 
 use super::PAGE_ROWS;
 use crate::store::StoreError;
-use crate::store::rows::file;
 use crate::store::rows::log::{self, LocalLog};
 use crate::store::rows::message::{COLUMNS, Message, MessageKind, read};
+use crate::store::rows::{file, message, reaction};
 use crate::store::rows::{keys, seq_key};
 
 /// Which part of a timeline is asked for. Keys are those of [`Message::key`].
@@ -85,8 +85,16 @@ fn page(
     if after == 0 {
         more_after = exists(conn, at, last)?;
     }
-    for row in rows.iter_mut().filter(|row| row.kind == MessageKind::File) {
-        row.files = file::shown(conn, log.number, row.message_id)?;
+    for row in rows.iter_mut().filter(|row| !row.fate.is_hidden()) {
+        if row.kind == MessageKind::File {
+            row.files = file::shown(conn, log.number, row.message_id)?;
+        }
+        if let Some(answered) = row.saying.reply_to {
+            row.quote = Some(message::quote(conn, log, answered)?);
+        }
+        if row.reacted {
+            row.reactions = reaction::tallies(conn, log.number, row.message_id)?;
+        }
     }
     Ok(TimelinePage { rows, more_before, more_after })
 }

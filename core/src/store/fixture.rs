@@ -8,7 +8,7 @@ use hauspost_protocol::ids::{CompanyId, DeviceId, Digest, LogId, MessageId, Seq,
 
 use super::rows::account::{self, Account, AccountState};
 use super::rows::log::{self, LocalLog, Log};
-use super::rows::message::{MessageKind, MessageState, NewMessage, Place};
+use super::rows::message::{MessageKind, MessageState, NewMessage, Place, Saying};
 use super::{Store, StoreError};
 use crate::env::DatabaseKey;
 
@@ -69,6 +69,7 @@ pub(crate) fn text(seq: u64, text: &str) -> NewMessage {
         content: None,
         record_key: None,
         unread: true,
+        saying: Saying::default(),
     }
 }
 

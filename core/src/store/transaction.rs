@@ -1,7 +1,7 @@
 //! A running write transaction, and what it collects until it commits.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -21,6 +21,7 @@ pub struct Tx<'c> {
     changes: RefCell<Changes>,
     words: RefCell<BTreeMap<i64, Words>>,
     unread: RefCell<BTreeMap<LocalLog, u32>>,
+    recount: RefCell<BTreeSet<LocalLog>>,
     flush: Cell<bool>,
 }
 
@@ -41,6 +42,7 @@ impl<'c> Tx<'c> {
             changes: RefCell::default(),
             words: RefCell::default(),
             unread: RefCell::default(),
+            recount: RefCell::default(),
             flush: Cell::default(),
         })
     }
@@ -72,6 +74,12 @@ impl<'c> Tx<'c> {
         self.touch(Change::Conversations);
     }
 
+    /// Counts a conversation's unread messages anew at the end of the transaction: one of them was taken
+    /// back, or mentions somebody.
+    pub(super) fn recount(&self, log: LocalLog) {
+        self.recount.borrow_mut().insert(log);
+    }
+
     /// Adds words to the full-text index under this row, at the end of the transaction: the index
     /// takes ascending rows far more cheaply than mixed ones.
     pub(super) fn index(&self, search_id: i64, words: Words) {
@@ -86,6 +94,9 @@ impl<'c> Tx<'c> {
     pub(super) fn commit(self) -> Result<Committed, StoreError> {
         for (log, more_unread) in self.unread.into_inner() {
             conversation::refresh(&self.tx, log, more_unread)?;
+        }
+        for log in self.recount.into_inner() {
+            conversation::recount(&self.tx, log)?;
         }
         for (search_id, words) in self.words.into_inner() {
             search::insert(&self.tx, search_id, &words.line())?;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use hauspost_protocol::content::{Content, Control, Message, Shown};
+use hauspost_protocol::content::{Act, Content, Control, Message};
 use hauspost_protocol::entry::Head;
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, TimeMs, UserId};
@@ -38,8 +38,8 @@ pub struct Readable {
     pub device: String,
     /// The message's id in hexadecimal, for what has one.
     pub message_id: Option<String>,
-    /// What it is: `text`, `reaction`, `deletion`, `title`, `redaction`, `acknowledgement`,
-    /// `policy-notice`, `receipt` or `unknown`.
+    /// What it is: `text` (an edit too, then `replaces` is set), `reaction`, `deletion`, `title`,
+    /// `redaction`, `pin`, `unpin`, `acknowledgement`, `policy-notice`, `receipt` or `unknown`.
     pub kind: &'static str,
     /// The text.
     pub text: Option<String>,
@@ -47,6 +47,12 @@ pub struct Readable {
     pub about: Option<String>,
     /// The id of the message that it replaces.
     pub replaces: Option<String>,
+    /// The number of the entry that it is about or replaces, if that was opened too.
+    pub about_seq: Option<u64>,
+    /// Whether it has no effect: its author may not change or hide that message.
+    pub is_void: bool,
+    /// Who wrote it elsewhere, if it was passed on.
+    pub origin: Option<String>,
     /// The documents that belong to it.
     pub files: Vec<ReadableFile>,
 }
@@ -83,7 +89,23 @@ impl Readable {
             "title" => format!("[names the conversation: {text}]"),
             other => format!("[{other}]"),
         };
-        let mark = if self.replaces.is_some() && self.kind == "text" { " [edited]" } else { "" };
+        let about = match (self.about_seq, self.about.is_some() || self.replaces.is_some()) {
+            (Some(seq), _) => format!(" {seq}"),
+            (None, true) => " an entry that was not opened".to_owned(),
+            (None, false) => String::new(),
+        };
+        let mut mark = match (self.kind, &self.replaces) {
+            ("text", Some(_)) => format!(" [edits{about}]"),
+            ("text", None) if !about.is_empty() => format!(" [answers{about}]"),
+            ("text" | "title" | "unknown", _) => String::new(),
+            _ => format!(" [about{about}]"),
+        };
+        if self.is_void {
+            mark.push_str(" [without effect: not the author's to change]");
+        }
+        if let Some(origin) = &self.origin {
+            mark.push_str(&format!(" [passed on from {}]", line(origin)));
+        }
         let files: String =
             self.files.iter().map(|file| format!(" [file: {}]", line(&file.name))).collect();
         format!("{:>5}  {}  {name}: {what}{mark}{files}", self.seq, time::show(self.t_ms))
@@ -113,6 +135,7 @@ pub fn read(
     let mut reading = Reading::default();
     let Some(conversation) = examined.logs.get(&log) else { return reading };
     let mut authors = HashMap::new();
+    let mut known = HashMap::new();
     for placed in &conversation.replay.records {
         let Some(key) = keys.key(placed.seq) else {
             reading.without_key += 1;
@@ -120,7 +143,11 @@ pub fn read(
         };
         match open(conversation, placed, key, &mut authors) {
             Ok(statement) => {
-                let readable = readable(examined.id, people, log, placed, &statement);
+                let mut readable = readable(examined.id, people, log, placed, &statement);
+                readable.place(&known, placed.is_owner);
+                if let Some(id) = &readable.message_id {
+                    known.insert(id.clone(), (readable.seq, readable.user.clone()));
+                }
                 reading.messages.push(readable);
                 if !statement.files.is_empty() {
                     reading.documents.push((placed.seq, statement.files));
@@ -189,6 +216,9 @@ fn readable(
         text: None,
         about: None,
         replaces: None,
+        about_seq: None,
+        is_void: false,
+        origin: None,
         files: statement.files.iter().map(ReadableFile::of).collect(),
     };
     match Content::read(statement.ptype, &statement.content) {
@@ -199,6 +229,8 @@ fn readable(
         }
         Content::Control(control) => match control {
             Control::Redact(message) => readable.about("redaction", message.to_string()),
+            Control::Pin(message) => readable.about("pin", message.to_string()),
+            Control::Unpin(message) => readable.about("unpin", message.to_string()),
             Control::Acknowledge(message) => readable.about("acknowledgement", message.to_string()),
             Control::PolicyNotice(message) => readable.about("policy-notice", message.to_string()),
             Control::Title(title) => {
@@ -232,13 +264,23 @@ impl Readable {
     fn fill(&mut self, message: &Message) {
         self.about = message.in_reply_to.map(|id| id.to_string());
         self.replaces = message.replaces.map(|id| id.to_string());
-        let (kind, text) = match message.shown() {
-            Shown::Text { text, .. } => ("text", Some(text)),
-            Shown::Reaction(emoji) => ("reaction", Some(emoji)),
-            Shown::Nothing => ("deletion", None),
-            Shown::Unknown => ("unknown", None),
+        self.origin = message.origin().map(|user| user.to_string());
+        let (kind, text) = match message.act() {
+            Act::Write(text, _) | Act::Edit(_, Some((text, _))) => ("text", Some(text)),
+            Act::React(_, emoji) => ("reaction", Some(emoji)),
+            Act::Delete(_) => ("deletion", None),
+            _ => ("unknown", None),
         };
         self.kind = kind;
         self.text = text.map(str::to_owned);
+    }
+
+    /// Names the entry that it is about, and whether its author might say so.
+    fn place(&mut self, known: &HashMap<String, (u64, String)>, is_owner: bool) {
+        let about = self.replaces.as_ref().or(self.about.as_ref()).and_then(|id| known.get(id));
+        self.about_seq = about.map(|(seq, _)| *seq);
+        let is_anothers = about.is_some_and(|(_, author)| *author != self.user);
+        self.is_void =
+            self.replaces.is_some() && is_anothers || self.kind == "redaction" && !is_owner;
     }
 }

@@ -135,6 +135,8 @@ pub struct PlacedRecord {
     pub author: Member,
     /// Whether the author may write here more than answers ([`Conversation::may_write`]).
     pub may_write: bool,
+    /// Whether the author is an owner here ([`Conversation::is_owner`]).
+    pub is_owner: bool,
 }
 
 /// A conversation, made anew.
@@ -442,7 +444,9 @@ impl Replaying<'_> {
             && fault.is_none_or(goes_on)
         {
             let may_write = conversation.may_write(author.user, &company);
-            let placed = PlacedRecord { seq, t_ms: entry.t_ms, slot, epoch, author, may_write };
+            let is_owner = conversation.is_owner(author.user, &company);
+            let t_ms = entry.t_ms;
+            let placed = PlacedRecord { seq, t_ms, slot, epoch, author, may_write, is_owner };
             self.found.records.push(placed);
         }
         if let Some(fault) = fault {

@@ -3,7 +3,7 @@
 use hauspost_core::account::Link;
 use hauspost_core::read::{ConversationCursor, ConversationRow, LastLine, TimelinePage};
 use hauspost_core::store::rows::log::LogState;
-use hauspost_core::store::rows::message::{Message, MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Fate, Message, MessageKind, MessageState, Saying};
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, UserId};
 use hauspost_protocol::wire::Person;
@@ -44,6 +44,15 @@ pub fn row(seq: u64, text: &str) -> Message {
         content: None,
         reason: None,
         files: Vec::new(),
+        fate: Fate::Stands,
+        is_changing: false,
+        saying: Saying::default(),
+        mentions_me: false,
+        is_pinned: false,
+        is_starred: false,
+        quote: None,
+        reactions: Vec::new(),
+        reacted: false,
     }
 }
 
@@ -66,8 +75,10 @@ pub fn room(number: u8, title: &str) -> ConversationRow {
             kind: MessageKind::Text,
             state: MessageState::Received,
             text: Some("gute\nFahrt euch allen".to_owned()),
+            fate: Fate::Stands,
         }),
         unread: 0,
+        unread_mentions: 0,
         read_seq: None,
         muted: false,
         draft: None,

@@ -191,6 +191,7 @@ fn failed_change(state: &State, failed: &FailedChange, columns: usize) -> Vec<Li
         WantedChange::Remove(user) => fill(remove, &[&names(&[*user])]),
         WantedChange::Leave => leave.to_owned(),
         WantedChange::Rename(title) => fill(rename, &[&text::line(title)]),
+        WantedChange::About(_, kind) => state.words.change(*kind).to_owned(),
         WantedChange::Renew | WantedChange::ChangeSuite | WantedChange::Newer => other.to_owned(),
     };
     let why = state.words.reason(Some(failed.reason));

@@ -1,6 +1,8 @@
 //! Every text that the client shows, in each language that it speaks; `{}` stands for what is filled
 //! in, in order.
 
+use hauspost_core::store::rows::mark::MarkKind;
+
 mod documents;
 mod english;
 mod german;
@@ -66,6 +68,9 @@ pub struct Words {
     pub failed_change: &'static str,
     /// What a failed change was: begin, add, remove, leave, rename, something else.
     pub changes: [&'static str; 6],
+    /// What a failed change of a message was: to change, take back, hide, react, take a reaction back,
+    /// pin, take a pin off.
+    pub marks: [&'static str; 7],
     /// Why the server did not take something, by its code.
     pub reasons: &'static [(u64, &'static str)],
     /// Another code; none.
@@ -155,6 +160,21 @@ impl Words {
     /// German.
     pub fn german() -> &'static Self {
         &german::WORDS
+    }
+
+    /// What a failed change of a message was.
+    pub fn change(&self, kind: MarkKind) -> &'static str {
+        let number = match kind {
+            MarkKind::Edit => 0,
+            MarkKind::Deletion => 1,
+            MarkKind::Redaction => 2,
+            MarkKind::Reaction => 3,
+            MarkKind::Unreaction => 4,
+            MarkKind::Pin => 5,
+            MarkKind::Unpin => 6,
+            MarkKind::Newer => return self.changes[5],
+        };
+        self.marks[number]
     }
 
     /// Why the server did not take something.

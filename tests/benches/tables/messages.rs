@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use hauspost_core::outbox::seal::NewSealed;
 use hauspost_core::store::StoreError;
-use hauspost_core::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
+use hauspost_core::store::rows::message::{
+    self, MessageKind, MessageState, NewMessage, Place, Saying,
+};
 use hauspost_core::store::rows::outbox::{self, Intent, IntentKind, NewIntent};
 use hauspost_protocol::content::Message;
 use hauspost_protocol::crypto::sha256;
@@ -140,6 +142,7 @@ async fn author_says(
                     content: Some(said.content),
                     record_key: None,
                     unread: false,
+                    saying: Saying::default(),
                 };
                 message::insert(tx, local, &message)?;
                 Ok(intent)

@@ -9,7 +9,9 @@ use hauspost_core::account::Account;
 use hauspost_core::read::{SearchQuery, Window, search, timeline};
 use hauspost_core::store::rows::entry::{self, EntryRow};
 use hauspost_core::store::rows::log::{self, LocalLog, Log};
-use hauspost_core::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
+use hauspost_core::store::rows::message::{
+    self, MessageKind, MessageState, NewMessage, Place, Saying,
+};
 use hauspost_core::store::{Store, StoreError};
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{CoreHash, DeviceId, EntryHash, LogId, MessageId, Seq, UserId};
@@ -121,6 +123,7 @@ impl Feed {
             text: Some(text),
             record_key: None,
             unread: true,
+            saying: Saying::default(),
         };
         (self.logs[which], entry, message)
     }

@@ -7,6 +7,7 @@ mod large;
 mod pulls;
 mod resets;
 mod restored;
+mod talk;
 mod terminal;
 
 use hauspost_core::store::rows::message::MessageState;

@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
+use super::message::{TOPIC_BYTES, derive_id};
+use super::part::{PART_LEVELS, PARTS, PLAIN};
 use super::*;
+use crate::encoding::{Any, FormError};
+use crate::ids::{CompanyId, LogId, UserId};
+use crate::limits;
 
 const SALT: [u8; 16] = [3; 16];
 const OTHER: MessageId = MessageId([1; 32]);
@@ -249,4 +254,58 @@ proptest! {
             prop_assert_eq!(read.to_bytes().unwrap(), bytes);
         }
     }
+}
+
+#[test]
+fn what_an_author_does_follows_from_the_fields_together() {
+    let act = |message: &Message| format!("{:?}", message.act());
+    let text = |text: &str| Message::text(SALT, text);
+    assert_eq!(text("a").act(), Act::Write("a", TextForm::Plain));
+    assert_eq!(text("a").replying_to(OTHER).act(), Act::Write("a", TextForm::Plain));
+    let edit = Message::markdown(SALT, "*b*").replacing(OTHER);
+    assert_eq!(edit.act(), Act::Edit(OTHER, Some(("*b*", TextForm::Markdown))));
+    assert_eq!(Message::deletion(SALT, OTHER).act(), Act::Delete(OTHER));
+    assert_eq!(Message::reaction(SALT, OTHER, "👍").act(), Act::React(OTHER, "👍"));
+    let newer = message(part("application/vnd.example", b"x")).replacing(OTHER);
+    assert_eq!(newer.act(), Act::Edit(OTHER, None), "shown in the other's place");
+    let senseless = [
+        Message { in_reply_to: None, ..Message::reaction(SALT, OTHER, "👍") },
+        Message::reaction(SALT, OTHER, "👍 gefällt mir"),
+        Message::reaction(SALT, OTHER, "👍").replacing(OTHER),
+        Message { replaces: None, ..Message::deletion(SALT, OTHER) },
+    ];
+    for message in &senseless {
+        assert_eq!(message.act(), Act::Unknown, "{}", act(message));
+    }
+}
+
+#[test]
+fn a_message_that_is_passed_on_names_who_wrote_it_and_nothing_else() {
+    let anna = UserId([7; 16]);
+    let passed = Message::text(SALT, "Moin").passed_on_from(anna);
+    let read = Message::parse(&passed.to_bytes().unwrap()).unwrap();
+    assert_eq!((read.origin(), read.in_reply_to), (Some(anna), None));
+    assert_eq!(Message::text(SALT, "Moin").origin(), None);
+    // Other extensions stand beside it; one of another form is none.
+    for (extensions, origin) in [
+        (
+            "a2016161 6f686175 73706f73742f6f72 6967696e 50 07070707070707070707070707070707",
+            Some(anna),
+        ),
+        ("a1 6f686175 73706f73742f6f72 6967696e 01", None),
+        ("a1 6f686175 73706f73742f6f72 6967696e 4107", None),
+    ] {
+        let bytes = hex::decode(extensions.replace(' ', "")).unwrap();
+        let extensions = decode(&bytes).unwrap();
+        assert_eq!(Message { extensions, ..Message::text(SALT, "x") }.origin(), origin);
+    }
+}
+
+#[test]
+fn controls_about_a_message_read_back() {
+    for control in [Control::Redact(OTHER), Control::Pin(OTHER), Control::Unpin(OTHER)] {
+        assert_eq!(decode::<Control>(&encode(&control)).as_ref(), Ok(&control));
+        assert!(control.act().is_some());
+    }
+    assert_eq!(Control::Title("x".to_owned()).act(), None);
 }

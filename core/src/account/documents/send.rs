@@ -10,7 +10,7 @@ use hauspost_protocol::statement::{File, FileRole};
 
 use super::{Documents, blocking, lock};
 use crate::account::engine::Core;
-use crate::account::{Account, AccountError};
+use crate::account::{Account, AccountError, Draft};
 use crate::file::kind::{self, Rule};
 use crate::file::source;
 use crate::file::vault::Vault;
@@ -83,11 +83,21 @@ impl Account {
         attachments: Vec<Attachment>,
         text: &str,
     ) -> Result<MessageId, AccountError> {
+        self.send_with(log, attachments, Draft::plain(text)).await
+    }
+
+    /// Sends documents with a text in any form, if any, as [`Account::send_files`] does.
+    pub async fn send_with(
+        &self,
+        log: LogId,
+        attachments: Vec<Attachment>,
+        draft: Draft<'_>,
+    ) -> Result<MessageId, AccountError> {
         if attachments.is_empty() {
             return Err(DocumentError::Missing.into());
         }
         let attached = self.core.attached(attachments).await?;
-        let id = self.send_message(log, text, None, attached).await?;
+        let id = self.send_message(log, draft, attached).await?;
         self.core.documents.to_upload.notify_one();
         Ok(id)
     }

@@ -1,4 +1,4 @@
--- version 5
+-- version 6
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -69,7 +69,7 @@ CREATE TABLE conversation (
     muted INTEGER NOT NULL DEFAULT 0,
     draft TEXT,
     draft_ms INTEGER
-) STRICT;
+, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE entry (
     key INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -145,6 +145,24 @@ CREATE TABLE log_part (
     value BLOB NOT NULL,
     PRIMARY KEY (log, part)
 ) STRICT;
+CREATE TABLE mark (
+    key INTEGER PRIMARY KEY,
+    message_id BLOB NOT NULL,
+    target BLOB NOT NULL,         -- the message that it is about, once that is known
+    waits INTEGER NOT NULL,       -- whether this phone does not have what it names
+    kind INTEGER NOT NULL,
+    valid INTEGER NOT NULL,       -- whether its author might say so at its place in the log
+    author BLOB NOT NULL,
+    device BLOB NOT NULL,
+    state INTEGER NOT NULL,       -- as of a message
+    t_ms INTEGER NOT NULL,
+    sent_ms INTEGER NOT NULL,
+    text TEXT,                    -- an edit's text, a reaction's emoji
+    markdown TEXT,
+    mentions BLOB,
+    content BLOB,
+    record_key BLOB
+) STRICT;
 CREATE TABLE message (
     key INTEGER PRIMARY KEY,
     message_id BLOB NOT NULL,
@@ -159,7 +177,7 @@ CREATE TABLE message (
     text TEXT,
     content BLOB,
     record_key BLOB
-) STRICT;
+, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER) STRICT;
 CREATE TABLE mls_state (
     key BLOB PRIMARY KEY,
     value BLOB NOT NULL
@@ -207,6 +225,22 @@ CREATE TABLE quarantine (
     detail TEXT,
     t_ms INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE reaction (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    target BLOB NOT NULL,
+    author BLOB NOT NULL,
+    emoji TEXT NOT NULL,
+    key INTEGER NOT NULL,
+    PRIMARY KEY (log, target, author, emoji)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reaction_tally (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    target BLOB NOT NULL,
+    emoji TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    mine INTEGER,                 -- mark.key of the own reaction
+    PRIMARY KEY (log, target, emoji)
+) STRICT, WITHOUT ROWID;
 CREATE VIRTUAL TABLE search USING fts5 (
     words, content = '', columnsize = 0, detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0'
 );
@@ -230,8 +264,13 @@ CREATE INDEX conversation_order ON conversation (order_ms DESC, log DESC);
 CREATE INDEX entry_core ON entry (core) WHERE kind <> 3;
 CREATE INDEX file_copy_used ON file_copy (used_ms);
 CREATE UNIQUE INDEX log_peer ON log (peer) WHERE peer IS NOT NULL;
+CREATE UNIQUE INDEX mark_by_id ON mark (key >> 40, message_id);
+CREATE INDEX mark_by_target ON mark (key >> 40, target, kind, author);
+CREATE INDEX mark_waiting ON mark (key >> 40, target) WHERE waits = 1;
 CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
 CREATE INDEX message_documents ON message (key) WHERE kind = 5;
+CREATE INDEX message_pinned ON message (key) WHERE pin_key IS NOT NULL;
+CREATE INDEX message_starred ON message (starred_ms) WHERE starred_ms IS NOT NULL;
 CREATE INDEX outbox_by_log ON outbox (log, state, id);
 CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL;
 CREATE INDEX person_folded ON person (folded);

@@ -1,12 +1,12 @@
 //! The list of conversations, one small row each, kept up to date with every message.
 
 use hauspost_protocol::ids::{Seq, TimeMs};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::log::LocalLog;
 use super::{PENDING, key, seq_key};
 use crate::observe::Change;
-use crate::store::cell::C;
+use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
 
 /// Characters of the last message that the list shows.
@@ -21,9 +21,9 @@ pub(in crate::store) fn refresh(
     let mut update = conn.prepare_cached(
         "UPDATE conversation
          SET last_key = m.key, last_author = m.author, last_kind = m.kind, last_state = m.state,
-             last_text = substr(m.text, 1, ?4), order_ms = m.t_ms,
+             last_text = substr(m.text, 1, ?4), last_fate = m.fate, order_ms = m.t_ms,
              unread = unread + ?5
-         FROM (SELECT key, author, kind, state, text, t_ms FROM message
+         FROM (SELECT key, author, kind, state, text, fate, t_ms FROM message
                WHERE key BETWEEN ?2 AND ?3 ORDER BY key DESC LIMIT 1) m
          WHERE log = ?1",
     )?;
@@ -38,7 +38,7 @@ pub(in crate::store) fn refresh(
         // Its last message was taken back.
         conn.prepare_cached(
             "UPDATE conversation SET last_key = NULL, last_author = NULL, last_kind = NULL,
-                 last_state = NULL, last_text = NULL
+                 last_state = NULL, last_text = NULL, last_fate = NULL
              WHERE log = ?1",
         )?
         .execute([log.number])?;
@@ -49,18 +49,30 @@ pub(in crate::store) fn refresh(
 /// The person read everything up to this entry.
 pub fn mark_read(tx: &Tx<'_>, log: LocalLog, up_to: Seq) -> Result<(), StoreError> {
     let mut update = tx.prepare_cached(
-        "UPDATE conversation
-         SET read_seq = ?2,
-             unread = (SELECT count(*) FROM message
-                       WHERE key > ?3 AND key < ?4 AND kind IN (0, 1)
-                         AND author <> (SELECT user FROM account))
+        "UPDATE conversation SET read_seq = ?2
          WHERE log = ?1 AND (read_seq IS NULL OR read_seq < ?2)",
     )?;
-    let changed =
-        update.execute(params![log.number, C(up_to), seq_key(log, up_to), key(log, PENDING),])?;
-    if changed > 0 {
+    if update.execute(params![log.number, C(up_to)])? > 0 {
+        recount(tx, log)?;
         tx.touch(Change::Conversations);
     }
+    Ok(())
+}
+
+/// Counts what others wrote since the newest entry that was read, and how much of it mentions the
+/// person. What was taken back meanwhile is nothing to read.
+pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), StoreError> {
+    let mut read = conn.prepare_cached("SELECT read_seq FROM conversation WHERE log = ?1")?;
+    let read: Option<Option<Seq>> = read.query_row([log.number], |row| cell(row, 0)).optional()?;
+    let after = read.flatten().map_or(key(log, 0) - 1, |seq| seq_key(log, seq));
+    conn.prepare_cached(
+        "UPDATE conversation SET (unread, unread_mentions) =
+             (SELECT count(*), coalesce(sum(mentions_me), 0) FROM message
+              WHERE key > ?2 AND key < ?3 AND kind IN (0, 1, 5) AND fate < 2
+                  AND author <> (SELECT user FROM account))
+         WHERE log = ?1",
+    )?
+    .execute(params![log.number, after, key(log, PENDING)])?;
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -10,9 +9,20 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::file::{self, ShownFile};
 use super::index;
 use super::log::LocalLog;
+use super::mark;
+use super::reaction::Tally;
 use super::{PENDING, key, key_seq, seq_key};
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::{StoreError, Tx};
+
+mod fate;
+mod line;
+
+pub use fate::{EVERYBODY, Fate, Quote, Saying, set_starred};
+pub(crate) use fate::{as_written, quote};
+pub(super) use fate::{is_text, set_fate};
+use fate::{mentioned, mentions_reader};
+pub use line::{Event, event, gap, unreadable};
 
 code_cell! {
     /// What a row of a timeline is.
@@ -60,7 +70,7 @@ pub enum Place {
 }
 
 impl Place {
-    fn key(self, log: LocalLog) -> i64 {
+    pub(super) fn key(self, log: LocalLog) -> i64 {
         match self {
             Self::At(seq) => seq_key(log, seq),
             Self::Pending(outbox) => key(log, PENDING + outbox.clamp(0, PENDING - 1)),
@@ -97,6 +107,8 @@ pub struct NewMessage {
     pub record_key: Option<RecordKey>,
     /// Whether it makes the conversation unread: another person's text, not an event.
     pub unread: bool,
+    /// What it says besides its text.
+    pub saying: Saying,
 }
 
 /// A message as it is stored.
@@ -130,12 +142,40 @@ pub struct Message {
     pub reason: Option<u64>,
     /// Its documents, of a row that a timeline returned.
     pub files: Vec<ShownFile>,
+    /// What became of it.
+    pub fate: Fate,
+    /// Whether what became of it has not reached the server yet.
+    pub is_changing: bool,
+    /// What it says besides its text.
+    pub saying: Saying,
+    /// Whether it mentions this person.
+    pub mentions_me: bool,
+    /// Whether it is pinned in the conversation.
+    pub is_pinned: bool,
+    /// Whether this person starred it.
+    pub is_starred: bool,
+    /// The message that it answers, of a row that a timeline returned.
+    pub quote: Option<Quote>,
+    /// The reactions to it, of a row that a timeline returned.
+    pub reactions: Vec<Tally>,
+    /// Whether anybody ever reacted to it.
+    pub reacted: bool,
+}
+
+impl Message {
+    /// Whether somebody wrote it, and something can be said about it: no line about the conversation,
+    /// and none that could not be read.
+    pub fn is_said(&self) -> bool {
+        matches!(self.kind, MessageKind::Text | MessageKind::Unknown | MessageKind::File)
+    }
 }
 
 /// The columns of [`read`].
 pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kind, m.state, m.t_ms,
     m.sent_ms, m.missing, m.text, m.content,
-    CASE WHEN m.state = 4 THEN (SELECT reason FROM outbox o WHERE o.message_id = m.message_id) END";
+    CASE WHEN m.state = 4 THEN (SELECT reason FROM outbox o WHERE o.message_id = m.message_id) END,
+    m.fate, m.change_key, m.reply_to, m.markdown, m.origin, m.mentions, m.mentions_me, m.pin_key,
+    m.starred_ms, m.reacted";
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     let key = row.get(0)?;
@@ -154,6 +194,20 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         content: cell(row, 10)?,
         reason: cell(row, 11)?,
         files: Vec::new(),
+        fate: cell(row, 12)?,
+        is_changing: row.get::<_, Option<i64>>(13)?.is_some_and(|key| key_seq(key).is_none()),
+        saying: Saying {
+            reply_to: cell(row, 14)?,
+            markdown: row.get(15)?,
+            origin: cell(row, 16)?,
+            mentions: mentioned(row.get(17)?),
+        },
+        mentions_me: row.get(18)?,
+        is_pinned: row.get::<_, Option<i64>>(19)?.is_some(),
+        is_starred: row.get::<_, Option<i64>>(20)?.is_some(),
+        quote: None,
+        reactions: Vec::new(),
+        reacted: row.get(21)?,
     })
 }
 
@@ -165,10 +219,12 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         Some(_) => Some(next_search_id(tx, message.t_ms)?),
         None => None,
     };
+    let mentions_me = mentions_reader(tx, message.author, &message.saying.mentions)?;
     let mut insert = tx.prepare_cached(
         "INSERT INTO message (key, message_id, author, device, kind, state, t_ms, sent_ms, missing,
-             search_id, text, content, record_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             search_id, text, content, record_key, reply_to, markdown, origin, mentions,
+             mentions_me)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT (key >> 40, message_id) DO NOTHING",
     )?;
     let inserted = insert.execute(params![
@@ -185,6 +241,11 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         message.text,
         message.content,
         C(message.record_key.as_ref()),
+        C(message.saying.reply_to),
+        message.saying.markdown,
+        C(message.saying.origin),
+        message.saying.mentions_blob(),
+        mentions_me,
     ])?;
     if inserted == 0 {
         return Ok(false);
@@ -193,6 +254,12 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         tx.index(search_id, index::words(log, message.author, message.kind, text, &[]));
     }
     tx.refresh(log, u32::from(message.unread));
+    if mentions_me {
+        tx.recount(log);
+    }
+    if matches!(message.place, Place::At(_)) {
+        mark::arrived(tx, log, message.message_id)?;
+    }
     Ok(true)
 }
 
@@ -239,7 +306,10 @@ pub fn place(
     let moved =
         update.execute(params![log.number, C(message_id), place.key(log), C(t_ms), C(state)])?;
     if moved == 0 {
-        return Err(StoreError::Missing("message"));
+        return match mark::place(tx, log, message_id, place, t_ms, state)? {
+            true => Ok(()),
+            false => Err(StoreError::Missing("message")),
+        };
     }
     index_anew(tx, log, place.key(log), t_ms)?;
     tx.refresh(log, 0);
@@ -272,8 +342,11 @@ pub fn set_state(
     message_id: MessageId,
     state: MessageState,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE message SET state = ?3 WHERE key >> 40 = ?1 AND message_id = ?2")?
-        .execute(params![log.number, C(message_id), C(state)])?;
+    let mut update = tx
+        .prepare_cached("UPDATE message SET state = ?3 WHERE key >> 40 = ?1 AND message_id = ?2")?;
+    if update.execute(params![log.number, C(message_id), C(state)])? == 0 {
+        mark::set_state(tx, log, message_id, state)?;
+    }
     tx.refresh(log, 0);
     Ok(())
 }
@@ -301,10 +374,12 @@ pub fn set_record_key(
     message_id: MessageId,
     record_key: &RecordKey,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    let mut update = tx.prepare_cached(
         "UPDATE message SET record_key = ?3 WHERE key >> 40 = ?1 AND message_id = ?2",
-    )?
-    .execute(params![log.number, C(message_id), C(record_key)])?;
+    )?;
+    if update.execute(params![log.number, C(message_id), C(record_key)])? == 0 {
+        mark::set_record_key(tx, log, message_id, record_key)?;
+    }
     Ok(())
 }
 
@@ -316,7 +391,7 @@ pub fn secure(tx: &Tx<'_>, log: LocalLog, below: Seq) -> Result<(), StoreError> 
     if update.execute([key(log, 0), seq_key(log, below)])? > 0 {
         tx.refresh(log, 0);
     }
-    Ok(())
+    mark::secure(tx, log, below)
 }
 
 /// Erases text, content and key of one message, and its words from the index. The row stays.
@@ -328,18 +403,21 @@ pub fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
         file::forget(tx, log.number, message_id)?;
     }
     tx.prepare_cached(
-        "UPDATE message SET state = 5, text = NULL, content = NULL, record_key = NULL,
-             search_id = NULL
+        "UPDATE message SET state = 5, text = NULL, markdown = NULL, mentions = NULL,
+             mentions_me = 0, content = NULL, record_key = NULL, search_id = NULL
          WHERE key = ?1",
     )?
     .execute([key])?;
+    mark::erase(tx, log, seq)?;
     tx.refresh(log, 0);
     Ok(())
 }
 
 /// Takes a message of ours back that never reached the server.
 pub fn discard(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), StoreError> {
-    let Some(message) = find(tx, log, message_id)? else { return Ok(()) };
+    let Some(message) = find(tx, log, message_id)? else {
+        return mark::discard(tx, log, message_id);
+    };
     index::remove(tx, index::find(tx, log, message.key)?)?;
     file::forget(tx, log.number, message_id)?;
     tx.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([message.key])?;
@@ -357,120 +435,4 @@ pub fn find(
         "SELECT {COLUMNS} FROM message m WHERE m.key >> 40 = ?1 AND m.message_id = ?2",
     ))?;
     Ok(select.query_row(params![log.number, C(message_id)], read).optional()?)
-}
-
-/// What happened to a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It was created.
-    Created,
-    /// People joined.
-    Joined(Vec<UserId>),
-    /// People were removed.
-    Removed(Vec<UserId>),
-    /// People left by themselves.
-    Left(Vec<UserId>),
-    /// Its group was made anew: nobody could go on in the old one, an admin ordered it, or it grew.
-    Reset,
-    /// Something that a newer build wrote.
-    Newer,
-}
-
-impl Event {
-    fn to_content(&self) -> Option<Vec<u8>> {
-        let (code, who) = match self {
-            Self::Created => (0, Vec::new()),
-            Self::Joined(who) => (1, who.clone()),
-            Self::Removed(who) => (2, who.clone()),
-            Self::Left(who) => (3, who.clone()),
-            Self::Reset => (4, Vec::new()),
-            Self::Newer => return None,
-        };
-        Some(encode(&(code as u64, who)))
-    }
-
-    /// Reads the content of a row of kind [`MessageKind::Event`].
-    pub fn from_content(content: &[u8]) -> Self {
-        match decode::<(u64, Vec<UserId>)>(content) {
-            Ok((0, _)) => Self::Created,
-            Ok((1, who)) => Self::Joined(who),
-            Ok((2, who)) => Self::Removed(who),
-            Ok((3, who)) => Self::Left(who),
-            Ok((4, _)) => Self::Reset,
-            _ => Self::Newer,
-        }
-    }
-}
-
-/// Adds a line to the timeline that says what happened at an entry.
-pub fn event(
-    tx: &Tx<'_>,
-    log: LocalLog,
-    seq: Seq,
-    event: &Event,
-    by: (UserId, DeviceId),
-    t_ms: TimeMs,
-) -> Result<(), StoreError> {
-    insert(tx, log, &line(seq, MessageKind::Event, event.to_content(), by, t_ms)).map(|_| ())
-}
-
-/// Adds a line to the timeline that says that something is there and could not be read.
-pub fn gap(
-    tx: &Tx<'_>,
-    log: LocalLog,
-    seq: Seq,
-    by: (UserId, DeviceId),
-    t_ms: TimeMs,
-) -> Result<(), StoreError> {
-    insert(tx, log, &line(seq, MessageKind::Gap, None, by, t_ms)).map(|_| ())
-}
-
-/// Says in the timeline that so many records from here on are not readable on this device yet. They
-/// are added to the line before, if nothing came in between.
-pub fn unreadable(
-    tx: &Tx<'_>,
-    log: LocalLog,
-    seq: Seq,
-    count: u64,
-    t_ms: TimeMs,
-) -> Result<(), StoreError> {
-    let mut update = tx.prepare_cached(
-        "UPDATE message SET missing = missing + ?3
-         WHERE kind = 4 AND key = (SELECT max(key) FROM message WHERE key BETWEEN ?1 AND ?2)",
-    )?;
-    let ordered = (key(log, 0), seq_key(log, seq));
-    if update.execute(params![ordered.0, ordered.1, C(count)])? > 0 {
-        tx.refresh(log, 0);
-        return Ok(());
-    }
-    let nobody = (UserId([0; 16]), DeviceId([0; 16]));
-    let line = line(seq, MessageKind::Unreadable, None, nobody, t_ms);
-    insert(tx, log, &NewMessage { missing: count, ..line }).map(|_| ())
-}
-
-fn line(
-    seq: Seq,
-    kind: MessageKind,
-    content: Option<Vec<u8>>,
-    (author, device): (UserId, DeviceId),
-    t_ms: TimeMs,
-) -> NewMessage {
-    // A message's id begins with 0x01, so that a line's, which is its seq, is never one.
-    let mut id = [0; 32];
-    id[24..].copy_from_slice(&seq.0.to_be_bytes());
-    NewMessage {
-        place: Place::At(seq),
-        message_id: MessageId(id),
-        author,
-        device,
-        kind,
-        state: MessageState::Received,
-        t_ms,
-        sent_ms: t_ms,
-        missing: 0,
-        text: None,
-        content,
-        record_key: None,
-        unread: false,
-    }
 }

@@ -15,11 +15,13 @@ pub mod file;
 pub(in crate::store) mod index;
 pub mod key_package;
 pub mod log;
+pub mod mark;
 pub mod message;
 pub mod mls;
 pub mod outbox;
 pub mod person;
 pub mod quarantine;
+pub mod reaction;
 
 use hauspost_protocol::ids::Seq;
 

@@ -225,11 +225,14 @@ pub fn logs_with_work(conn: &Connection, now_ms: TimeMs) -> Result<Vec<LogId>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The intents of a log that failed and are no messages, in order.
+/// The intents of a log that failed and are no messages in its timeline, in order.
 pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<Intent>, StoreError> {
     let mut select = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM outbox
-         WHERE log = ?1 AND state = 4 AND message_id IS NULL ORDER BY id",
+         WHERE log = ?1 AND state = 4 AND (message_id IS NULL OR EXISTS (
+             SELECT 1 FROM mark m WHERE m.key >> 40 = (SELECT id FROM log WHERE log = ?1)
+                 AND m.message_id = outbox.message_id))
+         ORDER BY id",
     ))?;
     let rows = select.query_map([C(log)], read)?;
     Ok(rows.collect::<Result<_, _>>()?)

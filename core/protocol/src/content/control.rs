@@ -1,0 +1,82 @@
+//! What is said about a message or the conversation, and is no message itself.
+
+use std::fmt;
+
+use crate::encoding::{FormError, Item, Reader, Writer};
+use crate::ids::MessageId;
+use crate::limits;
+
+/// What a record says about a message or the conversation.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Control {
+    /// A moderator hides a message; it stays in the archive.
+    Redact(MessageId),
+    /// The author has taken note of an announcement.
+    Acknowledge(MessageId),
+    /// The policy that the message was written under was shown to its author.
+    PolicyNotice(MessageId),
+    /// The conversation is called this from now on; empty for no name. It travels sealed, since the
+    /// server is to know no names.
+    Title(String),
+    /// The message stands at the top of the conversation from now on.
+    Pin(MessageId),
+    /// It does not stand there any more.
+    Unpin(MessageId),
+}
+
+const REDACT: u64 = 0;
+const ACKNOWLEDGE: u64 = 1;
+const POLICY_NOTICE: u64 = 2;
+const TITLE: u64 = 3;
+const PIN: u64 = 4;
+const UNPIN: u64 = 5;
+
+/// A title is content.
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redact(message) => write!(f, "Redact({message})"),
+            Self::Acknowledge(message) => write!(f, "Acknowledge({message})"),
+            Self::PolicyNotice(message) => write!(f, "PolicyNotice({message})"),
+            Self::Pin(message) => write!(f, "Pin({message})"),
+            Self::Unpin(message) => write!(f, "Unpin({message})"),
+            Self::Title(_) => f.write_str("Title(…)"),
+        }
+    }
+}
+
+impl Item for Control {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::Redact(message) => (REDACT, *message).write(to),
+            Self::Acknowledge(message) => (ACKNOWLEDGE, *message).write(to),
+            Self::PolicyNotice(message) => (POLICY_NOTICE, *message).write(to),
+            Self::Pin(message) => (PIN, *message).write(to),
+            Self::Unpin(message) => (UNPIN, *message).write(to),
+            Self::Title(title) => {
+                to.array(3);
+                to.uint(TITLE);
+                to.null();
+                to.text(title);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        from.list(|from, len| match (from.uint()?, len) {
+            (REDACT, 2) => Item::read(from).map(Self::Redact),
+            (ACKNOWLEDGE, 2) => Item::read(from).map(Self::Acknowledge),
+            (POLICY_NOTICE, 2) => Item::read(from).map(Self::PolicyNotice),
+            (PIN, 2) => Item::read(from).map(Self::Pin),
+            (UNPIN, 2) => Item::read(from).map(Self::Unpin),
+            (TITLE, 3) if from.take_null()? => {
+                let title = String::read(from)?;
+                if title.len() > limits::NAME_BYTES {
+                    return Err(FormError::TooLarge);
+                }
+                Ok(Self::Title(title))
+            }
+            _ => Err(FormError::Unlisted),
+        })
+    }
+}

@@ -1,0 +1,427 @@
+//! What people say about messages: change, take back, hide, react, pin, star, pass on; and what they
+//! ask about them.
+//!
+//! Each of it but a star is an intent like a message: shown at once, sent when the server can be
+//! reached, and failed, with a reason, among the failed changes of the conversation.
+
+use hauspost_protocol::authorise::Conversation;
+use hauspost_protocol::content::{Control, Message, TextForm, is_emoji};
+use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::ids::{LogId, MessageId, UserId};
+use hauspost_protocol::statement::PayloadType;
+use rand::Rng as _;
+
+use super::talk::{found, writable};
+use super::{Account, AccountError};
+use crate::format;
+use crate::inbound::{Room, may};
+use crate::outbox::intent::Say;
+use crate::read::{self, Version};
+use crate::store::rows::log::{self, LocalLog, LogPart};
+use crate::store::rows::mark::{self, MarkKind, NewMark};
+use crate::store::rows::message::{self, Fate, MessageKind, MessageState, Place, Saying};
+use crate::store::rows::outbox::{self, IntentKind, NewIntent};
+use crate::store::rows::reaction;
+use crate::store::{StoreError, Tx};
+
+/// A text that a person wrote, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draft<'t> {
+    /// The text.
+    pub text: &'t str,
+    /// How it is to be read.
+    pub form: TextForm,
+    /// The message that it answers.
+    pub reply_to: Option<MessageId>,
+    /// Who wrote it elsewhere, if it is passed on.
+    pub origin: Option<UserId>,
+}
+
+impl<'t> Draft<'t> {
+    /// A text as it is.
+    pub fn plain(text: &'t str) -> Self {
+        Self { text, form: TextForm::Plain, reply_to: None, origin: None }
+    }
+
+    /// A text as it was typed: formatted if it asks for it.
+    pub fn typed(text: &'t str) -> Self {
+        let formatted = format::is_formatted(text);
+        let form = if formatted { TextForm::Markdown } else { TextForm::Plain };
+        Self { form, ..Self::plain(text) }
+    }
+
+    /// This text as the answer to a message.
+    #[must_use]
+    pub fn replying_to(self, message: MessageId) -> Self {
+        Self { reply_to: Some(message), ..self }
+    }
+
+    pub(super) fn message(&self, salt: [u8; 16]) -> Message {
+        let mut message = match self.form {
+            TextForm::Plain => Message::text(salt, self.text),
+            TextForm::Markdown => Message::markdown(salt, self.text),
+        };
+        if let Some(to) = self.reply_to {
+            message = message.replying_to(to);
+        }
+        match self.origin {
+            Some(author) => message.passed_on_from(author),
+            None => message,
+        }
+    }
+}
+
+/// What a person wants to say about a message.
+enum Wish {
+    Edit(String, TextForm),
+    Delete,
+    Redact,
+    React(String),
+    Unreact(String),
+    Pin(bool),
+}
+
+impl Account {
+    /// Writes a text. Returns when it is stored on this phone.
+    pub async fn send(&self, log: LogId, draft: Draft<'_>) -> Result<MessageId, AccountError> {
+        self.send_message(log, draft, Vec::new()).await
+    }
+
+    /// Changes a message of one's own. Everybody sees the last text, and that it was changed; all of
+    /// them stay in the log.
+    pub async fn edit(
+        &self,
+        log: LogId,
+        message: MessageId,
+        text: &str,
+        form: TextForm,
+    ) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::Edit(text.to_owned(), form)).await
+    }
+
+    /// Takes a message of one's own back: people see that it was, the archive keeps it.
+    pub async fn delete(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::Delete).await
+    }
+
+    /// Hides anybody's message from people, as an owner of the conversation; the archive keeps it.
+    pub async fn redact(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::Redact).await
+    }
+
+    /// Reacts to a message by an emoji. Who does already changes nothing.
+    pub async fn react(
+        &self,
+        log: LogId,
+        message: MessageId,
+        emoji: &str,
+    ) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::React(emoji.to_owned())).await
+    }
+
+    /// Takes one's reaction back.
+    pub async fn unreact(
+        &self,
+        log: LogId,
+        message: MessageId,
+        emoji: &str,
+    ) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::Unreact(emoji.to_owned())).await
+    }
+
+    /// Pins a message in the conversation for everybody, or takes the pin off.
+    pub async fn pin(
+        &self,
+        log: LogId,
+        message: MessageId,
+        pinned: bool,
+    ) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::Pin(pinned)).await
+    }
+
+    /// Marks a message on this phone as one to come back to. Nobody else learns it.
+    pub async fn star(
+        &self,
+        log: LogId,
+        message: MessageId,
+        starred: bool,
+    ) -> Result<(), AccountError> {
+        let now_ms = self.core.env.clock.now_ms();
+        self.core
+            .store
+            .write(move |tx| {
+                let local = found(tx, log)?;
+                let starred_ms = starred.then_some(now_ms);
+                match message::set_starred(tx, local, message, starred_ms)? {
+                    true => Ok(()),
+                    false => Err(AccountError::NoMessage),
+                }
+            })
+            .await
+    }
+
+    /// Passes a message on into another conversation, with the name of who wrote it first and nothing of
+    /// where. Its documents are sent anew, each under a new key.
+    pub async fn forward(
+        &self,
+        log: LogId,
+        message: MessageId,
+        to: LogId,
+    ) -> Result<MessageId, AccountError> {
+        let found = self.core.store.read(move |conn| {
+            let local = log::local(conn, log)?.ok_or(AccountError::NoConversation)?;
+            Ok::<_, AccountError>(message::find(conn, local, message)?)
+        });
+        let message = found.await?.filter(|message| !message.fate.is_hidden());
+        let message = message.ok_or(AccountError::NoMessage)?;
+        let (text, form) = match (&message.saying.markdown, &message.text) {
+            (Some(markdown), _) => (markdown.as_str(), TextForm::Markdown),
+            (None, Some(text)) => (text.as_str(), TextForm::Plain),
+            (None, None) => return Err(AccountError::NoMessage),
+        };
+        let origin = Some(message.saying.origin.unwrap_or(message.author));
+        let draft = Draft { text, form, reply_to: None, origin };
+        if message.kind != MessageKind::File {
+            return self.send(to, draft).await;
+        }
+        let attachments = self.attachments(log, message.message_id).await?;
+        // Without a word to them, the text is the first one's name.
+        let is_name = attachments.first().is_some_and(|first| first.name == draft.text);
+        let text = if is_name { "" } else { draft.text };
+        self.send_with(to, attachments, Draft { text, ..draft }).await
+    }
+
+    /// What a message said before it was changed, and now: each version, the first one first. Empty if it was
+    /// taken back.
+    pub async fn versions(
+        &self,
+        log: LogId,
+        message: MessageId,
+    ) -> Result<Vec<Version>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::versions(conn, log, message)?)).await
+    }
+
+    /// Who reacts to a message and by what, the earliest first.
+    pub async fn reactions(
+        &self,
+        log: LogId,
+        message: MessageId,
+        limit: u32,
+    ) -> Result<Vec<(UserId, String)>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::reactions(conn, log, message, limit)?)).await
+    }
+
+    /// The pinned messages of a conversation, in the log's order.
+    pub async fn pinned(&self, log: LogId) -> Result<Vec<message::Message>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::pinned(conn, log)?)).await
+    }
+
+    /// The messages that this person starred, the last one first, each with its conversation.
+    pub async fn starred(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(LogId, message::Message)>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::starred(conn, limit)?)).await
+    }
+
+    /// What a text of this person's says here.
+    pub(super) async fn saying(
+        &self,
+        log: LogId,
+        draft: Draft<'_>,
+    ) -> Result<(Option<String>, Saying), AccountError> {
+        let text = draft.text.to_owned();
+        let mut said = (Some(text.clone()), Saying::default());
+        if draft.form == TextForm::Markdown {
+            let (company, form) = (self.core.me.company, draft.form);
+            let mentions = draft.origin.is_none();
+            said = self
+                .core
+                .store
+                .read(move |conn| {
+                    let Some(conversation) = conversation(conn, log)? else {
+                        let markdown = Some(text.clone());
+                        let saying = Saying { markdown, ..Saying::default() };
+                        return Ok::<_, AccountError>((Some(format::plain(&text, form)), saying));
+                    };
+                    let room = Room { conversation: &conversation, company, log };
+                    Ok(room.saying(&text, form, mentions))
+                })
+                .await?;
+        }
+        let (reply_to, origin) = (draft.reply_to, draft.origin);
+        Ok((said.0, Saying { reply_to, origin, ..said.1 }))
+    }
+
+    async fn mark(&self, log: LogId, message: MessageId, wish: Wish) -> Result<(), AccountError> {
+        let draft = match &wish {
+            Wish::Edit(text, _) if text.trim().is_empty() => return Err(AccountError::Message),
+            Wish::React(emoji) if !is_emoji(emoji) => return Err(AccountError::Message),
+            Wish::Edit(text, form) => Draft { form: *form, ..Draft::plain(text) },
+            Wish::React(emoji) | Wish::Unreact(emoji) => Draft::plain(emoji),
+            _ => Draft::plain(""),
+        };
+        let (text, saying) = self.saying(log, draft).await?;
+        let mut salt = [0; 16];
+        self.core.env.randomness.rng().fill_bytes(&mut salt);
+        let company = {
+            let mut engine = self.core.engine.lock().await;
+            self.core.company(&mut engine).await?
+        };
+        let me = self.core.me.clone();
+        let now_ms = self.core.env.clock.now_ms();
+        self.core
+            .store
+            .write(move |tx| {
+                let local = writable(tx, log)?;
+                let Some(wish) = wanted(tx, local, me.user, message, &wish)? else {
+                    return Ok(());
+                };
+                if matches!(wish.kind, MarkKind::Redaction | MarkKind::Pin | MarkKind::Unpin) {
+                    let known = conversation(tx, log)?.ok_or(AccountError::NoConversation)?;
+                    if !may(&known, me.user, &company.now(), wish.kind) {
+                        return Err(AccountError::NotAllowed);
+                    }
+                }
+                let (ptype, content, message_id) = match wish.said(salt) {
+                    Said::Message(message) => {
+                        let content = message.to_bytes().map_err(|_| AccountError::Message)?;
+                        let id = message.id(&content, me.company, me.user, log);
+                        (PayloadType::Content, content, id)
+                    }
+                    Said::Control(control) => {
+                        // A control has no id in the log; this one is for this phone alone.
+                        let mut id = [0; 32];
+                        id[0] = 0x03;
+                        id[16..].copy_from_slice(&salt);
+                        (PayloadType::Control, encode(&control), MessageId(id))
+                    }
+                };
+                let say = Say { ptype, content: Bytes(content.clone()) };
+                let intent = NewIntent {
+                    log,
+                    kind: IntentKind::Record,
+                    message_id: Some(message_id),
+                    body: encode(&say),
+                    made_ms: now_ms,
+                };
+                let id = outbox::insert(tx, &intent)?;
+                let mark = NewMark {
+                    place: Place::Pending(id),
+                    message_id,
+                    about: wish.about,
+                    kind: wish.kind,
+                    valid: true,
+                    author: me.user,
+                    device: me.device,
+                    state: MessageState::Queued,
+                    t_ms: now_ms,
+                    sent_ms: now_ms,
+                    text: matches!(wish.kind, MarkKind::Edit | MarkKind::Reaction)
+                        .then_some(text)
+                        .flatten(),
+                    saying,
+                    content,
+                    record_key: None,
+                };
+                mark::insert(tx, local, &mark)?;
+                Ok::<_, AccountError>(())
+            })
+            .await?;
+        self.core.to_send.notify_one();
+        Ok(())
+    }
+}
+
+/// A wish that can be granted, as a mark.
+struct Wanted<'w> {
+    about: MessageId,
+    kind: MarkKind,
+    wish: &'w Wish,
+}
+
+/// How a wish is said.
+enum Said {
+    Message(Message),
+    Control(Control),
+}
+
+impl Wanted<'_> {
+    fn said(&self, salt: [u8; 16]) -> Said {
+        let about = self.about;
+        match self.wish {
+            Wish::Edit(text, TextForm::Plain) => {
+                Said::Message(Message::text(salt, text).replacing(about))
+            }
+            Wish::Edit(text, TextForm::Markdown) => {
+                Said::Message(Message::markdown(salt, text).replacing(about))
+            }
+            Wish::Delete | Wish::Unreact(_) => Said::Message(Message::deletion(salt, about)),
+            Wish::React(emoji) => Said::Message(Message::reaction(salt, about, emoji)),
+            Wish::Redact => Said::Control(Control::Redact(about)),
+            Wish::Pin(true) => Said::Control(Control::Pin(about)),
+            Wish::Pin(false) => Said::Control(Control::Unpin(about)),
+        }
+    }
+}
+
+/// Whether this person may have that wish; `None` if it is so already.
+fn wanted<'w>(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    me: UserId,
+    message_id: MessageId,
+    wish: &'w Wish,
+) -> Result<Option<Wanted<'w>>, AccountError> {
+    let message = message::find(tx, log, message_id)?.filter(|message| message.is_said());
+    let message = message.ok_or(AccountError::NoMessage)?;
+    // What nobody else has, nothing can be said about yet.
+    if message.seq.is_none() {
+        return Err(AccountError::NotSent);
+    }
+    let is_hidden = message.fate.is_hidden() || message.state == MessageState::Erased;
+    let about = |kind| Ok(Some(Wanted { about: message_id, kind, wish }));
+    match wish {
+        Wish::Delete | Wish::Redact if message.fate.is_hidden() => Ok(None),
+        Wish::Pin(pinned) if *pinned == message.is_pinned => Ok(None),
+        Wish::Pin(false) => about(MarkKind::Unpin),
+        Wish::Unreact(emoji) => match mark::reaction_of(tx, log, message_id, (me, emoji))? {
+            Some(mark) => {
+                Ok(Some(Wanted { about: mark.message_id, kind: MarkKind::Deletion, wish }))
+            }
+            None => Ok(None),
+        },
+        _ if is_hidden => Err(AccountError::NoMessage),
+        Wish::Edit(..) | Wish::Delete if message.author != me => Err(AccountError::NotAllowed),
+        Wish::Edit(text, form) => {
+            let is_markdown = *form == TextForm::Markdown;
+            let now = if is_markdown { &message.saying.markdown } else { &message.text };
+            let is_same =
+                now.as_deref() == Some(text) && is_markdown == message.saying.markdown.is_some();
+            if is_same && message.fate != Fate::Deleted { Ok(None) } else { about(MarkKind::Edit) }
+        }
+        Wish::Delete => about(MarkKind::Deletion),
+        Wish::Redact => about(MarkKind::Redaction),
+        Wish::Pin(true) => about(MarkKind::Pin),
+        Wish::React(emoji) => {
+            let who = (message_id, me);
+            if reaction::is_there(tx, log, who, emoji)? {
+                return Ok(None);
+            }
+            if reaction::count_of(tx, log, who)? >= reaction::REACTIONS {
+                return Err(AccountError::TooMany);
+            }
+            about(MarkKind::Reaction)
+        }
+    }
+}
+
+fn conversation(
+    conn: &rusqlite::Connection,
+    log: LogId,
+) -> Result<Option<Conversation>, StoreError> {
+    let Some(local) = log::local(conn, log)? else { return Ok(None) };
+    let part = log::part(conn, local, LogPart::Conversation)?;
+    let part = part.map(|bytes| decode(&bytes)).transpose();
+    part.map_err(|_| StoreError::Unreadable("conversation"))
+}

@@ -1,0 +1,209 @@
+//! What becomes of a record that was accepted: a line of the timeline, or a mark on one.
+
+use hauspost_protocol::authorise::{CompanyView, Conversation};
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::content::{Act, Content, Control, Message, TextForm};
+use hauspost_protocol::encoding::decode;
+use hauspost_protocol::entry::Entry;
+use hauspost_protocol::ids::{CompanyId, CoreHash, LogId, MessageId, UserId};
+use hauspost_protocol::statement::Statement;
+
+use super::records::{Taken, said};
+use super::store::Line;
+use super::{Reader, Walk};
+use crate::format;
+use crate::ledger::Ledger;
+use crate::outbox::intent::Say;
+use crate::store::rows::mark::{MarkKind, NewMark};
+use crate::store::rows::message::{
+    EVERYBODY, MessageKind, MessageState, NewMessage, Place, Saying,
+};
+use crate::store::rows::outbox::Intent;
+
+impl Walk<'_> {
+    /// Lets people see what a record says.
+    pub(super) fn show(
+        &mut self,
+        reader: &Reader<'_>,
+        slot: &Taken,
+        ledger: &Ledger,
+        statement: &Statement,
+        missing: u64,
+    ) {
+        let (user, log) = (slot.member.user, ledger.row.local.id);
+        let content = Content::read(statement.ptype, &statement.content);
+        let (message_id, act, message) = match &content {
+            Content::Message(message) => {
+                let id = message.id(&statement.content, reader.me.company, user, log);
+                (id, message.act(), Some(message))
+            }
+            Content::Control(Control::Title(title)) => {
+                self.changes.lines.push(Line::Title(title.clone()));
+                return;
+            }
+            Content::Control(control) => match control.act() {
+                Some(act) => (id_of_unnamed(slot.core), act, None),
+                None => return,
+            },
+            Content::Unknown => (id_of_unnamed(slot.core), Act::Unknown, None),
+            Content::Receipt(_) => return,
+        };
+        let Some(conversation) = &ledger.conversation else { return };
+        let room = Room { conversation, company: reader.me.company, log };
+        if let Some((about, kind)) = marks(&act) {
+            if missing > 0 {
+                // The line that would say so is not this one's.
+                let (seq, t_ms) = (slot.seq, slot.t_ms);
+                self.changes.lines.push(Line::Unreadable { seq, count: missing, t_ms });
+            }
+            // What documents an edit brings only a newer app can show.
+            let (text, saying) = match act {
+                Act::Edit(_, Some((text, form))) if statement.files.is_empty() => {
+                    room.saying(text, form, true)
+                }
+                Act::React(_, emoji) => (Some(emoji.to_owned()), Saying::default()),
+                _ => (None, Saying::default()),
+            };
+            let mark = NewMark {
+                place: Place::At(slot.seq),
+                message_id,
+                about,
+                kind,
+                valid: may(conversation, user, &reader.company.at(slot.co), kind),
+                author: user,
+                device: slot.member.device,
+                state: MessageState::Received,
+                t_ms: slot.t_ms,
+                sent_ms: statement.t_ms,
+                text,
+                saying,
+                content: statement.content.0.clone(),
+                record_key: Some(slot.key.clone()),
+            };
+            self.changes.lines.push(Line::Mark(Box::new(mark)));
+            return;
+        }
+        let (kind, text, saying) = match (act, statement.files.first()) {
+            (Act::Write(text, form), first) => {
+                let origin = message.and_then(Message::origin);
+                // Whom the author elsewhere meant he did not mean here.
+                let (text, saying) = room.saying(text, form, origin.is_none());
+                let reply_to = message.and_then(|message| message.in_reply_to);
+                let saying = Saying { reply_to, origin, ..saying };
+                match (first, text) {
+                    (Some(first), text) => {
+                        let text = said(&text.unwrap_or_default(), &first.name);
+                        (MessageKind::File, Some(text), saying)
+                    }
+                    (None, text) => (MessageKind::Text, text, saying),
+                }
+            }
+            _ => (MessageKind::Unknown, None, Saying::default()),
+        };
+        let message = NewMessage {
+            place: Place::At(slot.seq),
+            message_id,
+            author: user,
+            device: slot.member.device,
+            kind,
+            state: MessageState::Received,
+            t_ms: slot.t_ms,
+            sent_ms: statement.t_ms,
+            missing,
+            text,
+            content: Some(statement.content.0.clone()),
+            record_key: Some(slot.key.clone()),
+            unread: user != reader.me.user,
+            saying,
+        };
+        self.changes.lines.push(Line::Message(Box::new(message), statement.files.clone()));
+    }
+
+    /// What this phone said itself, in its place: whether it might say so there, as everybody else
+    /// judges it. A name that another one was given meanwhile stands before or after this one.
+    pub(super) fn judge_own(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        entry: &Entry,
+        intent: &Intent,
+    ) {
+        let said = decode::<Say>(&intent.body).map(|say| Content::read(say.ptype, &say.content));
+        let Ok(Content::Control(control)) = said else { return };
+        let kind = control.act().as_ref().and_then(marks).map(|(_, kind)| kind);
+        match (control, kind) {
+            (Control::Title(title), _) => self.changes.lines.push(Line::Title(title)),
+            (_, Some(kind)) => {
+                let (me, company) = (reader.me.user, reader.company.at(entry.co));
+                let conversation = ledger.conversation.as_ref();
+                let may = conversation.is_some_and(|known| may(known, me, &company, kind));
+                self.changes.void.extend(intent.message_id.filter(|_| !may));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What an act does to which other message, if it is about one.
+pub(crate) fn marks(act: &Act<'_>) -> Option<(MessageId, MarkKind)> {
+    Some(match act {
+        Act::Edit(message, _) => (*message, MarkKind::Edit),
+        Act::Delete(message) => (*message, MarkKind::Deletion),
+        Act::React(message, _) => (*message, MarkKind::Reaction),
+        Act::Redact(message) => (*message, MarkKind::Redaction),
+        Act::Pin(message) => (*message, MarkKind::Pin),
+        Act::Unpin(message) => (*message, MarkKind::Unpin),
+        Act::Write(..) | Act::Unknown => return None,
+    })
+}
+
+/// Whether this person may say so in the conversation, whosever the message is (docs/protocol.md §6).
+pub(crate) fn may(
+    conversation: &Conversation,
+    user: UserId,
+    company: &impl CompanyView,
+    kind: MarkKind,
+) -> bool {
+    match kind {
+        MarkKind::Redaction => conversation.is_owner(user, company),
+        MarkKind::Pin | MarkKind::Unpin => {
+            conversation.genesis.r#type != LogType::Announce || conversation.is_owner(user, company)
+        }
+        _ => true,
+    }
+}
+
+/// Where something is said.
+pub(crate) struct Room<'a> {
+    pub conversation: &'a Conversation,
+    pub company: CompanyId,
+    pub log: LogId,
+}
+
+impl Room<'_> {
+    /// What people read of a text, and what it says besides. Only members are mentioned: the name of
+    /// anybody else is a text like any other.
+    pub fn saying(&self, text: &str, form: TextForm, mentions: bool) -> (Option<String>, Saying) {
+        if form == TextForm::Plain {
+            return (Some(text.to_owned()), Saying::default());
+        }
+        let found = if mentions {
+            format::mentions(text, self.company, self.log)
+        } else {
+            format::Mentions::default()
+        };
+        let mut people = found.people;
+        people.retain(|user| self.conversation.roster.has_user(*user));
+        people.extend(found.everybody.then_some(EVERYBODY));
+        let markdown = Some(text.to_owned());
+        let saying = Saying { markdown, mentions: people, ..Saying::default() };
+        (Some(format::plain(text, form)), saying)
+    }
+}
+
+/// The id under which this phone keeps what has none of its own; a message's begins with 0x01.
+fn id_of_unnamed(core: CoreHash) -> MessageId {
+    let mut id = core.0;
+    id[0] = 0x02;
+    MessageId(id)
+}

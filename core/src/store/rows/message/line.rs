@@ -1,0 +1,128 @@
+//! Lines of a timeline that nobody wrote: what happened to the conversation, and what could not be read.
+
+use hauspost_protocol::encoding::{decode, encode};
+use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
+use rusqlite::params;
+
+use super::{MessageKind, MessageState, NewMessage, Place, Saying, insert};
+use crate::store::cell::C;
+use crate::store::rows::log::LocalLog;
+use crate::store::rows::{key, seq_key};
+use crate::store::{StoreError, Tx};
+
+/// What happened to a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was created.
+    Created,
+    /// People joined.
+    Joined(Vec<UserId>),
+    /// People were removed.
+    Removed(Vec<UserId>),
+    /// People left by themselves.
+    Left(Vec<UserId>),
+    /// Its group was made anew: nobody could go on in the old one, an admin ordered it, or it grew.
+    Reset,
+    /// Something that a newer build wrote.
+    Newer,
+}
+
+impl Event {
+    fn to_content(&self) -> Option<Vec<u8>> {
+        let (code, who) = match self {
+            Self::Created => (0, Vec::new()),
+            Self::Joined(who) => (1, who.clone()),
+            Self::Removed(who) => (2, who.clone()),
+            Self::Left(who) => (3, who.clone()),
+            Self::Reset => (4, Vec::new()),
+            Self::Newer => return None,
+        };
+        Some(encode(&(code as u64, who)))
+    }
+
+    /// Reads the content of a row of kind [`MessageKind::Event`].
+    pub fn from_content(content: &[u8]) -> Self {
+        match decode::<(u64, Vec<UserId>)>(content) {
+            Ok((0, _)) => Self::Created,
+            Ok((1, who)) => Self::Joined(who),
+            Ok((2, who)) => Self::Removed(who),
+            Ok((3, who)) => Self::Left(who),
+            Ok((4, _)) => Self::Reset,
+            _ => Self::Newer,
+        }
+    }
+}
+
+/// Adds a line to the timeline that says what happened at an entry.
+pub fn event(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    seq: Seq,
+    event: &Event,
+    by: (UserId, DeviceId),
+    t_ms: TimeMs,
+) -> Result<(), StoreError> {
+    insert(tx, log, &line(seq, MessageKind::Event, event.to_content(), by, t_ms)).map(|_| ())
+}
+
+/// Adds a line to the timeline that says that something is there and could not be read.
+pub fn gap(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    seq: Seq,
+    by: (UserId, DeviceId),
+    t_ms: TimeMs,
+) -> Result<(), StoreError> {
+    insert(tx, log, &line(seq, MessageKind::Gap, None, by, t_ms)).map(|_| ())
+}
+
+/// Says in the timeline that so many records from here on are not readable on this device yet. They
+/// are added to the line before, if nothing came in between.
+pub fn unreadable(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    seq: Seq,
+    count: u64,
+    t_ms: TimeMs,
+) -> Result<(), StoreError> {
+    let mut update = tx.prepare_cached(
+        "UPDATE message SET missing = missing + ?3
+         WHERE kind = 4 AND key = (SELECT max(key) FROM message WHERE key BETWEEN ?1 AND ?2)",
+    )?;
+    let ordered = (key(log, 0), seq_key(log, seq));
+    if update.execute(params![ordered.0, ordered.1, C(count)])? > 0 {
+        tx.refresh(log, 0);
+        return Ok(());
+    }
+    let nobody = (UserId([0; 16]), DeviceId([0; 16]));
+    let line = line(seq, MessageKind::Unreadable, None, nobody, t_ms);
+    insert(tx, log, &NewMessage { missing: count, ..line }).map(|_| ())
+}
+
+fn line(
+    seq: Seq,
+    kind: MessageKind,
+    content: Option<Vec<u8>>,
+    (author, device): (UserId, DeviceId),
+    t_ms: TimeMs,
+) -> NewMessage {
+    // A message's id begins with 0x01, so that a line's, which is its seq, is never one.
+    let mut id = [0; 32];
+    id[24..].copy_from_slice(&seq.0.to_be_bytes());
+    NewMessage {
+        place: Place::At(seq),
+        message_id: MessageId(id),
+        author,
+        device,
+        kind,
+        state: MessageState::Received,
+        t_ms,
+        sent_ms: t_ms,
+        missing: 0,
+        text: None,
+        content,
+        record_key: None,
+        unread: false,
+        saying: Saying::default(),
+    }
+}
