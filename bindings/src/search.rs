@@ -35,6 +35,8 @@ pub struct FoundDocument {
     pub position: u32,
     /// Its name.
     pub name: Vec<SnippetPart>,
+    /// A part of its text around the first word found; empty if all that was found is its name.
+    pub inside: Vec<SnippetPart>,
 }
 
 /// What messages must be besides having the words; nothing of it if it is left out.
@@ -105,8 +107,8 @@ impl Search {
 
 #[uniffi::export]
 impl Search {
-    /// At most `limit` messages. Each word of `text` must begin a word of the message, of its text or a
-    /// document's name; umlauts are found in each of their spellings. Without words, everything that
+    /// At most `limit` messages. Each word of `text` must begin a word of the message: of its text, a
+    /// document's name or what stands in a document; umlauts are found in each of their spellings. Without words, everything that
     /// passes the filter.
     ///
     /// A search that was cancelled before it began does not run, so that typing ahead costs nothing.
@@ -170,6 +172,7 @@ impl From<read::SearchHit> for SearchHit {
             document: hit.document.map(|document| FoundDocument {
                 position: document.position,
                 name: parts(document.name),
+                inside: parts(document.inside),
             }),
         }
     }

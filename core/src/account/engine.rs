@@ -21,6 +21,7 @@ use super::checkpoints::Opened;
 use super::documents::Documents;
 use super::enter::Entering;
 use super::freshness::Freshness;
+use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use super::position::Position;
 use crate::env::Env;
@@ -69,6 +70,8 @@ pub struct Core {
     pub(super) to_add: Notify,
     /// How the server is reached.
     pub(super) link: LinkTeller,
+    /// The reading of documents' text.
+    pub(super) inspecting: Inspecting,
     /// When groups may be entered by an external commit.
     pub(super) entering: Entering,
     /// The resets that this phone tried to make.

@@ -24,6 +24,7 @@ use super::documents::Documents;
 use super::engine::{Core, Engine};
 use super::enter::Entering;
 use super::error::AccountError;
+use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use crate::env::Env;
 use crate::inbound::Me;
@@ -166,6 +167,7 @@ async fn finish(
         to_add: Notify::new(),
         to_name: Notify::new(),
         link: LinkTeller::default(),
+        inspecting: Inspecting::default(),
         entering: Entering::default(),
         resetting: Entering::default(),
     })

@@ -5,8 +5,8 @@
 //! new, [`push`] sends what is wanted, [`checkpoints`], [`freshness`] and [`gossip`] say whether the
 //! server shows the present, and one history. [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach, [`devices`] says
-//! which devices are theirs, [`link`] what a status line shows, [`error`] how it fails.
+//! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach,
+//! [`inspect`] reads its text, [`devices`] says which devices are theirs, [`link`] what a status line shows, [`error`] how it fails.
 
 mod about;
 mod checkpoints;
@@ -18,6 +18,7 @@ mod enter;
 mod error;
 mod freshness;
 mod gossip;
+mod inspect;
 mod link;
 mod manage;
 mod position;
@@ -191,6 +192,7 @@ impl Account {
     pub async fn suspend(&self) {
         self.tasks.end().await;
         self.core.close_documents().await;
+        self.core.settle_inspection().await;
         self.core.store.suspend().await;
     }
 

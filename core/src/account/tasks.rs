@@ -33,6 +33,7 @@ impl Tasks {
             tokio::spawn(pull(core.clone())),
             tokio::spawn(push(core.clone())),
             tokio::spawn(carry(core.clone())),
+            tokio::spawn(inspect(core.clone())),
             tokio::spawn(listen(core.clone())),
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
@@ -140,6 +141,16 @@ async fn carry(core: Arc<Core>) {
                 }
             }
         }
+    }
+}
+
+/// Reads the text of documents that came or were sent.
+async fn inspect(core: Arc<Core>) {
+    loop {
+        if let Err(error) = core.inspect_all().await {
+            tracing::debug!(code = error.code(), "documents are not read now");
+        }
+        core.inspecting.to_inspect.notified().await;
     }
 }
 

@@ -7,9 +7,13 @@
 //! makes a name that somebody else chose safe for a file system, only when a file is written out;
 //! [`kind`] says what a document is by its content, and whether a phone opens it.
 
+mod apart;
+#[cfg(test)]
+pub(crate) mod corpus;
 pub mod kind;
 pub mod name;
 pub mod source;
+pub mod text;
 pub mod vault;
 
 use std::io;

@@ -1,8 +1,8 @@
 //! Search over all messages, newest hits first, narrowed to what was asked for.
 //!
 //! A message is found when for each word asked for it has a word that begins with it, in any of its
-//! spellings (see `store/search.rs`): in its text or in the names of its documents. What is shown
-//! comes from what is stored, and is marked by the same rule.
+//! spellings (see `store/search.rs`): in its text, or in the names and texts of its documents. What is
+//! shown comes from what is stored, and is marked by the same rule.
 
 use std::cmp::Reverse;
 
@@ -15,7 +15,7 @@ use super::snippet::{Asked, SnippetPart};
 use crate::store::StoreError;
 use crate::store::cell::cell;
 use crate::store::rows::message::{self, MessageKind};
-use crate::store::rows::{file, key_seq, log};
+use crate::store::rows::{file, file_text, key_seq, log};
 use crate::store::search::{Mark, query};
 
 /// What is searched for: words, and what the messages must be besides. Words may be missing if
@@ -104,6 +104,8 @@ pub struct FoundDocument {
     pub position: u32,
     /// Its name.
     pub name: Vec<SnippetPart>,
+    /// A part of its text around the first word found; empty if all that was found is its name.
+    pub inside: Vec<SnippetPart>,
 }
 
 /// A page of hits.
@@ -179,7 +181,7 @@ const IN_PERIOD: &str =
      WHERE ?1 IS NULL AND m.search_id >= ?2 AND m.search_id < ?3 AND m.text IS NOT NULL
      ORDER BY m.search_id DESC LIMIT ?4";
 
-/// The message's document in which most of the words were found.
+/// The message's document in which most of the words were found, in its name or its text.
 fn document(
     conn: &Connection,
     asked: &Asked,
@@ -188,7 +190,23 @@ fn document(
 ) -> Result<Option<FoundDocument>, StoreError> {
     let files = (0u32..).zip(file::of_message(conn, log, message_id)?);
     let originals = files.filter(|(_, file)| file.role == FileRole::Original);
+    let known = file_text::known(conn, log, message_id)?;
+    let counted = originals.map(|(position, file)| {
+        let known = known.iter().find(|known| known.position == position);
+        let in_name = asked.which_in(&file.name);
+        let parts: Vec<Option<i64>> =
+            asked.words.iter().map(|word| known.and_then(|known| known.part_with(word))).collect();
+        let found = in_name.iter().zip(&parts).filter(|(name, part)| **name || part.is_some());
+        (found.count(), position, file, known, in_name, parts)
+    });
     // Of equals the first.
-    let best = originals.min_by_key(|(_, file)| Reverse(asked.count_in(&file.name)));
-    Ok(best.map(|(position, file)| FoundDocument { position, name: asked.marked(&file.name) }))
+    let best = counted.min_by_key(|(found, ..)| Reverse(*found));
+    let Some((_, position, file, known, in_name, parts)) = best else { return Ok(None) };
+    // The part with a word that the name has not, or with any.
+    let beyond = parts.iter().zip(&in_name).find_map(|(part, in_name)| part.filter(|_| !in_name));
+    let inside = match (known, beyond.or_else(|| parts.iter().flatten().next().copied())) {
+        (Some(known), Some(part)) => asked.snippet(&known.text(conn, part)?),
+        _ => Vec::new(),
+    };
+    Ok(Some(FoundDocument { position, name: asked.marked(&file.name), inside }))
 }

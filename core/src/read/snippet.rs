@@ -36,6 +36,11 @@ impl Asked {
         if self.words.is_empty() {
             return 0;
         }
+        self.which_in(text).into_iter().filter(|found| *found).count()
+    }
+
+    /// Which of the words begin a word of this text.
+    pub(super) fn which_in(&self, text: &str) -> Vec<bool> {
         let mut found = vec![false; self.words.len()];
         for span in spans(text) {
             let word = Spellings::of(&text[span]);
@@ -43,7 +48,7 @@ impl Asked {
                 *found |= word.begins_with(asked);
             }
         }
-        found.into_iter().filter(|found| *found).count()
+        found
     }
 
     fn is_asked(&self, word: &str) -> bool {

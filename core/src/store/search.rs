@@ -158,6 +158,11 @@ impl Words {
         }
     }
 
+    /// Words that are folded already.
+    pub(crate) fn folded<'w>(&mut self, words: impl Iterator<Item = &'w str>) {
+        self.words.extend(words.map(str::to_owned));
+    }
+
     /// As the index takes them.
     pub(super) fn line(&self) -> String {
         let mut line = String::new();

@@ -7,7 +7,7 @@
 //! phones are cores as an app would run them ([`phone`]).
 
 mod archive;
-mod invoice;
+pub mod invoice;
 mod phone;
 mod stage;
 mod story;

@@ -3,6 +3,7 @@
 mod crashes;
 mod devices;
 mod documents;
+mod inside;
 mod large;
 mod pulls;
 mod resets;

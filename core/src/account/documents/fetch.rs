@@ -172,6 +172,7 @@ impl Core {
             })
             .await?;
         self.drop_copies(evicted, false).await?;
+        self.inspecting.to_inspect.notify_one();
         Ok(Fetched { kept: blocking(open).await?, copy: id, name })
     }
 

@@ -98,7 +98,7 @@ pub struct Transfer {
     pub total: u64,
 }
 
-fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing under these locks panics between two writes.
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -238,7 +238,7 @@ impl Core {
 }
 
 /// Runs what waits for the disk beside everything else.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, DocumentError> + Send + 'static,
 ) -> Result<T, AccountError> {
     match tokio::task::spawn_blocking(job).await {

@@ -145,6 +145,7 @@ impl Core {
         });
         let noted = noted.await;
         self.to_send.notify_one();
+        self.inspecting.to_inspect.notify_one();
         (key, noted.map(|()| carried))
     }
 

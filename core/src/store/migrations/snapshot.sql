@@ -1,4 +1,4 @@
--- version 6
+-- version 7
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -107,6 +107,22 @@ CREATE TABLE file_copy (
     complete INTEGER NOT NULL,
     used_ms INTEGER NOT NULL,
     UNIQUE (log, message_id, position)
+) STRICT;
+CREATE TABLE file_text (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    message_id BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    reason INTEGER,               -- why it cannot be read
+    tries INTEGER NOT NULL,       -- how often reading began
+    pages INTEGER,
+    words TEXT NOT NULL,          -- sorted and folded, each with the part that has it first
+    UNIQUE (log, message_id, position)
+) STRICT;
+CREATE TABLE file_text_part (
+    key INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
 ) STRICT;
 CREATE TABLE held_entry (
     key INTEGER PRIMARY KEY,

@@ -7,8 +7,8 @@ use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
 use hauspost_protocol::statement::{File, FileRole};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::index;
 use super::log::LocalLog;
+use super::{file_text, index};
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
@@ -28,6 +28,8 @@ pub struct ShownFile {
     pub role: FileRole,
     /// Whether all of it lies on this phone.
     pub is_here: bool,
+    /// How many pages it has, if it has pages and was looked into on this phone.
+    pub pages: Option<u32>,
 }
 
 /// Notes the documents of a message, which is found by their names from now on.
@@ -82,7 +84,9 @@ pub fn shown(
 ) -> Result<Vec<ShownFile>, StoreError> {
     let sql = "SELECT f.position, f.file, EXISTS (
                    SELECT 1 FROM file_copy c WHERE c.log = f.log AND c.message_id = f.message_id
-                       AND c.position = f.position AND c.complete = 1)
+                       AND c.position = f.position AND c.complete = 1),
+                   (SELECT t.pages FROM file_text t WHERE t.log = f.log
+                       AND t.message_id = f.message_id AND t.position = f.position)
                FROM file f WHERE f.log = ?1 AND f.message_id = ?2 ORDER BY f.position";
     let mut select = conn.prepare_cached(sql)?;
     let rows = select.query_map(params![log, C(message_id)], |row| {
@@ -94,6 +98,7 @@ pub fn shown(
             size: file.plain_size,
             role: file.role,
             is_here: row.get(2)?,
+            pages: row.get(3)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -106,6 +111,7 @@ pub fn rename(
     message_id: MessageId,
     new: MessageId,
 ) -> Result<(), StoreError> {
+    file_text::rename(tx, log, message_id, new)?;
     let names = params![log.number, C(message_id), C(new)];
     tx.prepare_cached("UPDATE file SET message_id = ?3 WHERE log = ?1 AND message_id = ?2")?
         .execute(names)?;
@@ -123,6 +129,7 @@ pub fn rename(
 
 /// Forgets the documents of a message, and with their keys what lies of them on this phone.
 pub fn forget(tx: &Tx<'_>, log: i64, message_id: MessageId) -> Result<(), StoreError> {
+    file_text::forget(tx, log, message_id)?;
     for table in ["file", "upload", "file_copy"] {
         let sql = format!("DELETE FROM {table} WHERE log = ?1 AND message_id = ?2");
         tx.prepare_cached(&sql)?.execute(params![log, C(message_id)])?;

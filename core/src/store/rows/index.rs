@@ -1,4 +1,4 @@
-//! What each message is found by: its text, the names of its documents, and the marks that a search
+//! What each message is found by: its text, names and words of its documents, and the marks that a search
 //! may be narrowed to.
 //!
 //! The index gives nothing back, so a row that goes must be taken out with the very words that it
@@ -9,9 +9,9 @@ use hauspost_protocol::ids::{MessageId, UserId};
 use hauspost_protocol::statement::{File, FileRole};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::file;
 use super::log::LocalLog;
 use super::message::MessageKind;
+use super::{file, file_text};
 use crate::store::cell::{C, cell};
 use crate::store::search::{self, Mark, Words};
 use crate::store::{StoreError, Tx};
@@ -66,7 +66,11 @@ pub(super) fn find(
         MessageKind::File => file::of_message(conn, log.number, message_id)?,
         _ => Vec::new(),
     };
-    Ok(Some(Indexed { search_id, words: words(log, author, kind, &text, &files) }))
+    let mut words = words(log, author, kind, &text, &files);
+    if kind == MessageKind::File {
+        file_text::add_words(conn, log, message_id, &mut words)?;
+    }
+    Ok(Some(Indexed { search_id, words }))
 }
 
 /// Takes a message out of the index.

@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod entry;
 pub mod epoch;
 pub mod file;
+pub mod file_text;
 pub(in crate::store) mod index;
 pub mod key_package;
 pub mod log;

@@ -164,6 +164,7 @@ mod tests {
             size: 2_000_000,
             role: FileRole::Original,
             is_here: position == 1,
+            pages: None,
         }
     }
 

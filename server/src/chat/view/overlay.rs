@@ -133,7 +133,13 @@ fn hit_lines(state: &State, hit: &SearchHit, columns: usize) -> [Line<'static>; 
     let head = Line::from(vec![Span::styled(left, dim()), Span::styled(right, dim())]);
     let mut spans = vec![Span::raw("  ")];
     match &hit.document {
-        Some(document) => spans.extend(marked(&document.name)),
+        Some(document) => {
+            spans.extend(marked(&document.name));
+            if !document.inside.is_empty() {
+                spans.push(Span::styled(": ", dim()));
+                spans.extend(marked(&document.inside));
+            }
+        }
         None => spans.extend(marked(&hit.snippet)),
     }
     [head, Line::from(spans)]
