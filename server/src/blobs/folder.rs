@@ -1,7 +1,7 @@
 //! Blobs in a folder: one file a blob, each chunk at its own place in it.
 //!
-//! A file is made durable with its folders before any chunk goes into it, and each chunk before it is
-//! answered, so that no rename is needed: a chunk torn by a crash is one that nobody noted, and the
+//! A file is made durable with its folders before any chunk goes into it, and its chunks before they are
+//! noted, so that no rename is needed: a chunk torn by a crash is one that nobody noted, and the
 //! next upload writes it again.
 //!
 //! Of our own rather than `object_store`'s local file system, whose objects are whole files: a chunk
@@ -48,11 +48,13 @@ impl BlobStore for FolderBlobs {
 
     fn write(&self, blob: BlobId, chunk: u32, stored: &[u8]) -> Result<(), BlobError> {
         let file = OpenOptions::new().write(true).open(self.path(blob));
-        file.and_then(|file| {
-            file.write_all_at(stored, offset(chunk))?;
-            file.sync_data()
-        })
-        .map_err(failed("keep a chunk"))
+        file.and_then(|file| file.write_all_at(stored, offset(chunk)))
+            .map_err(failed("keep a chunk"))
+    }
+
+    fn sync(&self, blob: BlobId) -> Result<(), BlobError> {
+        let file = OpenOptions::new().write(true).open(self.path(blob));
+        file.and_then(|file| file.sync_data()).map_err(failed("make a document durable"))
     }
 
     fn read(&self, blob: BlobId, chunk: u32, len: usize) -> Result<Vec<u8>, BlobError> {

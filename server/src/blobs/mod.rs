@@ -2,7 +2,7 @@
 //!
 //! A [`BlobStore`] keeps bytes under an id and a chunk's number, and knows nothing else: which log
 //! a blob belongs to, which chunks are there and who may read them stands in the transaction store
-//! ([`crate::store`]). A chunk is written first and noted there after, so that a crash between the two
+//! ([`crate::store`]). A chunk is written and made durable first and noted there after, so that a crash between the two
 //! leaves bytes that nobody refers to, never a note without its bytes.
 //!
 //! Each chunk is sealed once more under its blob's shred key ([`seal`], [`open`]), so that deleting
@@ -49,8 +49,11 @@ pub enum BlobError {
 pub trait BlobStore: Send + Sync {
     /// Makes room for a blob; one that is there stays as it is. Durable.
     fn create(&self, blob: BlobId) -> Result<(), BlobError>;
-    /// Writes a chunk of a blob that was created. Durable; the same chunk may be written again.
+    /// Writes a chunk of a blob that was created; the same chunk may be written again. It is read at once,
+    /// and durable after the next [`sync`](Self::sync).
     fn write(&self, blob: BlobId, chunk: u32, stored: &[u8]) -> Result<(), BlobError>;
+    /// Makes all chunks durable that were written.
+    fn sync(&self, blob: BlobId) -> Result<(), BlobError>;
     /// Reads a chunk of this length.
     fn read(&self, blob: BlobId, chunk: u32, len: usize) -> Result<Vec<u8>, BlobError>;
     /// Removes a blob; that it is gone already is no error.

@@ -22,6 +22,7 @@ use super::archive;
 use super::limits::BlobLimits;
 use super::node::Node;
 use super::session::{Claim, Session};
+use super::uploads;
 use crate::blobs::{self, BlobError, BlobId};
 use crate::store::{BlobRow, LogRow, NewBlob, ReadTx, Tx};
 
@@ -38,7 +39,8 @@ pub async fn begin(
         return Err(Refusal::Form);
     }
     let (limits, now_ms) = (node.blob_limits, node.now_ms());
-    let (id, present) = node
+    let leaves = request.leaves.clone();
+    let (id, noted) = node
         .write_as(&claim, move |tx, session| {
             let device = session.device()?.device;
             let no = joined(tx, device, log)?.no;
@@ -49,7 +51,49 @@ pub async fn begin(
         .await?;
     let store = Arc::clone(&node.blobs);
     blocking(move || store.create(id)).await?;
-    Ok(Answer(present))
+    if noted.is_complete(layout) {
+        return Ok(Answer(noted));
+    }
+    let upload = match node.uploads.find(id) {
+        Some(upload) => upload,
+        None => {
+            let found = find_loose(&node, id, layout, &noted, leaves).await?;
+            node.uploads.found(id, layout, &noted, found)
+        }
+    };
+    if upload.is_due() {
+        let named = Upload { log, root, chunk: 0 };
+        named.note(&node, &claim, id, &upload).await?;
+    }
+    Ok(Answer(upload.present()))
+}
+
+/// The chunks that lie on the disk, whole and right, without being noted: a server that was killed
+/// wrote them.
+async fn find_loose(
+    node: &Arc<Node>,
+    id: BlobId,
+    layout: Layout,
+    noted: &Present,
+    leaves: file::Leaves,
+) -> Result<Vec<u32>, Refusal> {
+    let key = node.database.read(move |tx| Ok::<_, Refusal>(tx.blob_key(id)?)).await?;
+    let key = key.ok_or(Refusal::NotFound)?;
+    let missing: Vec<u32> = noted.missing(layout).collect();
+    let store = Arc::clone(&node.blobs);
+    blocking(move || {
+        let is_there = |chunk: &u32| {
+            let read = || {
+                let len = layout.sealed_len(*chunk)? + TAG_BYTES;
+                let mut bytes = store.read(id, *chunk, len).ok()?;
+                blobs::open(&key, id, *chunk, &mut bytes).ok()?;
+                Some(leaves.is_chunk(*chunk, &bytes))
+            };
+            read().unwrap_or(false)
+        };
+        Ok(missing.into_iter().filter(is_there).collect())
+    })
+    .await
 }
 
 fn begin_or_resume(
@@ -112,21 +156,61 @@ impl Upload {
         if body.len() != place.len || file::leaf(&body) != place.leaf {
             return Err(Refusal::Chunk);
         }
-        if place.is_there {
+        let upload = match node.uploads.find(place.id) {
+            Some(upload) => upload,
+            None if place.row.is_complete() => return Ok(()),
+            None => node.uploads.found(place.id, place.row.layout, &place.row.present, Vec::new()),
+        };
+        if !upload.has(self.chunk) {
+            let store = Arc::clone(&node.blobs);
+            blocking(move || {
+                let mut bytes = Vec::with_capacity(blobs::STORED_CHUNK_BYTES);
+                bytes.extend_from_slice(&body);
+                blobs::seal(&place.key, place.id, self.chunk, &mut bytes);
+                store.write(place.id, self.chunk, &bytes)
+            })
+            .await?;
+            upload.wrote(self.chunk);
+        }
+        if upload.is_due() { self.note(node, claim, place.id, &upload).await } else { Ok(()) }
+    }
+
+    /// Makes what was written durable, and notes it. Whoever comes meanwhile waits, so that nobody is told
+    /// that a document is complete before it is.
+    async fn note(
+        self,
+        node: &Arc<Node>,
+        claim: &Claim,
+        id: BlobId,
+        upload: &uploads::Upload,
+    ) -> Result<(), Refusal> {
+        let _one = upload.keeping.lock().await;
+        let chunks = upload.take();
+        let noted = self.try_to_note(node, claim, id, chunks.clone()).await;
+        match &noted {
+            Ok(()) if upload.is_complete() => node.uploads.forget(id),
+            Ok(()) => {}
+            Err(_) => upload.give_back(chunks),
+        }
+        noted
+    }
+
+    async fn try_to_note(
+        self,
+        node: &Arc<Node>,
+        claim: &Claim,
+        id: BlobId,
+        chunks: Vec<u32>,
+    ) -> Result<(), Refusal> {
+        if chunks.is_empty() {
             return Ok(());
         }
         let store = Arc::clone(&node.blobs);
-        blocking(move || {
-            let mut bytes = Vec::with_capacity(blobs::STORED_CHUNK_BYTES);
-            bytes.extend_from_slice(&body);
-            blobs::seal(&place.key, place.id, self.chunk, &mut bytes);
-            store.write(place.id, self.chunk, &bytes)
-        })
-        .await?;
-        // The upload may have been given up, or its device revoked, while the chunk was written.
+        blocking(move || store.sync(id)).await?;
+        // The upload may have been given up, or its device revoked, while the chunks were written.
         node.write_as(claim, move |tx, session| {
             let no = self.own(tx, session)?.0;
-            Ok(tx.put_chunk(no, self.root, self.chunk)?)
+            Ok(tx.put_chunks(no, self.root, &chunks)?)
         })
         .await
     }
@@ -146,7 +230,7 @@ impl Upload {
             len: row.layout.sealed_len(self.chunk).ok_or(Refusal::NotFound)?,
             leaf: tx.blob_leaf(row.id, self.chunk)?.ok_or(Refusal::NotFound)?,
             key: tx.blob_key(row.id)?.ok_or(Refusal::NotFound)?,
-            is_there: row.present.has(self.chunk),
+            row,
         })
     }
 }
@@ -157,7 +241,7 @@ struct Place {
     len: usize,
     leaf: Digest,
     key: Secret,
-    is_there: bool,
+    row: BlobRow,
 }
 
 /// The log, if the device has a leaf in it now.
@@ -293,6 +377,7 @@ fn drop_abandoned(tx: &mut dyn Tx, before_ms: TimeMs) -> Result<Vec<BlobId>, Ref
 }
 
 async fn remove(node: &Arc<Node>, blobs: Vec<BlobId>) -> Result<(), Refusal> {
+    blobs.iter().for_each(|blob| node.uploads.forget(*blob));
     let store = Arc::clone(&node.blobs);
     blocking(move || blobs.into_iter().try_for_each(|blob| store.remove(blob))).await
 }

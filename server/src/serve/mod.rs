@@ -31,6 +31,7 @@ mod routes;
 mod session;
 mod sync;
 pub mod tls;
+mod uploads;
 mod witness;
 
 pub use answer::Refusal;

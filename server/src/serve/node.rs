@@ -23,6 +23,7 @@ use super::log_key::LogKeys;
 use super::metrics::Metrics;
 use super::quota::Quotas;
 use super::session::{Claim, Session, SessionKeys};
+use super::uploads::Uploads;
 use super::{Clock, ServeConfig, ServeError, blob, checkpoint, routes};
 use crate::blobs::{BlobStore, FolderBlobs};
 use crate::store::sqlite::SqliteStore;
@@ -53,6 +54,8 @@ pub struct Node {
     pub sessions: SessionKeys,
     /// Where documents lie.
     pub blobs: Arc<dyn BlobStore>,
+    /// Chunks of theirs that are not noted yet.
+    pub uploads: Uploads,
     /// What they may take.
     pub blob_limits: BlobLimits,
     /// What a device may append.
@@ -98,6 +101,7 @@ impl Node {
         Ok(Arc::new(Self {
             database,
             blobs,
+            uploads: Uploads::default(),
             blob_limits: config.blobs,
             quotas: config.quotas,
             keys,

@@ -92,8 +92,8 @@ pub trait BlobWrites: BlobReads {
     fn begin_blob(&mut self, no: LogNo, blob: &NewBlob<'_>) -> Result<BlobId, StoreError>;
     /// Notes that the upload of a blob goes on.
     fn resume_blob(&mut self, no: LogNo, root: Digest, now_ms: TimeMs) -> Result<(), StoreError>;
-    /// Notes that a chunk is there; twice is once.
-    fn put_chunk(&mut self, no: LogNo, root: Digest, chunk: u32) -> Result<(), StoreError>;
+    /// Notes that these chunks are there and durable; twice is once.
+    fn put_chunks(&mut self, no: LogNo, root: Digest, chunks: &[u32]) -> Result<(), StoreError>;
     /// Notes that a record names the blob, which stays from now on.
     fn name_blob(&mut self, no: LogNo, root: Digest, seq: Seq) -> Result<(), StoreError>;
     /// Forgets a blob and deletes its shred key; its bytes are for the caller to remove.

@@ -8,6 +8,7 @@
 
 mod catch_up;
 mod delivery;
+mod documents;
 mod groups;
 mod log;
 mod messages;
@@ -52,6 +53,9 @@ async fn main() {
     }
     if wanted("groups") {
         Box::pin(groups::print()).await;
+    }
+    if wanted("documents") {
+        Box::pin(documents::print()).await;
     }
     if wanted("wire") {
         wire::print().await;

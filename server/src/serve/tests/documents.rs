@@ -1,5 +1,7 @@
 //! Documents: uploaded chunk by chunk, named by a record, read by those who may.
 
+mod durable;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -500,6 +502,9 @@ impl BlobStore for Filling {
             return Err(BlobError::Full);
         }
         self.disk.write(blob, chunk, stored)
+    }
+    fn sync(&self, blob: BlobId) -> Result<(), BlobError> {
+        self.disk.sync(blob)
     }
     fn read(&self, blob: BlobId, chunk: u32, len: usize) -> Result<Vec<u8>, BlobError> {
         self.disk.read(blob, chunk, len)

@@ -26,14 +26,14 @@ pub(crate) async fn a_document_is_complete_with_its_last_chunk_and_known_in_its_
     write(&database, |tx| {
         begin(tx, NO, ROOT, 9)?;
         for chunk in [8, 0, 1, 2, 3, 3, 4, 5, 7] {
-            tx.put_chunk(NO, ROOT, chunk)?;
+            tx.put_chunks(NO, ROOT, &[chunk])?;
             assert!(!tx.blob(NO, ROOT)?.unwrap().is_complete());
         }
-        assert!(tx.put_chunk(LogNo(0), ROOT, 6).is_err());
+        assert!(tx.put_chunks(LogNo(0), ROOT, &[6]).is_err());
         Ok(())
     })
     .await;
-    write(&database, |tx| tx.put_chunk(NO, ROOT, 6)).await;
+    write(&database, |tx| tx.put_chunks(NO, ROOT, &[6, 8])).await;
     let read = read(&database, |tx| Ok((tx.blob(NO, ROOT)?, tx.blob(LogNo(0), ROOT)?))).await;
     assert!(read.0.unwrap().is_complete());
     assert_eq!(read.1, None);

@@ -122,16 +122,16 @@ impl BlobWrites for SqliteTx<'_, &mut StdRng> {
         change(self.main, "resume a document", sql, row).map(|_| ())
     }
 
-    fn put_chunk(&mut self, no: LogNo, root: Digest, chunk: u32) -> Result<(), StoreError> {
+    fn put_chunks(&mut self, no: LogNo, root: Digest, chunks: &[u32]) -> Result<(), StoreError> {
         let mut row = self.blob(no, root)?.ok_or(StoreError::Damaged("document"))?;
-        if row.present.has(chunk) {
+        if chunks.iter().all(|chunk| row.present.has(*chunk)) {
             return Ok(());
         }
-        row.present.add(chunk);
+        chunks.iter().for_each(|chunk| row.present.add(*chunk));
         let present = (!row.is_complete()).then(|| row.present.as_bytes());
         let sql = "UPDATE blobs SET present = ?3 WHERE no = ?1 AND root = ?2";
         let change_to = params![int(no.0), root.0, present];
-        change(self.main, "note a chunk", sql, change_to).map(|_| ())
+        change(self.main, "note chunks", sql, change_to).map(|_| ())
     }
 
     fn name_blob(&mut self, no: LogNo, root: Digest, seq: Seq) -> Result<(), StoreError> {
