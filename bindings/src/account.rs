@@ -13,6 +13,7 @@ use hauspost_core::sync::Https;
 
 use crate::cancel::{CancelHandle, until_cancelled};
 use crate::conversations::Conversations;
+use crate::documents::{Documents, MeteredLimits};
 use crate::error::HauspostError;
 use crate::key_store::{KeyStore, PlatformKeyStore};
 use crate::observer::{Observer, Subscription};
@@ -172,6 +173,32 @@ impl Account {
     /// One conversation. Whether this phone has it shows the first call on it.
     pub fn timeline(&self, conversation: String) -> Result<Arc<Timeline>, HauspostError> {
         Ok(Timeline::new(self.0.clone(), ids::conversation(&conversation)?))
+    }
+
+    /// The documents of one conversation.
+    pub fn documents(&self, conversation: String) -> Result<Arc<Documents>, HauspostError> {
+        Ok(Documents::new(self.0.clone(), ids::conversation(&conversation)?))
+    }
+
+    /// Says whether the network that the phone is on costs by the byte; to be said again after each start.
+    pub fn set_metered(&self, metered: bool) {
+        self.0.set_metered(metered);
+    }
+
+    /// From which size on documents wait on a metered network.
+    pub fn metered_limits(&self) -> MeteredLimits {
+        self.0.metered_limits().into()
+    }
+
+    /// Changes from which size on documents wait on a metered network. Kept.
+    pub async fn set_metered_limits(&self, limits: MeteredLimits) -> Result<(), HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.set_metered_limits(limits.into()).await?) }).await
+    }
+
+    /// What fetched documents may take on this phone, in bytes; those not used for longest go first.
+    pub fn set_document_cache(&self, bytes: u64) {
+        self.0.set_document_cache(bytes);
     }
 
     /// Search over everything.

@@ -41,6 +41,7 @@ impl Failure {
             Some(10) => ("quota", "The server takes no more from this phone for now."),
             Some(110) => ("document-changed", "The document was changed while it was sent."),
             Some(111) => ("document-unreadable", "The document cannot be read any more."),
+            Some(113) => ("policy", "The company does not let documents of this kind be sent."),
             Some(112) => ("given-up", "You gave the upload up."),
             Some(11) => ("no-conversation", "The server does not know this conversation."),
             Some(20) => ("policy", "The company's policy does not allow this."),
@@ -134,6 +135,16 @@ fn text_of(code: &str) -> &'static str {
         "no-conversation" => "There is no such conversation, or it does not go on.",
         "no-change" => "There is no such change that failed.",
         "message" => "The message or name is empty or too long.",
+        "no-document" => "There is no such document.",
+        "document-gone" => "The company's server does not have this document.",
+        "document-damaged" => "What the server has is not what was sent. Tell your admin.",
+        "document-blocked" => {
+            "Documents of this kind are not opened, since a phone could run them."
+        }
+        "document-unreadable" => "The file cannot be read.",
+        "document-too-large" => "The file is too large.",
+        "document" => "A name is too long, or there are more than sixteen documents.",
+        "metered" => "This waits for a network that does not cost by the byte.",
         "group" => "The group cannot be changed like this.",
         "checkpoint" => {
             "The server shows a history that is not signed as it must be. Tell your admin."

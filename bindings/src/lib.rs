@@ -22,6 +22,7 @@ mod runtime;
 pub mod account;
 pub mod cancel;
 pub mod conversations;
+pub mod documents;
 pub mod invitation;
 pub mod key_store;
 pub mod observer;

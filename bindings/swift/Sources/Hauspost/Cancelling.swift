@@ -1,3 +1,4 @@
+import Foundation
 import HauspostFFI
 
 /// Runs a call that takes a cancel handle, so that cancelling the task stops it.
@@ -21,6 +22,46 @@ extension Search {
     ) async throws -> SearchPage {
         try await cancelling {
             try await find(text: text, filter: filter, after: after, limit: limit, cancel: $0)
+        }
+    }
+}
+
+extension Documents {
+    /// `open`, which stops when its task is cancelled and keeps what has come.
+    public func opened(_ messageId: String, position: UInt32 = 0) async throws -> String {
+        try await cancelling { try await open(messageId: messageId, position: position, cancel: $0) }
+    }
+
+    /// A document piece by piece; it is fetched if it is not on this phone.
+    public func pieces(
+        of messageId: String, position: UInt32 = 0
+    ) async throws -> AsyncThrowingStream<Data, any Error> {
+        let stream = try await cancelling {
+            try await read(messageId: messageId, position: position, cancel: $0)
+        }
+        let next = Numbers(below: stream.pieces())
+        return AsyncThrowingStream {
+            guard let number = next.take() else { return nil }
+            return try await stream.piece(number: number)
+        }
+    }
+}
+
+/// Numbers from 0 on, each once.
+private final class Numbers: @unchecked Sendable {
+    private let lock = NSLock()
+    private var next: UInt32 = 0
+    private let end: UInt32
+
+    init(below end: UInt32) {
+        self.end = end
+    }
+
+    func take() -> UInt32? {
+        lock.withLock {
+            guard next < end else { return nil }
+            defer { next += 1 }
+            return next
         }
     }
 }

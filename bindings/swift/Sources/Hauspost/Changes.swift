@@ -50,6 +50,14 @@ extension Account {
         }
     }
 
+    /// The documents of a conversation that are on their way: at once, and again as they move on.
+    public func transfers(conversation: String) throws -> AsyncThrowingStream<[Transfer], any Error> {
+        let documents = try documents(conversation: conversation)
+        return try looks(when: { $0 == .conversation(id: conversation) || $0 == .everyConversation }) {
+            documents.transfers()
+        }
+    }
+
     /// The first conversations of the list: at once, and again when they changed.
     public func firstConversations(
         limit: UInt32 = 50

@@ -32,6 +32,14 @@ final class Company: Sendable {
         folder.appending(path: name).path
     }
 
+    /// A file with so many bytes of text.
+    func file(_ name: String, size: Int) throws -> String {
+        let text = String(repeating: "Zeile ", count: size / 6 + 1).prefix(size)
+        let file = folder.appending(path: name)
+        try text.write(to: file, atomically: false, encoding: .utf8)
+        return file.path
+    }
+
     /// What the MDM would deliver to this person's phone.
     func invite(_ shortName: String, name: String) throws -> String {
         try run("admin", "invite", shortName, "--name", name, "--keys", "\(keys)/admin")

@@ -111,6 +111,47 @@ final class TwoPhonesTests {
         }
     }
 
+    @Test func documentsThatOneSendsTheOtherOpensAndStreamsAndSleepClosesThem() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        let large = try company.file("Rechnung.txt", size: 300_000)
+        let files = [
+            NewDocument(path: large), NewDocument(path: try company.file("leer.txt", size: 0), name: "../Notiz.txt"),
+        ]
+        let id = try await anna.documents(conversation: room).send(files: files, text: "bitte prüfen")
+
+        let page = try await ben.reads(room).first { $0.rows.contains { $0.messageId == id } }
+        let row = try #require(page?.rows.first { $0.messageId == id })
+        #expect(row.documents.map(\.name) == ["Rechnung.txt", "../Notiz.txt"])
+
+        let documents = try ben.documents(conversation: room)
+        let content = try Data(contentsOf: URL(filePath: large))
+        let opened = try await documents.opened(id)
+        #expect(try Data(contentsOf: URL(filePath: opened)) == content)
+        var streamed = Data()
+        for try await piece in try await documents.pieces(of: id) { streamed += piece }
+        #expect(streamed == content)
+        #expect(try await documents.page(kind: .files, before: nil, limit: 50).rows.count == 2)
+
+        try await ben.suspend(deadlineMs: 5_000)
+        #expect(!FileManager.default.fileExists(atPath: opened))
+    }
+
+    @Test func aDocumentHeldBackOnAMeteredNetworkIsShownSoAndSentAnyway() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        try await anna.setMeteredLimits(limits: MeteredLimits(uploadBytes: 1_000, downloadBytes: nil))
+        anna.setMetered(metered: true)
+        let documents = try anna.documents(conversation: room)
+        let file = NewDocument(path: try company.file("Plan.txt", size: 5_000))
+        let id = try await documents.send(files: [file], text: "")
+        let held = try await anna.transfers(conversation: room).first { !$0.isEmpty }
+        #expect(held?.first?.state == .held)
+        #expect(held?.first?.messageId == id)
+        try await documents.uploadAnyway(messageId: id)
+        _ = try await ben.reads(room).first { $0.rows.contains { $0.messageId == id } }
+    }
+
     private func phone(_ shortName: String, _ name: String) async throws -> Account {
         let invitation = try company.invite(shortName, name: name)
         let account = try await Account.enrol(

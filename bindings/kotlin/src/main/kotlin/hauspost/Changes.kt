@@ -8,6 +8,7 @@ import kotlinx.coroutines.flow.buffer
 import kotlinx.coroutines.flow.callbackFlow
 import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.distinctUntilChanged
+import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.map
 
 /**
@@ -25,6 +26,19 @@ fun Account.newest(conversation: String, limit: UInt = 50u): Flow<TimelinePage> 
     looks { it == Change.Conversation(conversation) || it == Change.EveryConversation }
         .map { timeline(conversation).use { it.page(TimelinePart.Newest, limit) } }
         .distinctUntilChanged()
+
+/** The documents of a conversation that are on their way: at once, and again as they move on. */
+fun Account.transfers(conversation: String): Flow<List<Transfer>> =
+    looks { it == Change.Conversation(conversation) || it == Change.EveryConversation }
+        .map { documents(conversation).use { it.transfers() } }
+        .distinctUntilChanged()
+
+/** A document piece by piece; it is fetched if it is not on this phone. */
+fun Account.document(conversation: String, messageId: String, position: UInt): Flow<ByteArray> = flow {
+    documents(conversation).use { it.read(messageId, position) }.use { stream ->
+        for (number in 0u until stream.pieces()) emit(stream.piece(number))
+    }
+}
 
 /** The first conversations of the list: at once, and again when they changed. */
 fun Account.firstConversations(limit: UInt = 50u): Flow<ConversationPage> =

@@ -29,6 +29,10 @@ class Company : AutoCloseable {
     /** A folder for one phone. */
     fun phoneFolder(name: String): String = folder.resolve(name).toString()
 
+    /** A file with so many bytes of text. */
+    fun file(name: String, size: Int): java.io.File =
+        folder.resolve(name).toFile().also { it.writeText("Zeile ".repeat(size / 6 + 1).take(size)) }
+
     /** What the MDM would deliver to this person's phone. */
     fun invite(shortName: String, name: String): String =
         hauspost("admin", "invite", shortName, "--name", name, "--keys", "$keys/admin").trim()

@@ -1,8 +1,11 @@
 package hauspost
 
+import java.io.File
 import kotlin.test.Test
+import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertFalse
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
@@ -13,6 +16,7 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.AfterAll
@@ -148,6 +152,52 @@ class TwoPhonesTest {
         anna.write(group, "nachher")
         ben.reads(group).first { "nachher" in it.texts() }
         assertTrue("nachher" !in cem.timeline(group).use { it.page(TimelinePart.Newest, 50u) }.texts())
+    }
+
+    @Test
+    fun `documents that one sends the other opens, streams and saves, and sleep closes them`() = story {
+        val (anna, ben) = phone("anna9", "Anna") to phone("ben9", "Ben")
+        val room = anna.talkTo(ben)
+        val (large, small) = company.file("Rechnung.txt", 300_000) to company.file("leer.txt", 0)
+        val files = listOf(NewDocument(large.path), NewDocument(small.path, name = "../Notiz März.txt"))
+        val id = anna.documents(room).use { it.send(files, "bitte prüfen") }
+
+        val row = ben.reads(room).map { page -> page.rows.find { it.messageId == id } }.first { it != null }!!
+        assertEquals(Line.Text("bitte prüfen"), row.line)
+        assertEquals(listOf("Rechnung.txt", "../Notiz März.txt"), row.documents.map { it.name })
+        assertEquals(listOf("text/plain", "text/plain"), row.documents.map { it.mediaType })
+
+        val documents = ben.documents(room)
+        val opened = File(documents.open(id, 0u))
+        assertContentEquals(large.readBytes(), opened.readBytes())
+        assertEquals("_Notiz März.txt", File(documents.open(id, 1u)).name)
+        val streamed = ben.document(room, id, 0u).toList()
+        assertContentEquals(large.readBytes(), streamed.reduce { all, piece -> all + piece })
+        val saved = company.file("gespeichert.txt", 1)
+        documents.save(id, 0u, saved.path)
+        assertContentEquals(large.readBytes(), saved.readBytes())
+        assertEquals(2, documents.page(DocumentKind.FILES, null, 50u).rows.size)
+
+        ben.suspend(5_000u)
+        assertFalse(opened.exists())
+        ben.resume()
+        assertTrue(documents.page(DocumentKind.ALL, null, 50u).rows.all { it.document.isHere })
+    }
+
+    @Test
+    fun `on a metered network a large document waits, and is shown so, until the person sends it anyway`() = story {
+        val (anna, ben) = phone("anna10", "Anna") to phone("ben10", "Ben")
+        val room = anna.talkTo(ben)
+        anna.setMeteredLimits(MeteredLimits(uploadBytes = 1_000u, downloadBytes = null))
+        anna.setMetered(true)
+        val files = listOf(NewDocument(company.file("Plan.txt", 5_000).path))
+        val documents = anna.documents(room)
+        val id = documents.send(files, "")
+        val held = anna.transfers(room).first { it.isNotEmpty() }.single()
+        assertEquals(TransferState.HELD to id, held.state to held.messageId)
+        documents.uploadAnyway(id)
+        ben.reads(room).first { page -> page.rows.any { it.messageId == id } }
+        anna.transfers(room).first { it.isEmpty() }
     }
 
     private suspend fun phone(shortName: String, name: String, keys: KeyStore = SoftwareKeys()): Account {
