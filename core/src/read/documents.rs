@@ -64,7 +64,7 @@ pub struct DocumentPage {
 }
 
 /// At most `limit` documents of a conversation, of messages before that of `before`. Previews are not
-/// among them: they are shown with what they belong to.
+/// among them, since they are shown with what they belong to, nor what was taken back or hidden.
 pub fn documents(
     conn: &Connection,
     log: LogId,
@@ -78,7 +78,7 @@ pub fn documents(
     let before = before.unwrap_or(last + 1).clamp(first, last + 1);
     let mut select = conn.prepare_cached(
         "SELECT key, message_id, author, t_ms FROM message
-         WHERE key >= ?1 AND key < ?2 AND kind = 5 ORDER BY key DESC LIMIT ?3",
+         WHERE key >= ?1 AND key < ?2 AND kind = 5 AND fate < 2 ORDER BY key DESC LIMIT ?3",
     )?;
     let messages = select.query_map(params![first, before, LOOKED_AT + 1], |row| {
         Ok((row.get::<_, i64>(0)?, cell(row, 1)?, cell(row, 2)?, cell(row, 3)?))

@@ -17,7 +17,7 @@ use crate::file::DocumentError;
 use crate::file::vault::{Fetching, Kept};
 use crate::store::Tx;
 use crate::store::rows::file::{self, DocumentId};
-use crate::store::rows::log;
+use crate::store::rows::{log, message};
 use crate::sync::SyncError;
 
 impl Account {
@@ -138,6 +138,11 @@ impl Core {
             .store
             .write(move |tx| {
                 let local = log::local(tx, which.log)?.ok_or(AccountError::NoConversation)?;
+                let message = message::find(tx, local, which.message_id)?;
+                // What was taken back or hidden is not shown any more; the archive has it.
+                if message.is_some_and(|message| message.fate.is_hidden()) {
+                    return Err(DocumentError::Missing.into());
+                }
                 let file = file::find(tx, local, which.message_id, which.position)?;
                 let file = file.ok_or(DocumentError::Missing)?;
                 let size = file.blob_size;

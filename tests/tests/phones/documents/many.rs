@@ -386,3 +386,22 @@ async fn the_documents_of_a_conversation_are_listed_newest_first_by_kind_and_in_
         files.iter().all(|row| row.file.name == "notiz.txt" && row.author == anna.account.user())
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_gives_no_documents_any_more() {
+    let (world, _, anna, ben, log) = two().await;
+    let note = written(&world, "notiz.txt", b"Notiz");
+    let id = send_all(&anna, log, &[&note], "").await;
+    anna.settle().await;
+    ben.settle().await;
+    ben.account.fetch_file(log, id, 0).await.unwrap();
+    anna.account.delete(log, id).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    for phone in [&anna, &ben] {
+        let gone = phone.account.open_file(log, id, 0).await.unwrap_err();
+        assert_eq!(gone.code(), "no-document");
+        let listed = phone.account.documents(log, DocumentKind::All, None, 9).await.unwrap();
+        assert_eq!(listed.rows, []);
+    }
+}
