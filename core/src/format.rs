@@ -12,8 +12,10 @@ use hauspost_protocol::content::TextForm;
 use hauspost_protocol::ids::{CompanyId, LogId, UserId};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
+mod compose;
 mod target;
 
+pub use compose::{retyped, typed};
 pub use target::{Target, everybody_uri, person_uri};
 
 /// Quotes in quotes and lists in lists that are told apart; what lies deeper is shown at this depth.
@@ -125,7 +127,16 @@ pub fn is_formatted(text: &str) -> bool {
         let formed = span.bold || span.italic || span.strike || span.code;
         formed || span.target.as_ref().is_some_and(|target| !target.is_shown_by(&span.text))
     };
-    blocks(text, TextForm::Markdown).iter().any(|block| {
+    // In 2*3*4 nobody wants the 3 in italics.
+    let mut reckoned = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let next = chars.peek().is_some_and(|next| next.is_alphanumeric());
+        reckoned.push(if c == '*' && before.is_alphanumeric() && next { 'x' } else { c });
+        before = c;
+    }
+    blocks(&reckoned, TextForm::Markdown).iter().any(|block| {
         let is_plain = block.kind == BlockKind::Text && block.quote == 0;
         !is_plain || block.spans.iter().any(is_formed)
     })

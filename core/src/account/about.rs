@@ -21,8 +21,13 @@ use crate::store::rows::log::{self, LocalLog, LogPart};
 use crate::store::rows::mark::{self, MarkKind, NewMark};
 use crate::store::rows::message::{self, Fate, MessageKind, MessageState, Place, Saying};
 use crate::store::rows::outbox::{self, IntentKind, NewIntent};
-use crate::store::rows::reaction;
+use crate::store::rows::{person, reaction};
 use crate::store::{StoreError, Tx};
+
+/// People among whom a name is looked for.
+const PEOPLE: u32 = 20_000;
+/// What everybody is called behind an @.
+const EVERYBODY_NAMES: [&str; 2] = ["alle", "all"];
 
 /// A text that a person wrote, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +90,51 @@ impl Account {
     /// Writes a text. Returns when it is stored on this phone.
     pub async fn send(&self, log: LogId, draft: Draft<'_>) -> Result<MessageId, AccountError> {
         self.send_message(log, draft, Vec::new()).await
+    }
+
+    /// Writes a text as it was typed: formatted if it asks for it, and with mentions for the handles of
+    /// members behind an @; `@alle` and `@all` are everybody.
+    pub async fn send_typed(
+        &self,
+        log: LogId,
+        text: &str,
+        reply_to: Option<MessageId>,
+    ) -> Result<MessageId, AccountError> {
+        let (text, form) = self.typed(log, text).await?;
+        self.send(log, Draft { text: &text, form, reply_to, origin: None }).await
+    }
+
+    /// Changes a message of one's own to a text as it was typed, as [`Account::send_typed`] reads it.
+    pub async fn edit_typed(
+        &self,
+        log: LogId,
+        message: MessageId,
+        text: &str,
+    ) -> Result<(), AccountError> {
+        let (text, form) = self.typed(log, text).await?;
+        self.edit(log, message, &text, form).await
+    }
+
+    async fn typed(&self, log: LogId, text: &str) -> Result<(String, TextForm), AccountError> {
+        if !text.contains('@') {
+            return Ok(format::typed(text, |_| None));
+        }
+        let company = self.core.me.company;
+        let read = self.core.store.read(move |conn| {
+            let known = conversation(conn, log)?;
+            let people = person::all(conn, PEOPLE)?;
+            Ok::<_, AccountError>((known, people))
+        });
+        let (known, people) = read.await?;
+        Ok(format::typed(text, |name| {
+            let is_called = |handle: &str| handle.eq_ignore_ascii_case(name);
+            if EVERYBODY_NAMES.iter().any(|all| is_called(all)) {
+                return Some(format::everybody_uri(company, log));
+            }
+            let called = people.iter().find(|person| is_called(&person.handle))?;
+            let is_here = known.as_ref()?.roster.has_user(called.user);
+            is_here.then(|| format::person_uri(company, called.user))
+        }))
     }
 
     /// Changes a message of one's own. Everybody sees the last text, and that it was changed; all of

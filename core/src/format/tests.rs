@@ -107,9 +107,17 @@ fn words_are_what_is_read_without_the_markup() {
 
 #[test]
 fn a_text_that_asks_for_nothing_stays_plain() {
-    for plain in
-        ["Moin", "2 * 3 * 4", r"\\server\freigabe\_alt", "a\nb", "https://a.de", "#4711", ""]
-    {
+    for plain in [
+        "Moin",
+        "2 * 3 * 4",
+        "2*3*4",
+        "2 * 3",
+        r"\\server\freigabe\_alt",
+        "a\nb",
+        "https://a.de",
+        "#4711",
+        "",
+    ] {
         assert!(!is_formatted(plain), "{plain}");
     }
     for formatted in ["**a**", "`x`", "> so", "- a\n- b", "[x](https://a.de)"] {

@@ -10,7 +10,7 @@ use hauspost_core::account::{Link, Transfer};
 use hauspost_core::observe::Change;
 use hauspost_core::read::{
     ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage, SearchQuery,
-    TimelinePage,
+    TimelinePage, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
@@ -58,6 +58,10 @@ pub enum Event {
     Saved(PathBuf),
     /// A document was opened here.
     Opened(PathBuf),
+    /// What a message said, and who reacts to it by what.
+    History(Vec<Version>, Vec<(UserId, String)>),
+    /// A message was passed on.
+    PassedOn,
     /// So many documents on their way were given up.
     Stopped(usize),
     /// The other device of this person was let in.
@@ -83,6 +87,25 @@ pub enum Span {
     Again(i64, u32),
 }
 
+/// What is done with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// It is taken back.
+    Delete,
+    /// It is hidden.
+    Redact,
+    /// This person reacts.
+    React(String),
+    /// This person takes a reaction back.
+    Unreact(String),
+    /// It is pinned, or not any more.
+    Pin(bool),
+    /// It is starred, or not any more.
+    Star(bool),
+    /// It is passed on to this conversation.
+    PassOn(LogId),
+}
+
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -102,6 +125,14 @@ pub enum Effect {
     Search(Box<SearchQuery>, Option<i64>),
     /// Send a text.
     Send(LogId, String),
+    /// Send a text as the answer to a message.
+    Reply(LogId, MessageId, String),
+    /// Change a message.
+    Edit(LogId, MessageId, String),
+    /// Do this with a message.
+    Mark(LogId, MessageId, Mark),
+    /// Read what a message said, and who reacts to it.
+    LoadHistory(LogId, MessageId),
     /// Send these files with a text; behind it stands what was typed.
     SendFiles(LogId, Vec<PathBuf>, String, String),
     /// Read so many of a conversation's documents, after those of an earlier page if one is named.

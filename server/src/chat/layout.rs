@@ -6,18 +6,19 @@
 use hauspost_core::account::{Transfer, TransferState};
 use hauspost_core::read::{FailedChange, WantedChange};
 use hauspost_core::store::rows::file::{DocumentId, ShownFile};
-use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Event, Message, MessageKind};
 use hauspost_protocol::ids::{Seq, TimeMs, UserId};
-use hauspost_protocol::statement::FileRole;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
 use super::state::{Dialog, Focus, Scroll, State};
 use super::text;
 use super::words::fill;
+
+mod message;
 
 /// Columns from which list and dialog stand side by side.
 const WIDE: u16 = 64;
@@ -164,7 +165,7 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
                     let name = text::fit(state.name(row.author), columns);
                     lines.push(Line::styled(name, author(row.author, state.me)));
                 }
-                lines.extend(message(state, row, dialog, columns));
+                lines.extend(message::lines(state, row, dialog, columns));
             }
             _ => lines.extend(other(state, row, columns)),
         }
@@ -196,61 +197,6 @@ fn failed_change(state: &State, failed: &FailedChange, columns: usize) -> Vec<Li
     };
     let why = state.words.reason(Some(failed.reason));
     note(&fill(state.words.failed_change, &[&wanted, &why]), columns, warning())
-}
-
-fn message(state: &State, row: &Message, dialog: &Dialog, columns: usize) -> Vec<Line<'static>> {
-    let zone = &state.zone;
-    if row.state == MessageState::Erased {
-        return note(state.words.erased[1], columns, dim());
-    }
-    let shown = said(state, row);
-    let room = columns.saturating_sub(GUTTER + MARKS).max(1);
-    let wrapped = text::wrap(&shown, room);
-    let last = wrapped.len() - 1;
-    let is_hit = dialog.hit == Some(row.message_id);
-    let style = if is_hit { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
-    let line = |(i, range): (usize, text::Row)| {
-        let time = if i == 0 { clock(row.t_ms, zone) } else { String::new() };
-        let part = shown[range].to_owned();
-        let gap = room.saturating_sub(text::width(&part));
-        let mut spans =
-            vec![Span::styled(format!("{time:GUTTER$}"), dim()), Span::styled(part, style)];
-        let mark = match row.state {
-            MessageState::Queued => "…",
-            MessageState::Sent => "✓",
-            MessageState::Secured => "✓✓",
-            MessageState::Failed => "✗",
-            _ => "",
-        };
-        if i == last && !mark.is_empty() {
-            let style = if row.state == MessageState::Failed { warning() } else { dim() };
-            spans.push(Span::styled(format!("{}{mark:>MARKS$}", " ".repeat(gap)), style));
-        }
-        Line::from(spans)
-    };
-    let mut lines: Vec<_> = wrapped.into_iter().enumerate().map(line).collect();
-    if row.state == MessageState::Failed {
-        let text = fill(state.words.failed, &[&state.words.reason(row.reason)]);
-        lines.extend(note(&text, columns, warning()));
-    }
-    lines
-}
-
-/// What a message says, and the documents that it brings.
-fn said(state: &State, row: &Message) -> String {
-    let text = row.text.as_deref().unwrap_or_default();
-    // Without a word to it, the text is the first document's name.
-    let is_name = row.files.first().is_some_and(|file| file.name == text);
-    let text = (!is_name).then(|| text::harmless(text));
-    let originals = row.files.iter().filter(|file| file.role == FileRole::Original);
-    let log = state.dialog.as_ref().map(|dialog| dialog.log);
-    let documents = originals.filter_map(|file| {
-        let (message_id, position) = (row.message_id, file.position);
-        let which = DocumentId { log: log?, message_id, position };
-        let standing = document_state(state, which, file);
-        Some(format!("▪ {} ({standing})", text::line(&file.name)))
-    });
-    text.into_iter().chain(documents).collect::<Vec<_>>().join("\n")
 }
 
 /// How large a document is, and where.

@@ -6,11 +6,11 @@
 
 use hauspost_core::account::{Account, AccountError, Attachment};
 use hauspost_core::read::{ConversationRow, Window};
-use hauspost_protocol::ids::{LogId, UserId};
+use hauspost_protocol::ids::{LogId, MessageId, UserId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::event::{Effect, Event, Span};
+use super::event::{Effect, Event, Mark, Span};
 
 mod documents;
 
@@ -20,6 +20,8 @@ const PEOPLE: u32 = 20_000;
 const PAGE: u32 = 500;
 /// Rows of a timeline that are added at once.
 const MORE: u32 = 100;
+/// People who react to a message that are read.
+const REACTIONS: u32 = 500;
 /// Hits of a search that are read at once.
 const HITS: u32 = 50;
 
@@ -77,7 +79,7 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             let page = account.search((*wanted).clone(), after, HITS).await?;
             Event::Found(wanted, page, after.is_some())
         }
-        Effect::Send(log, text) => match account.send_text(log, &text).await {
+        Effect::Send(log, text) => match account.send_typed(log, &text, None).await {
             Ok(_) => return Ok(None),
             Err(error) => Event::NotSent(log, text, error.code()),
         },
@@ -100,6 +102,19 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::Save(_) | Effect::SaveNth(..) | Effect::Open(_) | Effect::OpenNth(..) => {
             return Ok(None);
         }
+        Effect::Reply(log, to, text) => match account.send_typed(log, &text, Some(to)).await {
+            Ok(_) => return Ok(None),
+            Err(error) => Event::NotSent(log, text, error.code()),
+        },
+        Effect::Edit(log, id, text) => match account.edit_typed(log, id, &text).await {
+            Ok(()) => return Ok(None),
+            Err(error) => Event::NotSent(log, text, error.code()),
+        },
+        Effect::Mark(log, id, mark) => return self::mark(account, log, id, mark).await,
+        Effect::LoadHistory(log, id) => {
+            let versions = account.versions(log, id).await?;
+            Event::History(versions, account.reactions(log, id, REACTIONS).await?)
+        }
         Effect::Retry(log, id) => return account.retry(log, id).await.map(|()| None),
         Effect::Discard(log, id) => return account.discard(log, id).await.map(|()| None),
         Effect::MarkRead(log, seq) => return account.mark_read(log, seq).await.map(|()| None),
@@ -117,6 +132,27 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             account.approve_device(&code, None).await.map(|_| Event::Approved)?
         }
     }))
+}
+
+async fn mark(
+    account: &Account,
+    log: LogId,
+    id: MessageId,
+    mark: Mark,
+) -> Result<Option<Event>, AccountError> {
+    match mark {
+        Mark::Delete => account.delete(log, id).await?,
+        Mark::Redact => account.redact(log, id).await?,
+        Mark::React(emoji) => account.react(log, id, &emoji).await?,
+        Mark::Unreact(emoji) => account.unreact(log, id, &emoji).await?,
+        Mark::Pin(pinned) => account.pin(log, id, pinned).await?,
+        Mark::Star(starred) => account.star(log, id, starred).await?,
+        Mark::PassOn(to) => {
+            account.forward(log, id, to).await?;
+            return Ok(Some(Event::PassedOn));
+        }
+    }
+    Ok(None)
 }
 
 async fn group(account: &Account, title: &str, users: Vec<UserId>) -> Result<LogId, AccountError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_core::account::{Link, Transfer};
 use hauspost_core::read::{
-    ConversationRow, DocumentKind, DocumentRow, FailedChange, SearchHit, SearchQuery,
+    ConversationRow, DocumentKind, DocumentRow, FailedChange, SearchHit, SearchQuery, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::message::Message;
@@ -14,6 +14,7 @@ use hauspost_protocol::wire::Person;
 use jiff::tz::TimeZone;
 
 use super::editor::Editor;
+use super::event::Mark;
 use super::layout::Laid;
 use super::text;
 use super::words::Words;
@@ -102,6 +103,10 @@ pub struct Dialog {
     pub new_after: Option<Option<Seq>>,
     /// What was told to be read.
     pub read: Option<Seq>,
+    /// The message that was chosen.
+    pub bar: Option<MessageId>,
+    /// What that which is being written will be.
+    pub about: About,
     /// A hit of a search that is pointed at.
     pub hit: Option<MessageId>,
     /// How `rows` lie on the screen.
@@ -131,6 +136,8 @@ impl Dialog {
             more_after: false,
             is_paging: false,
             hit: None,
+            bar: None,
+            about: About::default(),
             laid: Vec::new(),
             scroll: Scroll::Follow,
             is_unsaved: false,
@@ -141,6 +148,18 @@ impl Dialog {
     pub fn draft(&self) -> Option<String> {
         (!self.composer.is_blank()).then(|| self.composer.text().to_owned())
     }
+}
+
+/// What that which is being written will be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum About {
+    /// A message.
+    #[default]
+    New,
+    /// The answer to this message of somebody, which says so.
+    Reply(MessageId, String, String),
+    /// Another text of this message.
+    Edit(MessageId),
 }
 
 /// Which part of a dialog is shown.
@@ -169,6 +188,14 @@ pub enum Overlay {
     Picker(Picker),
     /// The people of a conversation.
     Members(Members),
+    /// Whether this is to be done with a message.
+    Confirm(LogId, MessageId, Mark),
+    /// An emoji for a message.
+    React(LogId, MessageId, Editor),
+    /// Where a message is passed on to; the conversation of this number has the bar.
+    PassOn(LogId, MessageId, Editor, usize),
+    /// What a message said and who reacts to it, from this line on.
+    History(Vec<Version>, Vec<(UserId, String)>, usize),
     /// The documents of a conversation.
     Documents(Documents),
 }

@@ -6,6 +6,7 @@ use hauspost_core::store::rows::mark::MarkKind;
 mod documents;
 mod english;
 mod german;
+mod talk;
 
 pub use documents::DocumentWords;
 
@@ -68,6 +69,10 @@ pub struct Words {
     pub failed_change: &'static str,
     /// What a failed change was: begin, add, remove, leave, rename, something else.
     pub changes: [&'static str; 6],
+    /// About messages.
+    pub talk: &'static talk::TalkWords,
+    /// What everybody in a conversation is called behind an @.
+    pub everybody: &'static str,
     /// What a failed change of a message was: to change, take back, hide, react, take a reaction back,
     /// pin, take a pin off.
     pub marks: [&'static str; 7],
@@ -263,8 +268,10 @@ mod tests {
         let names = |words: &Words| words.errors.iter().map(|(code, _)| *code).collect::<Vec<_>>();
         assert_eq!(names(english), names(german));
         assert_eq!(english.help.len(), german.help.len());
+        assert_eq!(english.talk.help.len(), german.talk.help.len());
+        assert_eq!(gaps(english.talk.answering), gaps(german.talk.answering));
         let fits = |(key, what): &(&str, &str)| {
-            key.chars().count() <= 22 && 24 + what.chars().count() <= 66
+            key.chars().count() <= 24 && 26 + what.chars().count() <= 70
         };
         assert!(german.help.iter().chain(english.help).all(fits));
     }

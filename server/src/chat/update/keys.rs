@@ -7,8 +7,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::super::editor::{Edit, Editor};
 use super::super::event::{Effect, Span};
 use super::super::layout;
-use super::super::state::{Dialog, Focus, Members, Overlay, Purpose, Scroll, Search, State};
-use super::{documents, end, open, overlay, pick, rooms_wanted, save_draft, scroll, send};
+use super::super::state::{About, Dialog, Focus, Members, Overlay, Purpose, Scroll, Search, State};
+use super::{documents, end, open, overlay, pick, rooms_wanted, save_draft, scroll, send, talk};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     if key.kind == KeyEventKind::Release {
@@ -34,6 +34,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         _ if is_ctrl(key, 'f') => search(state),
         _ if is_ctrl(key, 'g') => name_group(state),
         _ if is_ctrl(key, 'p') => show_members(state, effects),
+        KeyCode::Tab if state.focus == Focus::Dialog && talk::complete(state) => {}
         KeyCode::Tab | KeyCode::BackTab => {
             state.focus = match state.focus {
                 Focus::List if state.dialog.is_some() => Focus::Dialog,
@@ -98,9 +99,20 @@ fn dialog(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let areas = layout::areas(state);
     let page = isize::try_from(areas.timeline.height.saturating_sub(1)).unwrap_or(1).max(1);
     let columns = layout::composer_columns(areas.composer.width);
+    if talk::chooses(key) {
+        return talk::choose(state, -1, effects);
+    }
+    if state.dialog.as_ref().is_some_and(|dialog| dialog.bar.is_some()) {
+        // What is no key of a chosen message lets go of it, and means what it always does.
+        if talk::key(state, key, effects) {
+            return;
+        }
+        talk::done(state);
+    }
     let Some(dialog) = &mut state.dialog else { return };
     let breaks = key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SHIFT);
     match key.code {
+        KeyCode::Esc if dialog.about != About::New => talk::done(state),
         KeyCode::Esc => {
             state.focus = Focus::List;
             save_draft(state, effects);

@@ -3,6 +3,7 @@
 mod documents;
 mod keys;
 mod overlay;
+pub mod talk;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use super::command;
 use super::editor::Editor;
 use super::event::{Effect, Event, Span};
 use super::layout;
-use super::state::{Dialog, Focus, Overlay, People, Picker, Purpose, Scroll, State};
+use super::state::{About, Dialog, Focus, Overlay, People, Picker, Purpose, Scroll, State};
 use super::text;
 use super::words::fill;
 
@@ -93,6 +94,8 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
         Event::Documents(log, kind, page, more) => {
             documents::listed(state, (log, kind), page, more);
         }
+        Event::History(versions, people) => talk::history(state, versions, people),
+        Event::PassedOn => state.notice = Some(state.words.talk.was_passed_on.to_owned()),
         Event::Transfers(all) => documents::transfers(state, all),
         Event::Saved(path) => {
             let path = text::line(&path.to_string_lossy());
@@ -295,7 +298,12 @@ fn send(state: &mut State, effects: &mut Vec<Effect>) {
     dialog.new_after = None;
     dialog.hit = None;
     dialog.scroll = Scroll::Follow;
-    effects.push(Effect::Send(dialog.log, written));
+    dialog.bar = None;
+    effects.push(match std::mem::take(&mut dialog.about) {
+        About::New => Effect::Send(dialog.log, written),
+        About::Reply(to, ..) => Effect::Reply(dialog.log, to, written),
+        About::Edit(id) => Effect::Edit(dialog.log, id, written),
+    });
     effects.push(Effect::SaveDraft(dialog.log, None));
     if dialog.more_after {
         effects.push(Effect::LoadTimeline(dialog.log, Span::Newest(PAGE)));
@@ -305,7 +313,9 @@ fn send(state: &mut State, effects: &mut Vec<Effect>) {
 fn save_draft(state: &mut State, effects: &mut Vec<Effect>) {
     if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.is_unsaved) {
         dialog.is_unsaved = false;
-        effects.push(Effect::SaveDraft(dialog.log, dialog.draft()));
+        // A change of an old message is no draft of a new one.
+        let draft = dialog.draft().filter(|_| !matches!(dialog.about, About::Edit(_)));
+        effects.push(Effect::SaveDraft(dialog.log, draft));
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::editor::Editor;
 use super::super::event::Effect;
 use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
 use super::super::text;
-use super::{documents, keys, open, open_group, pick};
+use super::{documents, keys, open, open_group, pick, talk};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(overlay) = state.overlay.take() else { return };
@@ -28,6 +28,16 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Device(code) => device_key(state, code, key, effects),
         Overlay::Picker(picker) => picker_key(state, picker, key, effects),
         Overlay::Members(members) => members_key(state, members, key, effects),
+        Overlay::Confirm(log, id, mark) => {
+            talk::confirm_key(state, (log, id, mark), key, effects);
+        }
+        Overlay::React(log, id, emoji) => talk::react_key(state, (log, id, emoji), key, effects),
+        Overlay::PassOn(log, id, filter, at) => {
+            talk::pass_on_key(state, (log, id, filter, at), key, effects);
+        }
+        Overlay::History(versions, people, at) => {
+            talk::history_key(state, (versions, people, at), key);
+        }
         Overlay::Documents(documents) => documents::key(state, documents, key, effects),
     }
 }
@@ -40,7 +50,13 @@ pub(super) fn paste(state: &mut State, pasted: &str, effects: &mut Vec<Effect>) 
         state.overlay = Some(Overlay::Search(search));
     }
     match &mut state.overlay {
-        Some(Overlay::Title(text) | Overlay::Rename(_, text) | Overlay::Device(text)) => {
+        Some(
+            Overlay::Title(text)
+            | Overlay::Rename(_, text)
+            | Overlay::Device(text)
+            | Overlay::React(_, _, text)
+            | Overlay::PassOn(_, _, text, _),
+        ) => {
             text.insert(&line);
         }
         Some(Overlay::Picker(picker)) => picker.filter.insert(&line),
@@ -53,7 +69,8 @@ fn is_search(overlay: &mut Overlay) -> bool {
 }
 
 fn help(state: &mut State, at: usize, key: KeyEvent) {
-    let lines = state.words.help.len() + state.words.documents.help.len();
+    let lines =
+        state.words.help.len() + state.words.talk.help.len() + state.words.documents.help.len();
     let at = match key.code {
         KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => at.saturating_add(1),
         KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => at.saturating_sub(1),
@@ -238,7 +255,7 @@ pub(super) fn members(state: &mut State, log: LogId, users: Vec<UserId>) {
 }
 
 /// Writes into a line; whether it changed.
-fn write(editor: &mut Editor, key: KeyEvent) -> bool {
+pub(super) fn write(editor: &mut Editor, key: KeyEvent) -> bool {
     let before = editor.text().to_owned();
     if let Some(edit) = keys::edit(key) {
         editor.edit(edit);

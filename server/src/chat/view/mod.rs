@@ -2,11 +2,12 @@
 
 mod documents;
 mod overlay;
+mod talk;
 
 use hauspost_core::account::Link;
 use hauspost_core::read::{ConversationRow, LastLine};
 use hauspost_core::store::rows::log::LogState;
-use hauspost_core::store::rows::message::{MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Fate, MessageKind, MessageState};
 use hauspost_protocol::body::LogType;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -14,7 +15,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::layout::{self, Areas, dim, short_time, warning};
-use super::state::{Focus, Overlay, Purpose, State};
+use super::state::{About, Focus, Overlay, Purpose, State};
 use super::text;
 use super::words::fill;
 
@@ -115,10 +116,11 @@ fn room_lines(
     let name =
         if room.unread > 0 { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
     let head = vec![Span::raw(bar), Span::styled(title, name), Span::styled(time, dim())];
+    let calls = if room.unread_mentions > 0 { "@ " } else { "" };
     let unread = match room.unread {
         0 => String::new(),
-        1..100 => format!("({})", room.unread),
-        _ => "(99+)".to_owned(),
+        1..100 => format!("{calls}({})", room.unread),
+        _ => format!("{calls}(99+)"),
     };
     let words = state.words;
     let (said, style) = match (&room.draft, room.state) {
@@ -142,6 +144,8 @@ fn room_lines(
 fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
     let text = match (last.kind, last.state) {
         (_, MessageState::Erased) => state.words.erased[0].to_owned(),
+        _ if last.fate == Fate::Deleted => state.words.talk.hidden[0].to_owned(),
+        _ if last.fate == Fate::Redacted => state.words.talk.hidden[1].to_owned(),
         (MessageKind::Text | MessageKind::File, _) => {
             text::line(last.text.as_deref().unwrap_or_default())
         }
@@ -185,6 +189,14 @@ fn dialog(state: &State, frame: &mut Frame<'_>, areas: &Areas) {
         let hint = fill(state.words.below, &[&more]);
         rule = format!("{hint}{}", rule.chars().skip(text::width(&hint)).collect::<String>());
     }
+    let about = match &dialog.about {
+        About::New => None,
+        About::Reply(_, name, says) => Some(fill(state.words.talk.answering, &[name, says])),
+        About::Edit(_) => Some(state.words.talk.changing.to_owned()),
+    };
+    if let Some(about) = about {
+        rule = text::fit(&about, usize::from(areas.rule.width));
+    }
     put(frame, areas.rule, &Line::styled(rule, dim()));
     composer(state, frame, areas.composer);
 }
@@ -210,6 +222,10 @@ fn composer(state: &State, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
+fn chooses(state: &State) -> bool {
+    state.dialog.as_ref().is_some_and(|dialog| dialog.bar.is_some())
+}
+
 fn cursor(frame: &mut Frame<'_>, area: Rect, column: usize, row: usize) {
     let (column, row) =
         (u16::try_from(column).unwrap_or(u16::MAX), u16::try_from(row).unwrap_or(0));
@@ -232,6 +248,10 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         (Some(Overlay::Picker(_)), _) => people,
         (Some(Overlay::Members(_)), _) => members,
         (Some(Overlay::Documents(_)), _) => state.words.documents.foot,
+        (Some(Overlay::Confirm(..) | Overlay::History(..)), _) => help,
+        (Some(Overlay::React(..)), _) => title,
+        (Some(Overlay::PassOn(..)), _) => search,
+        (None, Focus::Dialog) if chooses(state) => state.words.talk.foot,
         (None, Focus::List) => list,
         (None, Focus::Dialog) => dialog,
     };

@@ -23,6 +23,14 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
         Overlay::Device(code) => ask(state.words.titles[5], state.words.code, code, frame),
         Overlay::Picker(picker) => self::picker(state, picker, frame),
         Overlay::Members(members) => self::members(state, members, frame),
+        Overlay::Confirm(_, _, mark) => super::talk::confirm(state, mark, frame),
+        Overlay::React(_, _, emoji) => {
+            ask(state.words.talk.titles[0], state.words.talk.which_emoji, emoji, frame);
+        }
+        Overlay::PassOn(_, _, filter, at) => super::talk::pass_on(state, filter, *at, frame),
+        Overlay::History(versions, people, at) => {
+            super::talk::history(state, versions, people, *at, frame);
+        }
         Overlay::Documents(documents) => super::documents::draw(state, documents, frame),
     }
 }
@@ -51,7 +59,7 @@ pub(super) fn framed(frame: &mut Frame<'_>, title: &str, columns: u16, rows: u16
     inner
 }
 
-fn written(frame: &mut Frame<'_>, area: Rect, editor: &Editor) {
+pub(super) fn written(frame: &mut Frame<'_>, area: Rect, editor: &Editor) {
     if area.is_empty() {
         return;
     }
@@ -67,9 +75,9 @@ fn ask(heading: &str, question: &'static str, answer: &Editor, frame: &mut Frame
 }
 
 fn help(state: &State, at: usize, frame: &mut Frame<'_>) {
-    let help = [state.words.help, state.words.documents.help].concat();
+    let help = [state.words.help, state.words.talk.help, state.words.documents.help].concat();
     let rows = u16::try_from(help.len() + 2).unwrap_or(u16::MAX);
-    let inner = framed(frame, state.words.titles[0], 68, rows);
+    let inner = framed(frame, state.words.titles[0], 72, rows);
     let height = usize::from(inner.height);
     let first = at.min(help.len().saturating_sub(height));
     for (i, (key, what)) in help.iter().skip(first).take(height).enumerate() {
@@ -77,7 +85,7 @@ fn help(state: &State, at: usize, frame: &mut Frame<'_>) {
         let line = if what.is_empty() {
             Line::styled((*key).to_owned(), bold.fg(Color::Cyan))
         } else {
-            Line::from(vec![Span::styled(format!("  {key:22}"), bold), Span::raw(*what)])
+            Line::from(vec![Span::styled(format!("  {key:24}"), bold), Span::raw(*what)])
         };
         put(frame, row(inner, i), &line);
     }

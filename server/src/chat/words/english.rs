@@ -1,4 +1,4 @@
-use super::{Words, documents};
+use super::{Words, documents, talk};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -53,6 +53,8 @@ pub static WORDS: Words = Words {
         "call it “{}”",
         "a change of this conversation",
     ],
+    talk: &talk::ENGLISH,
+    everybody: "all",
     marks: [
         "change a message",
         "take a message back",

@@ -1,4 +1,4 @@
-use super::{Words, documents};
+use super::{Words, documents, talk};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -57,6 +57,8 @@ pub static WORDS: Words = Words {
         "„{}“ nennen",
         "eine Änderung dieser Unterhaltung",
     ],
+    talk: &talk::GERMAN,
+    everybody: "alle",
     marks: [
         "eine Nachricht ändern",
         "eine Nachricht zurücknehmen",
