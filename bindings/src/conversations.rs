@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hauspost_core::account::Account as Core;
 use hauspost_core::read::{self, ConversationCursor};
 use hauspost_core::store::rows::log::LogState;
-use hauspost_core::store::rows::message::{MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Fate, MessageKind, MessageState};
 use hauspost_protocol::body::LogType;
 
 use crate::error::HauspostError;
@@ -59,6 +59,8 @@ pub struct Conversation {
     pub time_ms: i64,
     /// Messages of others that were not read.
     pub unread: u64,
+    /// How many of them mention the person; shown for a muted conversation too.
+    pub unread_mentions: u64,
     /// The newest entry that was read.
     pub read_seq: Option<u64>,
     /// Whether it makes no sound.
@@ -80,6 +82,10 @@ pub enum LastLineKind {
     Unreadable,
     /// A message that a rule of retention erased.
     Erased,
+    /// A message that its author took back.
+    TakenBack,
+    /// A message that an owner of the group hid.
+    Hidden,
     /// Something that only a newer app can show.
     UpdateApp,
 }
@@ -205,6 +211,7 @@ impl From<read::ConversationRow> for Conversation {
             last: row.last.map(LastLine::from),
             time_ms: row.cursor.order_ms as i64,
             unread: row.unread,
+            unread_mentions: row.unread_mentions,
             read_seq: row.read_seq.map(|seq| seq.0),
             muted: row.muted,
             draft: row.draft,
@@ -218,6 +225,8 @@ impl From<read::LastLine> for LastLine {
             author: last.author.to_string(),
             kind: match (last.kind, last.state) {
                 (_, MessageState::Erased) => LastLineKind::Erased,
+                _ if last.fate == Fate::Deleted => LastLineKind::TakenBack,
+                _ if last.fate == Fate::Redacted => LastLineKind::Hidden,
                 (MessageKind::Text | MessageKind::File, _) => LastLineKind::Text,
                 (MessageKind::Event, _) => LastLineKind::Event,
                 (MessageKind::Gap, _) => LastLineKind::Gap,

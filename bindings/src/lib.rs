@@ -28,6 +28,7 @@ pub mod key_store;
 pub mod observer;
 pub mod people;
 pub mod search;
+pub mod talk;
 pub mod timeline;
 
 pub use error::HauspostError;

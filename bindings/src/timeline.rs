@@ -5,10 +5,11 @@ use std::sync::Arc;
 use hauspost_core::account::Account as Core;
 use hauspost_core::read::{self, WantedChange, Window};
 use hauspost_core::store::rows::file::ShownFile;
-use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Event, Fate, Message, MessageKind, MessageState};
 use hauspost_protocol::ids::{LogId, Seq, UserId};
 
 use crate::error::{Failure, HauspostError};
+use crate::talk::Talk;
 use crate::{ids, runtime};
 
 /// What a line of a timeline is.
@@ -44,6 +45,10 @@ pub enum Line {
     Unreadable,
     /// A message that a rule of retention erased.
     Erased,
+    /// A message that its author took back.
+    TakenBack,
+    /// A message that an owner of the group hid.
+    Hidden,
     /// Something that only a newer app can show.
     UpdateApp,
 }
@@ -88,6 +93,10 @@ pub struct TimelineRow {
     pub failure: Option<Failure>,
     /// The documents that it brings.
     pub documents: Vec<Document>,
+    /// What its text was written as, if it is formatted.
+    pub markdown: Option<String>,
+    /// What people say about it, and how it looks; null for what nobody wrote and for what is hidden.
+    pub talk: Option<Talk>,
 }
 
 /// A document of a message.
@@ -202,6 +211,14 @@ pub struct Timeline {
 impl Timeline {
     pub(crate) fn new(core: Core, log: LogId) -> Arc<Self> {
         Arc::new(Self { core, log })
+    }
+
+    pub(crate) fn core(&self) -> Core {
+        self.core.clone()
+    }
+
+    pub(crate) fn log(&self) -> LogId {
+        self.log
     }
 }
 
@@ -353,7 +370,10 @@ impl From<read::FailedChange> for FailedChange {
 
 impl TimelineRow {
     fn new(row: Message, me: UserId) -> Self {
+        let talk = Talk::of(&row);
         Self {
+            talk,
+            markdown: row.saying.markdown,
             key: row.key,
             message_id: row.message_id.to_string(),
             seq: row.seq.map(|seq| seq.0),
@@ -361,7 +381,11 @@ impl TimelineRow {
             mine: row.author == me,
             time_ms: row.t_ms as i64,
             missing: row.missing,
-            line: Line::new(row.kind, row.state, row.text, row.content.as_deref()),
+            line: match row.fate {
+                Fate::Deleted => Line::TakenBack,
+                Fate::Redacted => Line::Hidden,
+                _ => Line::new(row.kind, row.state, row.text, row.content.as_deref()),
+            },
             state: row.state.into(),
             failure: (row.state == MessageState::Failed).then(|| Failure::of(row.reason)),
             documents: row.files.into_iter().map(Document::from).collect(),
@@ -379,9 +403,10 @@ impl Line {
         let names = |people: Vec<UserId>| people.iter().map(UserId::to_string).collect();
         match (kind, state) {
             (_, MessageState::Erased) => Self::Erased,
-            (MessageKind::Text | MessageKind::File, _) => {
-                Self::Text { text: text.unwrap_or_default() }
-            }
+            (MessageKind::Text | MessageKind::File, _) => match text {
+                Some(text) => Self::Text { text },
+                None => Self::UpdateApp,
+            },
             (MessageKind::Gap, _) => Self::Gap,
             (MessageKind::Unreadable, _) => Self::Unreadable,
             (MessageKind::Event, _) => match Event::from_content(content.unwrap_or_default()) {

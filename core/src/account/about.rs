@@ -132,7 +132,8 @@ impl Account {
                 return Some(format::everybody_uri(company, log));
             }
             let called = people.iter().find(|person| is_called(&person.handle))?;
-            let is_here = known.as_ref()?.roster.has_user(called.user);
+            // Before it has begun, nobody can say who will be there; readers judge for themselves.
+            let is_here = known.as_ref().is_none_or(|known| known.roster.has_user(called.user));
             is_here.then(|| format::person_uri(company, called.user))
         }))
     }
@@ -289,13 +290,9 @@ impl Account {
                 .core
                 .store
                 .read(move |conn| {
-                    let Some(conversation) = conversation(conn, log)? else {
-                        let markdown = Some(text.clone());
-                        let saying = Saying { markdown, ..Saying::default() };
-                        return Ok::<_, AccountError>((Some(format::plain(&text, form)), saying));
-                    };
-                    let room = Room { conversation: &conversation, company, log };
-                    Ok(room.saying(&text, form, mentions))
+                    let conversation = conversation(conn, log)?;
+                    let room = Room { conversation: conversation.as_ref(), company, log };
+                    Ok::<_, AccountError>(room.saying(&text, form, mentions))
                 })
                 .await?;
         }

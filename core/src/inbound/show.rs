@@ -49,7 +49,7 @@ impl Walk<'_> {
             Content::Receipt(_) => return,
         };
         let Some(conversation) = &ledger.conversation else { return };
-        let room = Room { conversation, company: reader.me.company, log };
+        let room = Room { conversation: Some(conversation), company: reader.me.company, log };
         if let Some((about, kind)) = marks(&act) {
             if missing > 0 {
                 // The line that would say so is not this one's.
@@ -175,7 +175,8 @@ pub(crate) fn may(
 
 /// Where something is said.
 pub(crate) struct Room<'a> {
-    pub conversation: &'a Conversation,
+    /// What is known of it, once it has begun.
+    pub conversation: Option<&'a Conversation>,
     pub company: CompanyId,
     pub log: LogId,
 }
@@ -193,7 +194,9 @@ impl Room<'_> {
             format::Mentions::default()
         };
         let mut people = found.people;
-        people.retain(|user| self.conversation.roster.has_user(*user));
+        if let Some(known) = self.conversation {
+            people.retain(|user| known.roster.has_user(*user));
+        }
         people.extend(found.everybody.then_some(EVERYBODY));
         let markdown = Some(text.to_owned());
         let saying = Saying { markdown, mentions: people, ..Saying::default() };

@@ -52,6 +52,28 @@ final class TwoPhonesTests {
         #expect(seen == texts)
     }
 
+    @Test func aMessageIsAnsweredReactedToChangedAndTakenBack() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        let asked = try await anna.timeline(conversation: room).write(text: "Kommst du **Montag**?", replyTo: nil)
+        let page = try await ben.reads(room).first { $0.rows.contains { $0.messageId == asked } }
+        let row = try #require(page?.rows.last)
+        #expect(row.talk?.blocks.first?.spans.contains { $0.bold && $0.text == "Montag" } == true)
+
+        let bens = try ben.timeline(conversation: room)
+        try await bens.react(messageId: asked, emoji: "👍", on: true)
+        _ = try await bens.write(text: "ja", replyTo: asked)
+        let answer = try await anna.reads(room).first { $0.rows.last?.talk?.quote != nil }
+        guard case .known(_, _, _, let text)? = answer?.rows.last?.talk?.quote else {
+            Issue.record("the original is there")
+            return
+        }
+        #expect(text == "Kommst du Montag?")
+        try await anna.timeline(conversation: room).takeBack(messageId: asked)
+        let after = try await ben.reads(room).first { $0.rows.contains { $0.line == .takenBack } }
+        #expect(after != nil)
+    }
+
     @Test func theSequenceOfChangesNamesTheConversationThatChanged() async throws {
         let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
         let room = try await anna.talk(to: ben)

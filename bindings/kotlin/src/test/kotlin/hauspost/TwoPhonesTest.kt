@@ -78,6 +78,34 @@ class TwoPhonesTest {
     }
 
     @Test
+    fun `a message is answered, reacted to, changed and taken back`() = story {
+        val (anna, ben) = phone("anna9", "Anna") to phone("ben9", "Ben")
+        val room = anna.talkTo(ben)
+        val asked = anna.timeline(room).use { it.write("Kommst du **Montag**, @ben9?", null) }
+        val row = ben.reads(room).map { it.rows.lastOrNull { row -> row.messageId == asked } }.first { it != null }!!
+        assertEquals("Kommst du Montag, @ben9?", (row.line as Line.Text).text)
+        assertTrue(row.talk!!.mentionsMe)
+        assertTrue(row.talk!!.blocks.single().spans.any { it.bold && it.text == "Montag" })
+        assertEquals("Kommst du **Montag**, @ben9?", textToEdit(row))
+
+        ben.timeline(room).use {
+            it.react(asked, "👍", true)
+            it.write("ja", asked)
+        }
+        val answer = anna.reads(room).map { it.rows.last() }.first { it.talk?.quote != null }
+        assertEquals("Kommst du Montag, @ben9?", (answer.talk!!.quote as Quote.Known).text)
+        anna.timeline(room).use { it.edit(asked, "Kommst du Dienstag?") }
+        val changed = ben.reads(room).map { page -> page.rows.single { it.messageId == asked } }
+            .first { it.talk?.fate == MessageFate.EDITED }
+        assertEquals(listOf(Reaction("👍", 1u, true, false)), changed.talk!!.reactions)
+        assertEquals(2, ben.timeline(room).use { it.versions(asked) }.size)
+
+        anna.timeline(room).use { it.takeBack(asked) }
+        ben.reads(room).first { page -> page.rows.single { it.messageId == asked }.line == Line.TakenBack }
+        assertFailsWith<HauspostException> { ben.timeline(room).use { it.edit(asked, "nein") } }
+    }
+
+    @Test
     fun `an observer that throws hears of the next change all the same`() = story {
         val (anna, ben) = phone("anna7", "Anna") to phone("ben7", "Ben")
         val room = anna.talkTo(ben)
