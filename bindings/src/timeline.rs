@@ -152,6 +152,18 @@ pub struct TimelinePage {
     pub more_before: bool,
     /// Whether newer rows stand after the last.
     pub more_after: bool,
+    /// How much of the past of the conversation has come of what this device asked for: "history is
+    /// coming: n of m". Null when nothing is on its way.
+    pub history: Option<HistoryProgress>,
+}
+
+/// How much of a conversation's past has come to a device that came later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct HistoryProgress {
+    /// So many messages have come.
+    pub came: u64,
+    /// Of so many that were asked for.
+    pub asked: u64,
 }
 
 /// What this person wanted to change.
@@ -248,6 +260,9 @@ impl Timeline {
                 rows: page.rows.into_iter().map(|row| TimelineRow::new(row, me)).collect(),
                 more_before: page.more_before,
                 more_after: page.more_after,
+                history: page
+                    .history
+                    .map(|history| HistoryProgress { came: history.came(), asked: history.asked }),
             })
         })
         .await
@@ -277,6 +292,12 @@ impl Timeline {
     pub async fn set_draft(&self, text: Option<String>) -> Result<(), HauspostError> {
         let (core, log) = (self.core.clone(), self.log);
         runtime::run(async move { Ok(core.set_draft(log, text).await?) }).await
+    }
+
+    /// Asks other devices for what is not readable here at the next occasion, also if none answered before.
+    pub async fn ask_again(&self) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.ask_again(log).await?) }).await
     }
 
     /// The people of the conversation, as far as the server has taken the changes.

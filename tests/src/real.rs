@@ -213,16 +213,26 @@ impl World {
         first: &Phone,
         network: Arc<dyn Network>,
     ) -> Phone {
+        self.further_phone(handle, &format!("{handle}-2"), first, network).await
+    }
+
+    /// A further phone that lives in this folder and reaches the server over this network.
+    pub async fn further_phone(
+        &mut self,
+        handle: &str,
+        folder: &str,
+        first: &Phone,
+        network: Arc<dyn Network>,
+    ) -> Phone {
         let (_, invitation) = self.invited(handle).await;
-        let folder = format!("{handle}-2");
         let env = env(network);
-        let code = match self.try_to_enrol(&folder, &invitation, env.clone()).await {
+        let code = match self.try_to_enrol(folder, &invitation, env.clone()).await {
             Err(AccountError::NeedsApproval(code)) => code,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("nobody has signed for it"),
         };
         first.account.approve_device(&code, None).await.unwrap();
-        self.try_to_enrol(&folder, &invitation, env).await.unwrap()
+        self.try_to_enrol(folder, &invitation, env).await.unwrap()
     }
 
     /// An admin signs for the device that shows this code.

@@ -509,8 +509,46 @@ def files():
         equal(f"a document of {size} bytes", possible and size <= 1 << 32, False)
 
 
+# --- §10 -----------------------------------------------------------------------------------------
+
+
+def grants():
+    vectors = load("grants.json")
+    log, keys = unhex(vectors["log"]), [[key["seq"], unhex(key["key"])] for key in vectors["keys"]]
+    equal("the keys ascend", keys, sorted(keys))
+    file_key = unhex(vectors["file_key"])
+    nonce = bytes(19) + bytes(4) + b"\x01"
+    chunk = p.xchacha_seal(derive(file_key, "file", log), nonce, b"hauspost/1 file", cbor(keys))
+    equal("the list as a file", chunk, unhex(vectors["chunk"]))
+
+    head, body = encoded("head", vectors["head"]), encoded("body", vectors["body"])
+    version, kind, of, _, _, leaf, index, cap, transient, blobs = read_cbor(head)
+    equal("head", [version, kind, of, leaf, index, cap, transient], [1, 6, log, None, None, None, 0])
+    equal("exactly one blob", blobs, [[tree_root([leaf_hash(chunk)]), len(chunk)]])
+    _, _, _, basis, ranges, enc, ct = read_cbor(body)
+    equal("own", basis, [0])
+    flat = [seq for each in ranges for seq in each]
+    equal("ranges ascend", flat, sorted(flat))
+    for seq, _ in keys:
+        equal("the ranges hold each key", any(low <= seq <= high for low, high in ranges), True)
+    public, key = p.xwing_keys(unhex(vectors["grantee"]["seed"]))
+    randomness = unhex(vectors["grantee"]["randomness"])
+    equal("enc", (enc, p.xwing_decapsulate(key, enc)), p.xwing_encapsulate(public, randomness))
+    shared = p.xwing_decapsulate(key, enc)
+    equal("ct", p.hpke_seal(shared, b"hauspost/1 grant", head, file_key), ct)
+
+    seed, device = unhex(vectors["signer"]["seed"]), unhex(vectors["signer"]["device"])
+    signature = p.ed25519_sign(seed, label("hauspost/1 entry-body") + cbor([head, body, device]))
+    payload = cbor([body, device, signature])
+    equal("payload", payload, unhex(vectors["payload"]))
+    core = labelled_hash("hauspost/1 core", cbor([head, sha256(payload), len(payload)]))
+    equal("core", core, unhex(vectors["core"]))
+    equal("what asks for it", read_cbor(encoded("ask", vectors["ask"])), [4, None, ranges])
+
+
 CHECKS = (
     encoding, hashes, entries, keys, xwing, capsules, records, content, resets, files, shares, hpke,
+    grants,
     company, tree,
 )
 

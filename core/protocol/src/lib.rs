@@ -20,7 +20,8 @@
 //! 7. [`tree`] ties all logs together: heads, checkpoints, proofs.
 //! 8. [`archive_key`] and [`key_list`] open the archive, in two halves that never meet; [`xwing`] and
 //!    [`hpke`] seal to a key that may be needed in ten years.
-//! 9. [`wire`] is what travels between phone and server, [`invitation`] what a new phone is given.
+//! 9. [`mod@grant`] hands record keys to a device that comes later.
+//! 10. [`wire`] is what travels between phone and server, [`invitation`] what a new phone is given.
 //!
 //! `fuzz` plays them all with bytes that nobody meant; the product is built without it.
 
@@ -49,6 +50,7 @@ pub mod rules;
 pub mod tree;
 
 pub mod archive_key;
+pub mod grant;
 pub mod hpke;
 pub mod key_list;
 pub mod xwing;

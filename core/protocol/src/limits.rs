@@ -20,6 +20,12 @@ pub const BLOB_BYTES: u64 = 1 << 32;
 pub const BATCH_ENTRIES: usize = 16;
 /// A batch with GroupInfo and Welcome, in bytes.
 pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Stretches of entries that a grant names, or that a device asks for.
+pub const RANGES: usize = 256;
+/// Record keys of one grant.
+pub const GRANT_KEYS: usize = 4_096;
+/// The blob of a grant, in bytes: so many keys at 45 bytes each, and some room.
+pub const GRANT_BYTES: u64 = 256 * 1024;
 /// Leaves of a conversation's tree.
 pub const LEAVES: usize = 1_000;
 /// Devices up to which a conversation's MLS group uses the hybrid suite.

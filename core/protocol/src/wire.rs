@@ -4,6 +4,7 @@
 //! session token, which a device gets by signing a challenge with the key that its hardware
 //! keystore never gives out (S1), and a role's tool by signing it with the role key.
 
+pub mod path;
 mod proof;
 
 pub use proof::*;
@@ -28,70 +29,6 @@ pub const MEDIA_TYPE: &str = "application/cbor";
 /// the same connection, and guesses whole values only; a connection of ours has one owner, and a token
 /// ends with an authenticator of 32 bytes.
 pub const TOKEN_HEADER: &str = "hauspost-token";
-
-/// The paths, in the order in which a phone meets them.
-pub mod path {
-    /// GET → [`Hello`](super::Hello). No session.
-    pub const HELLO: &str = "/v1/hello";
-    /// POST [`Found`](super::Found) → `[]`, once, with the founding token.
-    pub const FOUND: &str = "/v1/found";
-    /// POST [`EnrolRequest`](super::EnrolRequest) → [`EnrolAnswer`](super::EnrolAnswer). No session.
-    pub const ENROL: &str = "/v1/enrol";
-    /// POST `[]` → array of [`WaitingDevice`](crate::company::approval::WaitingDevice): those of the session's
-    /// user, or all for an admin.
-    pub const WAITING: &str = "/v1/enrol/waiting";
-    /// POST [`NewEntry`](super::NewEntry) → [`Seq`](crate::ids::Seq): a waiting device's entry, signed by who
-    /// approves it; the server adds the issuing key's signature.
-    pub const APPROVE: &str = "/v1/enrol/approve";
-    /// GET → bstr: a challenge to sign. No session.
-    pub const CHALLENGE: &str = "/v1/session/challenge";
-    /// POST [`SessionRequest`](super::SessionRequest) → [`SessionAnswer`](super::SessionAnswer). No session.
-    pub const SESSION: &str = "/v1/session";
-    /// POST [`AppendRequest`](super::AppendRequest) → array of [`Outcome`](super::Outcome).
-    pub const APPEND: &str = "/v1/append";
-    /// POST [`SyncRequest`](super::SyncRequest) → [`SyncAnswer`](super::SyncAnswer).
-    pub const SYNC: &str = "/v1/sync";
-    /// GET → a stream of lines; each is a hint to sync and carries nothing.
-    pub const LIVE: &str = "/v1/live";
-    /// POST `[]` → [`LogNo`](crate::ids::LogNo), reserved for the session's user.
-    pub const RESERVE: &str = "/v1/log-number";
-    /// POST [`PackagesPut`](super::PackagesPut) → number of one-time packages of that suite in stock.
-    pub const PACKAGES_PUT: &str = "/v1/packages/put";
-    /// POST [`PackagesTake`](super::PackagesTake) → array of [`PackageTaken`](super::PackageTaken).
-    pub const PACKAGES_TAKE: &str = "/v1/packages/take";
-    /// GET `/v1/tree/<log>/<hex tree hash>` → the ratchet tree's TLS bytes.
-    pub const TREE: &str = "/v1/tree";
-    /// GET `/v1/groupinfo/<log>/<gen>/<epoch>` → array of bstr: GroupInfos as MLSMessage, in the order in
-    /// which they came. PUT bstr → `[]`: a member's own.
-    pub const GROUP_INFO: &str = "/v1/groupinfo";
-    /// POST [`HeadsProofRequest`](super::HeadsProofRequest) → array of [`HeadsProof`](super::HeadsProof).
-    pub const PROOF_HEADS: &str = "/v1/proof/heads";
-    /// POST [`ConsistencyRequest`](super::ConsistencyRequest) → array of 32-byte hashes.
-    pub const PROOF_CONSISTENCY: &str = "/v1/proof/consistency";
-    /// POST [`WitnessedRequest`](super::WitnessedRequest) → array of [`Witnessed`](super::Witnessed):
-    /// of each active witness the newest checkpoint that it cosigned.
-    pub const WITNESSED: &str = "/v1/proof/witnessed";
-    /// GET `/v1/witness/checkpoint/<old size>` → text: the body of C2SP tlog-witness `add-checkpoint` for
-    /// a witness that cosigned this size last. No session.
-    pub const WITNESS_CHECKPOINT: &str = "/v1/witness/checkpoint";
-    /// POST `/v1/witness/cosignature/<era>/<size>`, text: the answer to `add-checkpoint`. No session.
-    pub const WITNESS_COSIGNATURE: &str = "/v1/witness/cosignature";
-    /// POST `/v1/blob/<log>/<hex root>` [`BlobBegin`](super::BlobBegin) → bitmap of the chunks that
-    /// are there ([`Present`](crate::file::Present)); PUT and GET `/<chunk>` → its ciphertext with its tag.
-    pub const BLOB: &str = "/v1/blob";
-    /// GET `/v1/archive/blob/<seq of opening>/<log>/<hex root>/<chunk>` → the same. Officer role.
-    pub const ARCHIVE_BLOB: &str = "/v1/archive/blob";
-    /// POST `[]` → [`NextLogKey`](super::NextLogKey): drawn if there is none that waits. Admin role.
-    pub const LOG_KEY: &str = "/v1/log-key";
-    /// POST version known (number) → [`Directory`](super::Directory).
-    pub const DIRECTORY: &str = "/v1/directory";
-    /// POST array of [`Person`](super::Person) → new version. Admin role.
-    pub const DIRECTORY_PUT: &str = "/v1/directory/put";
-    /// POST [`ArchiveRequest`](super::ArchiveRequest) → [`ArchiveAnswer`](super::ArchiveAnswer). Officer or council role.
-    pub const ARCHIVE: &str = "/v1/archive";
-    /// POST `[]` → array of [`LogPlace`](super::LogPlace): all logs. Admin, officer or council role.
-    pub const ARCHIVE_LOGS: &str = "/v1/archive/logs";
-}
 
 array_item! {
     /// Who the server is, for a phone that has only an address and a pin.
@@ -455,6 +392,17 @@ array_item! {
         pub welcomes: Vec<(Seq, Bytes)>,
         /// The log's size at the server, as far as this device may read it.
         pub size: u64,
+    }
+}
+
+array_item! {
+    /// Records that were granted to the session's device.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HistoryRequest {
+        /// The log.
+        pub log: LogId,
+        /// The records, in the order in which they are wanted.
+        pub seqs: Vec<Seq>,
     }
 }
 

@@ -21,6 +21,7 @@ use super::checkpoints::Opened;
 use super::documents::Documents;
 use super::enter::Entering;
 use super::freshness::Freshness;
+use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use super::position::Position;
@@ -74,6 +75,8 @@ pub struct Core {
     pub(super) inspecting: Inspecting,
     /// When groups may be entered by an external commit.
     pub(super) entering: Entering,
+    /// The past that is asked for, given and read.
+    pub(super) past: Past,
     /// The resets that this phone tried to make.
     pub(super) resetting: Entering,
 }

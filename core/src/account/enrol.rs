@@ -24,6 +24,7 @@ use super::documents::Documents;
 use super::engine::{Core, Engine};
 use super::enter::Entering;
 use super::error::AccountError;
+use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use crate::env::Env;
@@ -169,6 +170,7 @@ async fn finish(
         link: LinkTeller::default(),
         inspecting: Inspecting::default(),
         entering: Entering::default(),
+        past: Past::default(),
         resetting: Entering::default(),
     })
 }

@@ -29,7 +29,7 @@ impl Account {
             .store
             .write(move |tx| {
                 let local = writable(tx, log)?;
-                conversation::set_title(tx, local, Some(&title))?;
+                conversation::set_title(tx, local, Some(&title), None)?;
                 let content = Bytes(encode(&Control::Title(title)));
                 let body = encode(&Say { ptype: PayloadType::Control, content });
                 let kind = IntentKind::Record;

@@ -6,7 +6,9 @@
 //! server shows the present, and one history. [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach,
-//! [`inspect`] reads its text, [`devices`] says which devices are theirs, [`link`] what a status line shows, [`error`] how it fails.
+//! [`inspect`] reads its text, [`devices`] says which devices are theirs, [`history`](mod@history) and
+//! [`give`] carry the past from one to the other, [`link`] what a status line shows, [`error`] how it
+//! fails.
 
 mod about;
 mod checkpoints;
@@ -17,7 +19,9 @@ mod enrol;
 mod enter;
 mod error;
 mod freshness;
+mod give;
 mod gossip;
+mod history;
 mod inspect;
 mod link;
 mod manage;

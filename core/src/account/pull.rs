@@ -70,6 +70,7 @@ impl Core {
         // Before anything that may fail: what moved now does not move again.
         if moved {
             self.to_send.notify_one();
+            self.past.to_look.notify_one();
         }
         self.take_in_freshness(answer.checkpoint, newest_ms.unwrap_or_default()).await?;
         Ok(again)

@@ -16,6 +16,7 @@ use crate::outbox::jitter;
 use crate::outbox::outcome::{self, Next};
 use crate::outbox::plan::{self, Batch, Step, What};
 use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
+use crate::store::rows::history;
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::message;
 use crate::store::rows::mls::MlsTable;
@@ -234,8 +235,12 @@ impl Core {
                             match (&new.sealed, new.intent.message_id) {
                                 (Some((sealed, key)), message_id) => {
                                     outbox::seal(tx, new.intent.id, sealed)?;
-                                    if let Some(message_id) = message_id {
-                                        message::set_record_key(tx, local, message_id, key)?;
+                                    let shown = match message_id {
+                                        Some(id) => message::set_record_key(tx, local, id, key)?,
+                                        None => false,
+                                    };
+                                    if !shown {
+                                        history::seal_key(tx, new.intent.id, key)?;
                                     }
                                 }
                                 (None, _) => outcome::fail(tx, local, &new.intent, REASON_DEFECT)?,

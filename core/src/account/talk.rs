@@ -2,7 +2,7 @@
 //!
 //! Each of these ends when its intent is in the database; the rest happens by itself.
 
-use hauspost_protocol::body::LogType;
+use hauspost_protocol::body::{HistoryRule, LogType};
 use hauspost_protocol::content::Control;
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -29,7 +29,7 @@ use crate::store::{StoreError, Tx};
 impl Account {
     /// The conversation with this person; begun if there is none.
     pub async fn create_dm(&self, user: UserId) -> Result<LogId, AccountError> {
-        self.create(LogType::Dm, vec![user], None).await
+        self.create(LogType::Dm, vec![user], None, HistoryRule::None).await
     }
 
     /// Begins a group. Its title travels sealed, as the group's first message; the server never
@@ -39,10 +39,21 @@ impl Account {
         title: Option<&str>,
         members: Vec<UserId>,
     ) -> Result<LogId, AccountError> {
+        self.create_group_as(title, members, HistoryRule::None).await
+    }
+
+    /// As [`Account::create_group`]; the rule says whether those who come later get what was said
+    /// before. It never changes.
+    pub async fn create_group_as(
+        &self,
+        title: Option<&str>,
+        members: Vec<UserId>,
+        history: HistoryRule,
+    ) -> Result<LogId, AccountError> {
         if title.is_some_and(|title| title.len() > NAME_BYTES) {
             return Err(AccountError::Message);
         }
-        self.create(LogType::Group, members, title.map(str::to_owned)).await
+        self.create(LogType::Group, members, title.map(str::to_owned), history).await
     }
 
     async fn create(
@@ -50,6 +61,7 @@ impl Account {
         r#type: LogType,
         mut members: Vec<UserId>,
         title: Option<String>,
+        history: HistoryRule,
     ) -> Result<LogId, AccountError> {
         members.retain(|user| *user != self.user());
         members.sort_unstable();
@@ -73,7 +85,7 @@ impl Account {
                 let mut ledger = Ledger::new(id, r#type);
                 ledger.row.peer = (r#type == LogType::Dm).then(|| members[0]);
                 log::insert(tx, &ledger.row, title.as_deref(), now_ms)?;
-                let create = Create { r#type, members, log_no: None, packages: None };
+                let create = Create { r#type, members, history, log_no: None, packages: None };
                 intent(tx, id, IntentKind::Create, encode(&create), now_ms)?;
                 if let Some(title) = title {
                     let content = Bytes(encode(&Control::Title(title)));

@@ -37,6 +37,7 @@ impl Tasks {
             tokio::spawn(listen(core.clone())),
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
+            tokio::spawn(share(core.clone())),
         ];
     }
 
@@ -206,6 +207,33 @@ async fn look_after(core: Arc<Core>) {
                 () = &mut rest => break,
                 // Somebody got his first phone while the conversation began.
                 () = core.to_add.notified() => if core.add_missing().await.is_err() { break },
+            }
+        }
+    }
+}
+
+/// Asks for the past, reads what comes of it, and gives what others ask for.
+async fn share(core: Arc<Core>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let back = core.link.back();
+        match core.share_history().await {
+            Ok(due_ms) => {
+                backoff.reset();
+                let due = async {
+                    match due_ms {
+                        Some(due_ms) => core.env.clock.sleep(due_ms).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = core.past.to_look.notified() => {}
+                    () = due => {}
+                }
+            }
+            Err(error) => {
+                tracing::debug!(code = error.code(), "sharing the past failed");
+                wait(&core, &mut backoff, back).await;
             }
         }
     }

@@ -43,6 +43,8 @@ pub enum Code {
     Checkpoint = 17,
     /// A reset was made: the conversation has a new group (R4).
     Reset = 18,
+    /// A grant whose keys are not those of the records, or cannot be read.
+    Grant = 19,
     /// An entry of the company log does not count: made up, or its signatures taken off.
     Company = 24,
     /// A colleague's checkpoint is not proven to be of the history that is shown here.
@@ -93,12 +95,13 @@ pub fn report_code(code: u64) -> Option<ReportCode> {
     const MLS: u64 = Code::Mls as u64;
     const NEWER: u64 = Code::Newer as u64;
     const WELCOME: u64 = Code::Welcome as u64;
+    const GRANT: u64 = Code::Grant as u64;
     match code {
         FORK | GOSSIP => Some(ReportCode::Fork),
         ROLLBACK => Some(ReportCode::Rollback),
         CLASS => Some(ReportCode::Class),
         RESET => Some(ReportCode::Reset),
-        MLS | NEWER | WELCOME => None,
+        MLS | NEWER | WELCOME | GRANT => None,
         _ => Some(ReportCode::ServerBrokeRule),
     }
 }
@@ -118,5 +121,6 @@ mod tests {
         assert_eq!(told(Code::Gossip), Some(ReportCode::Fork));
         assert_eq!(told(Code::Company), Some(ReportCode::ServerBrokeRule));
         assert_eq!(told(Code::Mls), None, "a member's doing");
+        assert_eq!(told(Code::Grant), None, "a grantor's doing");
     }
 }

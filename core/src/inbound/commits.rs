@@ -171,7 +171,12 @@ impl Walk<'_> {
         if is_out && ledger.row.state != LogState::Stopped {
             ledger.row.state = LogState::Left;
         }
-        self.tell(ledger, entry, &facts, &before, was_member || is_out);
+        // A further device of somebody who was in it shows what the first one shows.
+        let me = reader.me.user;
+        let after = ledger.conversation.as_ref().is_some_and(|known| known.roster.has_user(me));
+        if was_member || is_out || after || before.has_user(me) {
+            self.tell(ledger, entry, &facts, &before);
+        }
         Ok(())
     }
 
@@ -255,17 +260,7 @@ impl Walk<'_> {
     }
 
     /// The line that a timeline shows for it.
-    fn tell(
-        &mut self,
-        ledger: &Ledger,
-        entry: &Entry,
-        facts: &CommitFacts,
-        before: &Roster,
-        concerned: bool,
-    ) {
-        if !concerned && ledger.epoch.is_none() {
-            return;
-        }
+    fn tell(&mut self, ledger: &Ledger, entry: &Entry, facts: &CommitFacts, before: &Roster) {
         let by = (facts.committer.certificate.user, facts.committer.certificate.device);
         let joined = facts.adds.iter().map(|(leaf, _)| leaf.certificate.user);
         let joined = distinct(joined.filter(|user| !before.has_user(*user) && *user != by.0));

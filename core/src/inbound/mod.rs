@@ -12,6 +12,7 @@ mod adopt;
 mod codes;
 mod commits;
 mod follow;
+mod granted;
 mod records;
 mod reset;
 mod show;
@@ -35,6 +36,7 @@ use rusqlite::Connection;
 pub use codes::{Code, report_code};
 pub use commits::{After, archive_keys};
 pub use follow::outside;
+pub use granted::take_granted;
 pub(crate) use records::said;
 pub(crate) use show::{Room, marks, may};
 pub use store::Changes;
@@ -150,14 +152,7 @@ pub fn take(
     ledger: &mut Ledger,
     news: &LogNews,
 ) -> Result<Changes, StoreError> {
-    let mut walk = Walk {
-        first: ledger.row.next_seq,
-        changes: Changes::default(),
-        opened: Vec::new(),
-        hashes: Vec::new(),
-        revoked: (None, Vec::new()),
-        news,
-    };
+    let mut walk = Walk::begin(ledger, news);
     for entry in &news.entries {
         // Nothing more is believed, or the commit at which nobody could go on comes again.
         let stuck = ledger.row.state == LogState::Broken
@@ -197,6 +192,19 @@ struct Walk<'n> {
     /// devices that were revoked by then.
     revoked: (Option<u64>, Vec<LeafIndex>),
     news: &'n LogNews,
+}
+
+impl<'n> Walk<'n> {
+    fn begin(ledger: &Ledger, news: &'n LogNews) -> Self {
+        Self {
+            first: ledger.row.next_seq,
+            changes: Changes::default(),
+            opened: Vec::new(),
+            hashes: Vec::new(),
+            revoked: (None, Vec::new()),
+            news,
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -351,8 +359,12 @@ impl Walk<'_> {
                 self.check_seen(reader, ledger, body.seen, entry.seq)?;
                 self.invite(reader, ledger, entry, &parsed, (signed.device, body))
             }
-            // These stand in the chain; this build neither makes nor follows them.
-            ParsedPayload::Grant(..) | ParsedPayload::Erase(_) => Ok(()),
+            ParsedPayload::Grant(_, body) => {
+                self.check_seen(reader, ledger, body.seen, entry.seq)?;
+                self.grant(reader, ledger, entry, &parsed)
+            }
+            // It stands in the chain; this build neither makes nor follows it.
+            ParsedPayload::Erase(_) => Ok(()),
             ParsedPayload::Reset(_, body) => {
                 self.check_seen(reader, ledger, body.seen, entry.seq)?;
                 self.reset(reader, ledger, entry, &parsed)

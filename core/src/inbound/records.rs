@@ -5,6 +5,7 @@
 //! checked in one batch; then the authors' counters are followed in the log's order. What a record says
 //! becomes of it in `show`.
 
+use hauspost_protocol::body::HistoryRule;
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::epoch::{Chain, RecordKey};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, Seq, TimeMs};
@@ -13,6 +14,7 @@ use hauspost_protocol::record::{self, UnverifiedRecord, VerifiedRecord};
 use hauspost_protocol::rules::client::{
     self, AuthorPlace, ContentFault, OrderFault, SlotFacts, SlotFault,
 };
+use hauspost_protocol::statement::Statement;
 
 use super::store::{Line, OwnRecord};
 use super::{Code, Halt, Reader, Walk};
@@ -34,12 +36,14 @@ pub(super) struct Taken {
     pub(super) seq: Seq,
     pub(super) t_ms: TimeMs,
     /// What its author must have seen at least: its epoch's commit and the capsule that it names.
-    after: Seq,
+    pub(super) after: Seq,
     pub(super) member: Member,
     pub(super) core: CoreHash,
     pub(super) key: RecordKey,
     pub(super) co: u64,
-    head: Head,
+    pub(super) head: Head,
+    /// Whether the author was an owner there, where the conversation is further on by now.
+    pub(super) owned: Option<bool>,
 }
 
 impl Walk<'_> {
@@ -107,6 +111,7 @@ impl Walk<'_> {
             key,
             co: entry.co,
             head: head.clone(),
+            owned: None,
         };
         self.opened.push(Opened { slot, content });
         Ok(())
@@ -156,8 +161,11 @@ impl Walk<'_> {
             self.changes.touched.authors.insert(author.device);
         }
         let conversation = ledger.conversation.as_ref();
-        let for_me = conversation.is_some_and(|known| known.roster.has_user(reader.me.user));
-        if for_me && ledger.row.state != LogState::Left {
+        let for_me = conversation.is_some_and(|known| {
+            known.roster.has_user(reader.me.user) || known.genesis.history == HistoryRule::Members
+        });
+        let listed = for_me && ledger.row.state != LogState::Left;
+        if listed && self.list_unread(reader, ledger, entry, head) {
             match self.changes.lines.last_mut() {
                 Some(Line::Unreadable { count, .. }) => *count += 1,
                 _ => {
@@ -218,7 +226,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn quarantine(
+    pub(super) fn quarantine(
         &mut self,
         ledger: &Ledger,
         seq: Seq,
@@ -241,7 +249,7 @@ impl Walk<'_> {
     }
 
     /// The leaves of devices that are revoked at this size of the company log.
-    fn note_revoked(&mut self, reader: &Reader<'_>, ledger: &Ledger, co: u64) {
+    pub(super) fn note_revoked(&mut self, reader: &Reader<'_>, ledger: &Ledger, co: u64) {
         if self.revoked.0 != Some(co) {
             let conversation = ledger.conversation.as_ref();
             let revoked = conversation.map(|known| known.revoked(&reader.company.at(co)));
@@ -335,8 +343,27 @@ impl Walk<'_> {
             self.changes.named.push((named, slot.t_ms));
         }
         let missing = order.missing;
-        self.show(reader, slot, ledger, &statement, missing);
+        self.show_and_keep(reader, slot, ledger, &statement, missing);
         Ok(())
+    }
+
+    /// Shows what a record says, and keeps its key where neither message nor mark does: a later device
+    /// of this person is to read it too.
+    pub(super) fn show_and_keep(
+        &mut self,
+        reader: &Reader<'_>,
+        slot: &Taken,
+        ledger: &Ledger,
+        statement: &Statement,
+        missing: u64,
+    ) {
+        let before = self.changes.lines.len();
+        self.show(reader, slot, ledger, statement, missing);
+        let mut lines = self.changes.lines[before..].iter();
+        let is_kept = lines.any(|line| matches!(line, Line::Message(..) | Line::Mark(_)));
+        if !is_kept && !slot.head.transient {
+            self.changes.history.keys.push((slot.seq, slot.key.clone()));
+        }
     }
 }
 

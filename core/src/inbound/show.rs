@@ -38,8 +38,11 @@ impl Walk<'_> {
                 (id, message.act(), Some(message))
             }
             Content::Control(Control::Title(title)) => {
-                self.changes.lines.push(Line::Title(title.clone()));
+                self.changes.lines.push(Line::Title(slot.seq, title.clone()));
                 return;
+            }
+            Content::Control(Control::Ask(ranges)) => {
+                return self.asked(reader, ledger, slot, ranges);
             }
             Content::Control(control) => match control.act() {
                 Some(act) => (id_of_unnamed(slot.core), act, None),
@@ -69,7 +72,10 @@ impl Walk<'_> {
                 message_id,
                 about,
                 kind,
-                valid: may(conversation, user, &reader.company.at(slot.co), kind),
+                valid: match slot.owned {
+                    Some(owned) => may_as(conversation, kind, || owned),
+                    None => may(conversation, user, &reader.company.at(slot.co), kind),
+                },
                 author: user,
                 device: slot.member.device,
                 state: MessageState::Received,
@@ -132,7 +138,9 @@ impl Walk<'_> {
         let Ok(Content::Control(control)) = said else { return };
         let kind = control.act().as_ref().and_then(marks).map(|(_, kind)| kind);
         match (control, kind) {
-            (Control::Title(title), _) => self.changes.lines.push(Line::Title(title)),
+            (Control::Title(title), _) => {
+                self.changes.lines.push(Line::Title(entry.seq, title));
+            }
             (_, Some(kind)) => {
                 let (me, company) = (reader.me.user, reader.company.at(entry.co));
                 let conversation = ledger.conversation.as_ref();
@@ -164,10 +172,15 @@ pub(crate) fn may(
     company: &impl CompanyView,
     kind: MarkKind,
 ) -> bool {
+    may_as(conversation, kind, || conversation.is_owner(user, company))
+}
+
+/// The same of somebody who was an owner, or was not.
+fn may_as(conversation: &Conversation, kind: MarkKind, owned: impl Fn() -> bool) -> bool {
     match kind {
-        MarkKind::Redaction => conversation.is_owner(user, company),
+        MarkKind::Redaction => owned(),
         MarkKind::Pin | MarkKind::Unpin => {
-            conversation.genesis.r#type != LogType::Announce || conversation.is_owner(user, company)
+            conversation.genesis.r#type != LogType::Announce || owned()
         }
         _ => true,
     }

@@ -4,6 +4,7 @@ use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::statement::File;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 
+use super::granted::History;
 use super::{Code, Me, adopt};
 use crate::group::MlsChanges;
 use crate::ledger::{Ledger, Touched};
@@ -17,7 +18,7 @@ use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::rows::quarantine::{self, Quarantined};
-use crate::store::rows::{checkpoint, conversation, log};
+use crate::store::rows::{checkpoint, conversation, history, log};
 use crate::store::{StoreError, Tx};
 
 /// What reading a log changed.
@@ -46,6 +47,8 @@ pub struct Changes {
     pub(super) pending: Pending,
     /// Whether an epoch ended, and with it what was sealed in it.
     pub(super) epoch_ended: bool,
+    /// What became readable or not, and what was given and asked for.
+    pub(super) history: History,
     moved: bool,
 }
 
@@ -60,7 +63,7 @@ pub(super) enum Line {
     Event { seq: Seq, event: Event, by: (UserId, DeviceId), t_ms: TimeMs },
     Gap { seq: Seq, by: (UserId, DeviceId), t_ms: TimeMs },
     Unreadable { seq: Seq, count: u64, t_ms: TimeMs },
-    Title(String),
+    Title(Seq, String),
 }
 
 /// A record of this phone in its place.
@@ -98,6 +101,11 @@ impl Changes {
         !self.moved
     }
 
+    /// Whether a record that was not readable is settled, or a key for one turned out to be wrong.
+    pub fn settles_any(&self) -> bool {
+        !self.history.settled.is_empty() || !self.history.wrong_keys.is_empty()
+    }
+
     /// How many entries were new.
     pub fn count(&self) -> usize {
         self.entries.len()
@@ -115,8 +123,11 @@ impl Changes {
         }
         self.take_back(tx, ledger)?;
         self.find_own(tx, me, id)?;
+        // Before what takes the places of its lines.
+        self.history.store(tx, local)?;
         self.mls.apply(&MlsTable(tx))?;
         for own in &self.own {
+            history::keep_sealed(tx, local, own.intent, own.seq, !own.in_other_bytes)?;
             if own.in_other_bytes {
                 outbox::unseal(tx, own.intent)?;
             }
@@ -162,10 +173,17 @@ impl Changes {
                 Line::Message(message, files) => {
                     if message::insert(tx, local, &message)? {
                         file::insert(tx, local, message.message_id, &files)?;
+                    } else if let (Place::At(seq), Some(key)) = (message.place, &message.record_key)
+                    {
+                        history::keep_key(tx, local, seq, key)?;
                     }
                 }
                 Line::Mark(said) => {
-                    mark::insert(tx, local, &said)?;
+                    if !mark::insert(tx, local, &said)?
+                        && let (Place::At(seq), Some(key)) = (said.place, &said.record_key)
+                    {
+                        history::keep_key(tx, local, seq, key)?;
+                    }
                 }
                 Line::Event { seq, event, by, t_ms } => {
                     message::event(tx, local, seq, &event, by, t_ms)?;
@@ -174,9 +192,9 @@ impl Changes {
                 Line::Unreadable { seq, count, t_ms } => {
                     message::unreadable(tx, local, seq, count, t_ms)?;
                 }
-                Line::Title(title) => {
+                Line::Title(seq, title) => {
                     let title = Some(title.as_str()).filter(|title| !title.is_empty());
-                    conversation::set_title(tx, local, title)?;
+                    conversation::set_title(tx, local, title, Some(seq))?;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Commits of this phone: made in memory, stored as pending, and only then sent.
 
 use hauspost_protocol::authorise::Conversation;
-use hauspost_protocol::body::{CommitBody, Genesis, HistoryRule, SignedPayload, unsigned_payload};
+use hauspost_protocol::body::{CommitBody, Genesis, SignedPayload, unsigned_payload};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -252,7 +252,7 @@ fn genesis(
         creator: me.user,
         members: create.members.clone(),
         class: 0,
-        history: HistoryRule::None,
+        history: create.history,
         suite: Suite::for_devices(devices).code(),
         archive_keys: (a.id, b.id),
         at,

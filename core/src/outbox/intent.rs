@@ -1,7 +1,7 @@
 //! What an intent holds until it is done.
 
 use hauspost_protocol::array_item;
-use hauspost_protocol::body::LogType;
+use hauspost_protocol::body::{HistoryRule, LogType};
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{DeviceId, LogNo, UserId};
 use hauspost_protocol::statement::PayloadType;
@@ -28,6 +28,8 @@ array_item! {
         pub r#type: LogType,
         /// Who is to be in it besides its creator.
         pub members: Vec<UserId>,
+        /// Whether those who come later get what was said before.
+        pub history: HistoryRule,
         /// Its number, once the server reserved it.
         pub log_no: Option<LogNo>,
         /// The key packages, once they were taken: they are used again if a commit has to be made anew.

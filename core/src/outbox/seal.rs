@@ -135,7 +135,7 @@ pub fn leave(me: &Me, ledger: &Ledger, at: At) -> Sealed {
 }
 
 /// The newest entry that this phone has processed.
-pub(super) fn seen(ledger: &Ledger) -> Seen {
+pub(crate) fn seen(ledger: &Ledger) -> Seen {
     let seq = Seq(ledger.row.next_seq.0.saturating_sub(1));
     Seen { seq, hash: ledger.row.last_hash }
 }

@@ -7,6 +7,7 @@ mod about;
 mod conversations;
 mod documents;
 mod failures;
+mod history;
 mod search;
 mod snippet;
 mod timeline;
@@ -17,6 +18,7 @@ pub use self::conversations::{
 };
 pub use self::documents::{DocumentKind, DocumentPage, DocumentRow, documents};
 pub use self::failures::{FailedChange, WantedChange, failed_changes};
+pub use self::history::History;
 pub use self::search::{FoundDocument, SearchHit, SearchKind, SearchPage, SearchQuery, search};
 pub use self::snippet::SnippetPart;
 pub use self::timeline::{TimelinePage, Window, timeline};

@@ -4,7 +4,7 @@
 use hauspost_protocol::ids::{LogId, Seq};
 use rusqlite::{Connection, params};
 
-use super::PAGE_ROWS;
+use super::{History, PAGE_ROWS};
 use crate::store::StoreError;
 use crate::store::rows::log::{self, LocalLog};
 use crate::store::rows::message::{COLUMNS, Message, MessageKind, read};
@@ -33,6 +33,8 @@ pub struct TimelinePage {
     pub more_before: bool,
     /// Whether newer rows stand after the last.
     pub more_after: bool,
+    /// How far the past of the conversation is that was asked for; none when nothing is on its way.
+    pub history: Option<History>,
 }
 
 /// At most `limit` rows of a conversation's timeline.
@@ -96,7 +98,7 @@ fn page(
             row.reactions = reaction::tallies(conn, log.number, row.message_id)?;
         }
     }
-    Ok(TimelinePage { rows, more_before, more_after })
+    Ok(TimelinePage { rows, more_before, more_after, history: History::asked(conn, log)? })
 }
 
 fn select(

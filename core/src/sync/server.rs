@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use hauspost_protocol::company::approval::WaitingDevice;
 use hauspost_protocol::encoding::{Bytes, FormError, Item, decode, encode};
+use hauspost_protocol::entry::Entry;
 use hauspost_protocol::file::Present;
 use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo, Seq};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
     AppendRequest, BlobBegin, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
-    HeadsProofRequest, Hello, NewEntry, Outcome, PackageTaken, PackagesPut, PackagesTake,
-    SyncAnswer, SyncRequest, Witnessed, WitnessedRequest, path,
+    HeadsProofRequest, Hello, HistoryRequest, NewEntry, Outcome, PackageTaken, PackagesPut,
+    PackagesTake, SyncAnswer, SyncRequest, Witnessed, WitnessedRequest, path,
 };
 
 use super::{Connection, Hints, Method, NetworkError, Request, Response, Session, SyncError};
@@ -130,6 +131,16 @@ impl Server {
         let path = format!("{}/{log}/{gen}/{epoch}", path::GROUP_INFO);
         let request = Request { method: Method::Put, path, bearer: None, body: encode(info) };
         self.call::<Vec<u64>>(request).await.map(|_| ())
+    }
+
+    /// Those of these records that were granted to this device, as many as fit.
+    pub async fn history(&self, request: &HistoryRequest) -> Result<Vec<Entry>, SyncError> {
+        self.call(post(path::HISTORY, request)).await
+    }
+
+    /// The key that grants to a device are sealed to.
+    pub async fn history_key(&self, device: DeviceId) -> Result<Bytes, SyncError> {
+        self.call(get(format!("{}/{device}", path::HISTORY_KEY))).await
     }
 
     /// Begins a document's upload, or takes it up: which of its chunks are there.

@@ -237,6 +237,7 @@ fn readable(
                 readable.kind = "title";
                 readable.text = Some(title);
             }
+            Control::Ask(_) => readable.kind = "asks-for-keys",
         },
         Content::Receipt(_) => readable.kind = "receipt",
         Content::Unknown => {}

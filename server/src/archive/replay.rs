@@ -15,7 +15,7 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::entry::{Entry, Head, Kind, Seen, Slot};
 use hauspost_protocol::ids::{
-    DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
+    Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
 };
 use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::member::Suite;
@@ -38,10 +38,6 @@ pub struct Fault {
 pub enum FaultKind {
     /// The head or the payload is not of the form that its kind demands.
     Form(String),
-    /// The author's device is not in the company log, or not active where the entry stands.
-    Author(DeviceId),
-    /// The author's signature does not verify.
-    Signature(DeviceId),
     /// It does not change the conversation as the rules allow.
     Change(ChangeFault),
     /// The author saw another entry under this number than the one in this log.
@@ -68,10 +64,6 @@ impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(reason) => write!(f, "not of the form that its kind demands: {reason}"),
-            Self::Author(device) => write!(f, "its author {device} is not an active device there"),
-            Self::Signature(device) => {
-                write!(f, "the signature of {device} does not verify: it was changed or forged")
-            }
             Self::Change(ChangeFault::Rule(Rule::Signature)) => {
                 f.write_str("its author's signature does not verify: it was changed or forged")
             }
@@ -255,10 +247,7 @@ impl Replaying<'_> {
                 self.found.not_replayed.push((seq, head.kind));
                 self.lost(seq);
             }
-            ParsedPayload::Grant(signed, _) => {
-                self.author(entry, signed);
-                self.found.not_replayed.push((seq, head.kind));
-            }
+            ParsedPayload::Grant(..) => self.grant(entry, &parsed),
             ParsedPayload::Erase(_) => self.found.not_replayed.push((seq, head.kind)),
             ParsedPayload::Record => {}
         }
@@ -277,19 +266,6 @@ impl Replaying<'_> {
             && self.hashes.get(&seen).is_some_and(|here| *here != hash)
         {
             self.fault(seq, FaultKind::SeenElsewhere(seen));
-        }
-    }
-
-    /// The author of an entry that no function of `authorise` judges.
-    fn author(&mut self, entry: &Entry, signed: &SignedPayload) {
-        let view = self.company.at(entry.co);
-        let device = view.device(signed.device).filter(|_| view.is_active(signed.device));
-        match device {
-            None => self.fault(entry.seq, FaultKind::Author(signed.device)),
-            Some(device) if signed.verify(&device.signature_key, &entry.head).is_err() => {
-                self.fault(entry.seq, FaultKind::Signature(signed.device));
-            }
-            Some(_) => {}
         }
     }
 
@@ -416,6 +392,16 @@ impl Replaying<'_> {
                 }
             }
             Err(fault) => self.fault(entry.seq, FaultKind::Change(fault)),
+        }
+    }
+
+    /// Keys that were handed over: the archive opens its records without them.
+    fn grant(&mut self, entry: &Entry, parsed: &Parsed) {
+        let (at, link) = self.views(entry, parsed);
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let Some(conversation) = &self.conversation else { return };
+        if let Err(fault) = change::grant(parsed, entry.seq, conversation, &judgement) {
+            self.fault(entry.seq, FaultKind::Change(fault));
         }
     }
 

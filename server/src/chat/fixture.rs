@@ -127,7 +127,7 @@ impl Client {
 
     /// The newest part of the open dialog's timeline.
     pub fn page(&mut self, rows: Vec<Message>) {
-        let page = TimelinePage { rows, more_before: false, more_after: false };
+        let page = TimelinePage { rows, more_before: false, more_after: false, history: None };
         self.hear(Event::Timeline(LOG, Span::Newest(100), page));
     }
 

@@ -218,6 +218,19 @@ pub fn document_state(state: &State, which: DocumentId, file: &ShownFile) -> Str
     }
 }
 
+/// How much is not readable from here on, and how much of it has come.
+fn unreadable(state: &State, missing: u64) -> String {
+    let words = state.words;
+    let missing = fill(words.unreadable[1], &[&missing.to_string()]);
+    match state.dialog.as_ref().and_then(|dialog| dialog.history) {
+        Some(history) => {
+            let (came, asked) = (history.came().to_string(), history.asked.to_string());
+            format!("{missing} · {}", fill(words.coming, &[&came, &asked]))
+        }
+        None => missing,
+    }
+}
+
 fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
     let words = state.words;
     let by = state.name(row.author);
@@ -225,7 +238,7 @@ fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
     let (text, style) = match row.kind {
         MessageKind::Unknown => (fill(words.newer[2], &[by]), warning()),
         MessageKind::Gap => (fill(words.gap[1], &[by]), warning()),
-        MessageKind::Unreadable => (fill(words.unreadable[1], &[&row.missing.to_string()]), dim()),
+        MessageKind::Unreadable => (unreadable(state, row.missing), dim()),
         MessageKind::Event => {
             let event = Event::from_content(row.content.as_deref().unwrap_or_default());
             let text = match event {

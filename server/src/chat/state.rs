@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_core::account::{Link, Transfer};
 use hauspost_core::read::{
-    ConversationRow, DocumentKind, DocumentRow, FailedChange, SearchHit, SearchQuery, Version,
+    ConversationRow, DocumentKind, DocumentRow, FailedChange, History, SearchHit, SearchQuery,
+    Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::message::Message;
@@ -93,6 +94,8 @@ pub struct Dialog {
     pub rows: Vec<Message>,
     /// Changes that could not be made.
     pub failed: Vec<FailedChange>,
+    /// How far its past is that was asked for.
+    pub history: Option<History>,
     /// Whether there are older ones.
     pub more_before: bool,
     /// Whether there are newer ones.
@@ -134,6 +137,7 @@ impl Dialog {
             failed: Vec::new(),
             more_before: false,
             more_after: false,
+            history: None,
             is_paging: false,
             hit: None,
             bar: None,

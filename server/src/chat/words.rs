@@ -37,6 +37,8 @@ pub struct Words {
     pub gap: [&'static str; 2],
     /// What is not readable on this device yet: in the list, and as a line with its number.
     pub unreadable: [&'static str; 2],
+    /// How many of them have come.
+    pub coming: &'static str,
     /// An erased message: in the list, and as a line.
     pub erased: [&'static str; 2],
     /// That people changed, in the list.
@@ -250,6 +252,7 @@ mod tests {
             (english.ask_remove, german.ask_remove),
             (english.refused[0], german.refused[0]),
             (english.unreadable[1], german.unreadable[1]),
+            (english.coming, german.coming),
             (english.search_faults[0], german.search_faults[0]),
             (english.search_faults[1], german.search_faults[1]),
             (english.search_faults[2], german.search_faults[2]),

@@ -1,7 +1,8 @@
 //! Documents: uploads that go on where they stopped, and downloads for those who may read them.
 //!
 //! A blob belongs to one log and to the device that uploads it, until a record names it; from then on
-//! whoever may read such a record may read the blob, and nobody else. Everybody else gets the same
+//! whoever may read such a record, by a leaf or a grant, may read the blob, and nobody else. The key list
+//! of a grant is for its grantee alone, and goes two weeks after it was picked up. Everybody else gets the same
 //! answer whether there is such a blob or not (`docs/attacks.md` 31).
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use hauspost_protocol::wire::BlobBegin;
 
 use super::answer::{Answer, Cbor, Refusal, parse_digest};
 use super::archive;
-use super::limits::BlobLimits;
+use super::limits::{BlobLimits, GRANT_KEPT_MS};
 use super::node::Node;
 use super::session::{Claim, Session};
 use super::uploads;
@@ -263,13 +264,33 @@ pub async fn get(
         let no = tx.log(log)?.ok_or(Refusal::NotFound)?.no;
         for stay in tx.stays(no, device)? {
             if tx.is_blob_named(no, root, stay.from, stay.to)? {
-                return stored(tx, no, root, chunk);
+                return Ok((stored(tx, no, root, chunk)?, None));
+            }
+        }
+        if !tx.is_let_in(no, session.device()?.user)? {
+            return Err(Refusal::NotFound);
+        }
+        if tx.is_granted_list(no, root, device)? {
+            let stored = stored(tx, no, root, chunk)?;
+            let picked = stored.is_last.then_some(no);
+            return Ok((stored, picked));
+        }
+        for seq in tx.blob_names(no, root)? {
+            if tx.is_granted(no, device, seq)? {
+                return Ok((stored(tx, no, root, chunk)?, None));
             }
         }
         Err(Refusal::NotFound)
     };
-    let stored = node.read_as(&claim, job).await?;
-    send(&node, stored).await
+    let (stored, picked) = node.read_as(&claim, job).await?;
+    let sent = send(&node, stored).await?;
+    if let Some(no) = picked {
+        let now_ms = node.now_ms();
+        let pick =
+            move |tx: &mut dyn Tx, _: &Session| Ok::<_, Refusal>(tx.pick_list(no, root, now_ms)?);
+        node.write_as(&claim, pick).await?;
+    }
+    Ok(sent)
 }
 
 /// GET: one chunk, for an officer under an opening whose scope holds a record naming its blob.
@@ -301,6 +322,7 @@ struct Stored {
     id: BlobId,
     chunk: u32,
     len: usize,
+    is_last: bool,
     key: Secret,
 }
 
@@ -308,7 +330,8 @@ fn stored(tx: &dyn ReadTx, no: LogNo, root: Digest, chunk: u32) -> Result<Stored
     let row = tx.blob(no, root)?.ok_or(Refusal::NotFound)?;
     let len = row.layout.sealed_len(chunk).ok_or(Refusal::NotFound)? + TAG_BYTES;
     let key = tx.blob_key(row.id)?.ok_or(Refusal::NotFound)?;
-    Ok(Stored { id: row.id, chunk, len, key })
+    let is_last = chunk + 1 == row.layout.chunks();
+    Ok(Stored { id: row.id, chunk, len, is_last, key })
 }
 
 async fn send(node: &Arc<Node>, stored: Stored) -> Result<Response, Refusal> {
@@ -331,13 +354,19 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|_| Refusal::Busy)?.map_err(Refusal::from)
 }
 
-/// Removes what no record names any more, or ever did: uploads that were given up, and bytes whose
-/// shred key is gone. Returns how many blobs it removed.
+/// Removes what no record names any more, or ever did: uploads that were given up, key lists that were
+/// picked up long ago, and bytes whose shred key is gone. Returns how many blobs it removed.
 pub async fn collect(node: &Arc<Node>) -> Result<usize, Refusal> {
-    let before_ms = node.now_ms().saturating_sub(node.blob_limits.unnamed_ms);
+    let now_ms = node.now_ms();
+    let before_ms = now_ms.saturating_sub(node.blob_limits.unnamed_ms);
+    let picked_before_ms = now_ms.saturating_sub(GRANT_KEPT_MS);
     let mut removed = 0;
     loop {
-        let dropped = node.database.write(move |tx| drop_abandoned(tx, before_ms)).await?;
+        let drop_some = move |tx: &mut dyn Tx| match drop_abandoned(tx, before_ms)? {
+            none if none.is_empty() => drop_picked(tx, picked_before_ms),
+            dropped => Ok(dropped),
+        };
+        let dropped = node.database.write(drop_some).await?;
         if dropped.is_empty() {
             return Ok(removed);
         }
@@ -372,6 +401,15 @@ fn drop_abandoned(tx: &mut dyn Tx, before_ms: TimeMs) -> Result<Vec<BlobId>, Ref
     let mut dropped = Vec::new();
     for (no, root) in tx.abandoned_blobs(before_ms, DROPPED_AT_ONCE)? {
         dropped.extend(tx.drop_blob(no, root)?);
+    }
+    Ok(dropped)
+}
+
+fn drop_picked(tx: &mut dyn Tx, before_ms: TimeMs) -> Result<Vec<BlobId>, Refusal> {
+    let mut dropped = Vec::new();
+    for (no, root) in tx.lists_picked_before(before_ms, DROPPED_AT_ONCE)? {
+        dropped.extend(tx.drop_blob(no, root)?);
+        tx.forget_list(no, root)?;
     }
     Ok(dropped)
 }

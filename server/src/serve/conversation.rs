@@ -5,6 +5,7 @@
 //! chain's counter and nothing else, whatever the size of the group.
 
 pub(super) mod ahead;
+mod grant;
 mod reset;
 
 use std::cell::Cell;
@@ -309,13 +310,17 @@ impl Offer<'_> {
                     conversation.take_invite(&invite, seq);
                     changed = true;
                 }
-                // Grants are not served yet; the other kinds are the server's own.
+                ParsedPayload::Grant(..) => self.grant(tx, &log, &conversation, entry, seq)?,
+                // The other kinds are the server's own.
                 _ => return Err(Outcome::Role.into()),
             }
             let author = matches!(entry.payload, ParsedPayload::Record).then_some(self.device);
             seqs.push(place.append(tx, entry, payload, author)?);
-            for (root, _) in &entry.head.blobs {
-                tx.name_blob(log.no, *root, seq)?;
+            // Whoever may read a record may read its documents; a grant's keys are for one device.
+            if author.is_some() {
+                for (root, _) in &entry.head.blobs {
+                    tx.name_blob(log.no, *root, seq)?;
+                }
             }
         }
         if changed {

@@ -3,7 +3,7 @@
 //! A request meets the modules in this order: [`tls`] and the listener below; `routes`, the one
 //! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
 //! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
-//! and `conversation`, `blob`, `sync`, `live`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
+//! and `conversation`, `blob`, `sync`, `history`, `live`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
 //! `directory`, `archive`.
 //! `node` is what they share, [`folder`] what they keep beside the store.
 
@@ -18,6 +18,7 @@ mod directory;
 mod enrol;
 pub mod folder;
 mod founding;
+mod history;
 mod limits;
 mod live;
 mod log_key;

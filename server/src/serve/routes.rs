@@ -20,8 +20,8 @@ use super::limits::{
 };
 use super::node::Node;
 use super::{
-    append, archive, blob, checkpoint, directory, enrol, founding, live, log_key, material,
-    metrics, openapi, packages, session, sync, witness,
+    append, archive, blob, checkpoint, directory, enrol, founding, history, live, log_key,
+    material, metrics, openapi, packages, session, sync, witness,
 };
 
 /// Who may ask.
@@ -173,6 +173,21 @@ pub fn table() -> Vec<Route> {
             SYNC_BODY,
             "Everything that changed since the device's cursors",
             post(sync::sync),
+        ),
+        Route::post(
+            path::HISTORY,
+            Session,
+            ("HistoryRequest", "[Entry*]"),
+            SMALL_BODY,
+            "Those of the records asked for that were granted to the device, as many as fit",
+            post(history::entries),
+        ),
+        Route::get(
+            format!("{}/{{device}}", path::HISTORY_KEY),
+            Session,
+            Cbor("bstr"),
+            "A device's key for history, to which grants are sealed",
+            get(history::key),
         ),
         Route::post(
             format!("{}/{{log}}/{{root}}", path::BLOB),

@@ -15,7 +15,9 @@ use tokio::sync::Barrier;
 use super::*;
 
 mod blobs;
+mod grants;
 pub(crate) use blobs::*;
+pub(crate) use grants::*;
 
 macro_rules! contract_tests {
     ($make:expr) => {
@@ -49,6 +51,8 @@ macro_rules! contract_tests {
             a_named_document_is_never_abandoned_and_counts_for_no_device
             a_dropped_document_is_gone_with_its_key_and_may_begin_anew
             a_document_is_named_between_the_numbers_of_the_records_that_name_it
+            a_grant_lets_its_device_read_these_entries_of_this_log_and_no_other
+            a_key_list_is_known_until_it_is_forgotten_and_what_it_granted_stays
             the_newest_cosignature_of_each_witness_is_kept
         );
     };

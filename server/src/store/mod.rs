@@ -13,6 +13,7 @@
 pub mod blobs;
 #[cfg(test)]
 mod contract;
+pub mod grants;
 pub mod rows;
 pub mod sqlite;
 
@@ -28,6 +29,7 @@ use hauspost_protocol::wire::Person;
 use tokio::sync::oneshot;
 
 pub use blobs::{BlobReads, BlobRow, BlobSum, BlobWrites, NewBlob};
+pub use grants::{GrantReads, GrantWrites, NewGrant};
 pub use rows::*;
 
 /// The store fails. Nothing of the transaction remains.
@@ -67,7 +69,7 @@ pub enum StoreError {
 }
 
 /// Reads of one state of the store.
-pub trait ReadTx: BlobReads {
+pub trait ReadTx: BlobReads + GrantReads {
     /// A small value by its name.
     fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
@@ -170,7 +172,7 @@ pub trait ReadTx: BlobReads {
 }
 
 /// One serialisable transaction.
-pub trait Tx: ReadTx + BlobWrites {
+pub trait Tx: ReadTx + BlobWrites + GrantWrites {
     /// Sets a small value.
     fn put_setting(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError>;
 

@@ -15,6 +15,7 @@ use hauspost_core::store::rows::log::{self, LogState};
 use hauspost_core::store::rows::message::{Message, MessageKind, MessageState};
 use hauspost_core::store::rows::{alarm, entry, quarantine};
 use hauspost_protocol::authorise::Conversation;
+use hauspost_protocol::body::{GrantBody, SignedPayload};
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::content::{Content, Shown};
@@ -74,6 +75,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
         open_archive(truth, &company, &mut broken);
         counters(truth, &mut broken);
     }
+    let mut further: BTreeMap<_, Vec<Device>> = BTreeMap::new();
     for number in 0..world.phones.len() {
         if world.phones[number].revoked {
             continue;
@@ -81,11 +83,14 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
         match world.wire.account(number) {
             Some(account) => {
                 let case = Case::of(world, number);
-                phone(case, &account, &truths, &mut broken).await;
+                let shown = phone(case, &account, &truths, &mut broken).await;
+                let person = world.phones[number].person;
+                further.entry(person).or_default().push((number, account.device(), shown));
             }
             None => broken.push(format!("phone {number} does not run")),
         }
     }
+    further.values().for_each(|devices| alike(devices, &truths, &mut broken));
     promises(world, &truths, &mut broken).await;
     let records = truths.values().map(|truth| truth.records.len()).sum();
     for truth in truths.values() {
@@ -274,13 +279,41 @@ impl Case {
     }
 }
 
-/// One phone against the server's logs.
+/// What a phone shows of each log.
+type Seen = BTreeMap<LogId, BTreeSet<Seq>>;
+/// A device of a person, by the number of its phone.
+type Device = (usize, DeviceId, Seen);
+
+/// A person's devices that are in a conversation show the same of it, whichever came later or lost its
+/// way: what one of them can read it gives to the others.
+fn alike(devices: &[Device], truths: &BTreeMap<LogId, Truth>, broken: &mut Vec<String>) {
+    for (id, truth) in truths {
+        let is_in = |device: &DeviceId| {
+            truth.members.iter().any(|stay| stay.device == *device && stay.to.is_none())
+        };
+        let inside = devices.iter().filter(|(_, device, _)| is_in(device));
+        let shown: Vec<_> =
+            inside.map(|(number, _, shown)| (number, shown.get(id).cloned())).collect();
+        for pair in shown.windows(2) {
+            let ((one, theirs), (other, others)) = (&pair[0], &pair[1]);
+            if theirs != others {
+                let differ = theirs.iter().flatten().collect::<BTreeSet<_>>();
+                let others = others.iter().flatten().collect();
+                let differ: Vec<_> = differ.symmetric_difference(&others).collect();
+                broken.push(format!("log {id}: phones {one} and {other} differ in {differ:?}"));
+            }
+        }
+    }
+}
+
+/// One phone against the server's logs; what it shows.
 async fn phone(
     case: Case,
     account: &Account,
     truths: &BTreeMap<LogId, Truth>,
     broken: &mut Vec<String>,
-) {
+) -> Seen {
+    let mut seen = Seen::new();
     let number = case.number;
     let device = account.device();
     let read = account.store().read(|conn| {
@@ -340,11 +373,14 @@ async fn phone(
                 break;
             }
         }
+        let granted = granted(truth, device);
         let expected: Vec<_> = truth
             .records
             .iter()
             .filter(|record| record.seq.0 < readable)
-            .filter(|record| stays.iter().any(|stay| stay.covers(record.seq)))
+            .filter(|record| {
+                stays.iter().any(|stay| stay.covers(record.seq)) || granted.contains(&record.seq)
+            })
             .filter_map(|record| Some((record.seq, record.message.clone()?)))
             .collect();
         let shown: Vec<_> = rows
@@ -352,20 +388,24 @@ async fn phone(
             .filter(|row| is_message(row))
             .filter_map(|row| Some((row.seq?, (row.message_id, row.text.clone()))))
             .collect();
-        let unreadable = match case.lost_the_way {
+        let unreadable = match case.may_miss {
             true => unreadable(&rows, truth),
             false => BTreeSet::new(),
         };
         let lost = expected.iter().filter(|one| !shown.contains(one));
         // Who left and lost the keys is told nothing of what came then, not even of his own.
-        let is_out = case.lost_the_way && row.state == LogState::Left;
+        let is_out = case.may_miss && row.state == LogState::Left;
         let lost = lost.filter(|one| !is_out && !unreadable.contains(&one.0)).count();
         let in_order = expected.iter().filter(|one| shown.contains(one)).eq(&shown);
         if lost > 0 || !in_order {
             let more = shown.iter().filter(|one| !expected.contains(one)).count();
             broken.push(tell(format!("{lost} messages are not shown, {more} should not be")));
         }
-        let misses = rows.iter().any(|row| row.kind == MessageKind::Unreadable) || is_out;
+        seen.insert(id, shown.iter().map(|(seq, _)| *seq).collect());
+        // Or missed it, before it was given the keys.
+        let misses = rows.iter().any(|row| row.kind == MessageKind::Unreadable)
+            || is_out
+            || !granted.is_empty();
         for row in rows.iter().filter(|row| row.reason == Some(REASON_MAYBE_SENT)) {
             if !case.restored || !misses {
                 broken.push(tell(format!("{:?} cannot have been sent before", row.text)));
@@ -385,6 +425,20 @@ async fn phone(
             broken.push(format!("phone {number} knows nothing of log {}", truth.row.log));
         }
     }
+    seen
+}
+
+/// The entries whose keys a device was given.
+fn granted(truth: &Truth, device: DeviceId) -> BTreeSet<Seq> {
+    let mut granted = BTreeSet::new();
+    for row in truth.rows.iter().filter(|row| row.kind == Kind::Grant) {
+        let signed = row.entry.payload.bytes().and_then(|bytes| decode(bytes).ok());
+        let body = signed.and_then(|signed: SignedPayload| decode::<GrantBody>(&signed.body).ok());
+        let Some(body) = body.filter(|body| body.grantee.0 == device.0) else { continue };
+        let ranges = body.ranges.iter();
+        granted.extend(ranges.flat_map(|(from, to)| (from.0..=to.0).map(Seq)));
+    }
+    granted
 }
 
 /// The records that the timeline says are not readable: so many from each line on.

@@ -12,7 +12,7 @@ use hauspost_core::account::{Account, AccountError};
 use hauspost_core::env::Env;
 use hauspost_core::env::seeded::{ManualClock, MemoryKeyStore, SeededRandomness};
 use hauspost_core::store::StoreError;
-use hauspost_core::store::rows::outbox;
+use hauspost_core::store::rows::{history, outbox};
 use hauspost_core::sync::{Method, Request};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
@@ -454,7 +454,9 @@ impl World {
                 }
                 let sent = self.act(number, "sends", |a| async move { a.send_once().await }).await;
                 let pulled = self.act(number, "pulls", |a| async move { a.sync_all().await }).await;
-                for (what, done) in [("send", sent), ("pull", pulled)] {
+                let shared =
+                    self.act(number, "shares", |a| async move { a.share_history().await }).await;
+                for (what, done) in [("send", sent), ("pull", pulled), ("share", shared)] {
                     match done {
                         Some(Ok(())) => {}
                         Some(Err(error)) => failed.push(format!(
@@ -486,7 +488,8 @@ impl World {
             let mut state = String::new();
             for log in logs {
                 let open = outbox::open(conn, log.local.id, 1_000)?.len();
-                state += &format!("{}:{}:{open} ", log.local.id, log.next_seq);
+                let unread = history::count_unread(conn, log.local)?;
+                state += &format!("{}:{}:{open}:{unread} ", log.local.id, log.next_seq);
             }
             Ok::<_, StoreError>(state)
         });

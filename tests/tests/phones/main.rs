@@ -3,6 +3,7 @@
 mod crashes;
 mod devices;
 mod documents;
+mod history;
 mod inside;
 mod large;
 mod pulls;

@@ -34,6 +34,8 @@ use sha2::Sha256;
 mod company;
 #[path = "files.rs"]
 mod files;
+#[path = "grants.rs"]
+mod grants;
 #[path = "resets.rs"]
 mod resets;
 #[path = "tree.rs"]
@@ -53,6 +55,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("files.json", files::documents()),
         ("shares.json", shares()),
         ("hpke.json", sealed()),
+        ("grants.json", grants::grants()),
         ("company.json", company::company()),
         ("tree.json", tree::tree()),
     ]

@@ -3,8 +3,11 @@
 use crate::authorise::Rule;
 use crate::authorise::conversation::Conversation;
 use crate::authorise::view::CompanyView;
-use crate::body::{CommitBody, Genesis, InviteBody, InviteOp, LogType, SignedPayload};
-use crate::entry::At;
+use crate::body::{
+    CommitBody, Genesis, GrantBasis, GrantBody, HistoryRule, InviteBody, InviteOp, LogType,
+    SignedPayload,
+};
+use crate::entry::{At, Ranges};
 use crate::ids::{DeviceId, Digest, LogId, Seq, TimeMs, UserId};
 use crate::limits;
 use crate::mls::extension::Age;
@@ -53,6 +56,31 @@ impl AuthorisedCommit {
 pub struct AuthorisedInvite {
     pub(crate) op: InviteOp,
     pub(crate) user: UserId,
+}
+
+/// Record keys that may be handed over. Only [`grant`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorisedGrant {
+    by: DeviceId,
+    grantee: DeviceId,
+    ranges: Ranges,
+}
+
+impl AuthorisedGrant {
+    /// Whose keys they are.
+    pub fn by(&self) -> DeviceId {
+        self.by
+    }
+
+    /// Who gets them.
+    pub fn grantee(&self) -> DeviceId {
+        self.grantee
+    }
+
+    /// Of which entries.
+    pub fn ranges(&self) -> &Ranges {
+        &self.ranges
+    }
 }
 
 /// Whether a conversation may begin so: the author is the creator's, the form is its type's, the
@@ -183,6 +211,41 @@ pub fn invite<V: CompanyView>(
         return Err(Rule::Outdated);
     }
     Ok(AuthorisedInvite { op: body.op, user: body.user })
+}
+
+/// Whether a grant may take effect: its author has a leaf, and gives to another active device of his
+/// own user, or to a member's where the conversation gives members its past (docs/protocol.md §10).
+///
+/// Which entries the author could read himself is the server's to check
+/// ([`rules::server::grant`](crate::rules::server::grant)): readers believe nothing of a grant but that
+/// its keys open what stands in the log.
+pub fn grant<V: CompanyView>(
+    conversation: &Conversation,
+    head: &[u8],
+    signed: &SignedPayload,
+    body: &GrantBody,
+    judgement: &Judgement<'_, V>,
+) -> Result<AuthorisedGrant, Rule> {
+    let author = author(head, signed, body.at, judgement)?;
+    let has_leaf = conversation.roster.leaf_of(signed.device).is_some();
+    if !has_leaf || !conversation.is_member(author) {
+        return Err(Rule::NotMember);
+    }
+    let grantee = DeviceId(body.grantee.0);
+    both(judgement, |company| company.is_active(grantee), Rule::Grant)?;
+    let user = judgement.at.device(grantee).ok_or(Rule::Grant)?.user;
+    let grounded = match body.basis {
+        GrantBasis::Own => user == author,
+        GrantBasis::Member => {
+            conversation.genesis.history == HistoryRule::Members && conversation.is_member(user)
+        }
+        // Both need an entry of the company log that this version does not serve.
+        GrantBasis::Handover(_) | GrantBasis::Opening(_) => false,
+    };
+    if !grounded || grantee == signed.device {
+        return Err(Rule::Grant);
+    }
+    Ok(AuthorisedGrant { by: signed.device, grantee, ranges: body.ranges.clone() })
 }
 
 /// The leaf rule (docs/protocol.md §3): the certificate is the device's in the company log, its key

@@ -22,7 +22,8 @@ mod tests;
 
 pub use conversation::{Conversation, KnownCapsule, Person};
 pub use decide::{
-    AuthorisedCommit, AuthorisedInvite, Judgement, commit, creation, invite, leaf_rule,
+    AuthorisedCommit, AuthorisedGrant, AuthorisedInvite, Judgement, commit, creation, grant,
+    invite, leaf_rule,
 };
 pub use reset::{AuthorisedReset, reset};
 pub use view::{CompanyView, DeviceFacts};
@@ -73,6 +74,11 @@ code_item! {
         ResetTwice = 19,
         /// A reset, or its commit, that leaves out or brings in a device.
         ResetRoster = 20,
+        /// A grant without its ground: to a device of another user where the conversation's history
+        /// rule does not give members the past, to a device that is not active, or to the author's own.
+        Grant = 21,
+        /// A grant of entries that its author could not read himself.
+        GrantRange = 22,
     }
 }
 

@@ -54,7 +54,7 @@ impl Control {
             Self::Redact(message) => Some(Act::Redact(*message)),
             Self::Pin(message) => Some(Act::Pin(*message)),
             Self::Unpin(message) => Some(Act::Unpin(*message)),
-            Self::Acknowledge(_) | Self::PolicyNotice(_) | Self::Title(_) => None,
+            Self::Acknowledge(_) | Self::PolicyNotice(_) | Self::Title(_) | Self::Ask(_) => None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::encoding::{FormError, Item, Reader, Writer};
+use crate::entry::Ranges;
+use crate::grant;
 use crate::ids::MessageId;
 use crate::limits;
 
@@ -22,6 +24,9 @@ pub enum Control {
     Pin(MessageId),
     /// It does not stand there any more.
     Unpin(MessageId),
+    /// The author's device cannot read these entries, and asks those who may for a grant
+    /// (docs/protocol.md §10).
+    Ask(Ranges),
 }
 
 const REDACT: u64 = 0;
@@ -30,6 +35,7 @@ const POLICY_NOTICE: u64 = 2;
 const TITLE: u64 = 3;
 const PIN: u64 = 4;
 const UNPIN: u64 = 5;
+const ASK: u64 = 6;
 
 /// A title is content.
 impl fmt::Debug for Control {
@@ -41,6 +47,7 @@ impl fmt::Debug for Control {
             Self::Pin(message) => write!(f, "Pin({message})"),
             Self::Unpin(message) => write!(f, "Unpin({message})"),
             Self::Title(_) => f.write_str("Title(…)"),
+            Self::Ask(ranges) => write!(f, "Ask({} stretches)", ranges.len()),
         }
     }
 }
@@ -59,6 +66,12 @@ impl Item for Control {
                 to.null();
                 to.text(title);
             }
+            Self::Ask(ranges) => {
+                to.array(3);
+                to.uint(ASK);
+                to.null();
+                ranges.write(to);
+            }
         }
     }
 
@@ -75,6 +88,11 @@ impl Item for Control {
                     return Err(FormError::TooLarge);
                 }
                 Ok(Self::Title(title))
+            }
+            (ASK, 3) if from.take_null()? => {
+                let ranges = Ranges::read(from)?;
+                grant::check_ranges(&ranges)?;
+                Ok(Self::Ask(ranges))
             }
             _ => Err(FormError::Unlisted),
         })

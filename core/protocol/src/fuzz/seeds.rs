@@ -48,6 +48,7 @@ struct Vectors {
     encoding: &'static str,
     entries: &'static str,
     files: &'static str,
+    grants: &'static str,
     keys: &'static str,
     records: &'static str,
     shares: &'static str,
@@ -60,8 +61,9 @@ macro_rules! vectors {
     };
 }
 
-const VECTORS: Vectors =
-    vectors!(capsules, company, content, encoding, entries, files, keys, records, shares, tree);
+const VECTORS: Vectors = vectors!(
+    capsules, company, content, encoding, entries, files, grants, keys, records, shares, tree
+);
 
 /// Every string in these vectors: as bytes if it is hexadecimal, else as text.
 fn strings(vectors: &[&str]) -> Vec<Vec<u8>> {
@@ -103,7 +105,7 @@ fn joined(head: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 fn entries() -> Vec<Vec<u8>> {
-    let mut seeds = strings(&[VECTORS.entries, VECTORS.encoding, VECTORS.capsules]);
+    let mut seeds = strings(&[VECTORS.entries, VECTORS.encoding, VECTORS.capsules, VECTORS.grants]);
     let (mut anna, mut ben) = (Phone::new(1, 1), Phone::new(2, 2));
     let room = Room::create(LogType::Group, &mut anna, &mut [&mut ben]);
     let offer = room.offer(&mut anna, Change::default());

@@ -10,8 +10,8 @@
 //! with an alarm (C7).
 
 use crate::authorise::{
-    self, AuthorisedCommit, AuthorisedInvite, AuthorisedReset, CompanyView, Conversation,
-    Judgement, Rule,
+    self, AuthorisedCommit, AuthorisedGrant, AuthorisedInvite, AuthorisedReset, CompanyView,
+    Conversation, Judgement, Rule,
 };
 use crate::body::Genesis;
 use crate::ids::{Seq, TimeMs};
@@ -153,6 +153,22 @@ pub fn invite<V: CompanyView>(
         return Err(ChangeFault::Form);
     }
     Ok(authorise::invite(conversation, &entry.head_bytes, signed, body, judgement)?)
+}
+
+/// Whether a grant takes effect.
+pub fn grant<V: CompanyView>(
+    entry: &Parsed,
+    seq: Seq,
+    conversation: &Conversation,
+    judgement: &Judgement<'_, V>,
+) -> Result<AuthorisedGrant, ChangeFault> {
+    let ParsedPayload::Grant(signed, body) = &entry.payload else {
+        return Err(ChangeFault::Form);
+    };
+    if body.seen.is_none() || body.ranges.last().is_none_or(|(_, to)| *to >= seq) {
+        return Err(ChangeFault::Form);
+    }
+    Ok(authorise::grant(conversation, &entry.head_bytes, signed, body, judgement)?)
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@
 use crate::authorise::{CompanyView, Conversation};
 use crate::content::{Content, Control};
 use crate::entry::{Entry, Head, Kind};
+use crate::epoch::RecordKey;
 use crate::ids::{
     CoreHash, DeviceId, Digest, EntryHash, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
 };
 use crate::limits::{EPOCH_AGE_MS, LEAF_AGE_MS};
 use crate::mls::public::Member;
+use crate::record::{self, RecordError, VerifiedRecord};
 use crate::rules::server;
 use crate::statement::{PayloadType, Statement};
 
@@ -226,10 +228,67 @@ pub fn record_content(
     }
     let answers = || {
         let content = Content::read(statement.ptype, &statement.content);
-        matches!(content, Content::Control(Control::Acknowledge(_)))
+        matches!(content, Content::Control(Control::Acknowledge(_) | Control::Ask(_)))
             || statement.ptype == PayloadType::Receipt
     };
     if may_write || answers() { Ok(()) } else { Err(ContentFault::Announcement) }
+}
+
+/// What a reader knows of a record that he could not open when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadSlot {
+    /// The core that his chain has at its number.
+    pub core: CoreHash,
+    /// The device at its leaf, in its epoch.
+    pub author: DeviceId,
+    /// Whether the author wrote there more than answers.
+    pub may_write: bool,
+}
+
+/// Why a granted record is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GrantedFault {
+    /// The server sent another entry than the one that stands in the chain, or not all of it.
+    #[error("this is not the entry that stands in the log")]
+    Entry,
+    /// The grantor's key does not open it, or opens it to what its author never sealed
+    /// (docs/attacks.md 21). Another grant may bring the right one.
+    #[error("the granted key is not the record's: {0}")]
+    Key(RecordError),
+    /// It opens, and its author did not make it right.
+    #[error(transparent)]
+    Record(RecordError),
+    /// It opens, and its author's device is not in the company log.
+    #[error("the record's author is not in the company log")]
+    Author,
+    /// Head and statement do not fit.
+    #[error(transparent)]
+    Content(#[from] ContentFault),
+}
+
+/// Opens a record by a granted key, in whose giver nothing is believed: the entry is the one in the
+/// reader's chain, the nonce commits to key, head and text, the signature is by the key that the
+/// company log has for the author, and the author is the device at the head's leaf (docs/protocol.md
+/// §10; C2 but for capsule and chain, C3).
+pub fn granted_record(
+    entry: &Entry,
+    key: &RecordKey,
+    slot: &UnreadSlot,
+    company: &impl CompanyView,
+) -> Result<VerifiedRecord, GrantedFault> {
+    let payload = entry.payload.bytes().ok_or(GrantedFault::Entry)?;
+    if entry.core() != slot.core {
+        return Err(GrantedFault::Entry);
+    }
+    let head = Head::parse(&entry.head).map_err(|_| GrantedFault::Entry)?;
+    let opened = record::open(key, &entry.head, payload).map_err(|error| match error {
+        RecordError::Sealed | RecordError::Nonce => GrantedFault::Key(error),
+        error => GrantedFault::Record(error),
+    })?;
+    let author = company.device(opened.claimed_device()).ok_or(GrantedFault::Author)?;
+    let record = opened.verify(&author.signature_key).map_err(GrantedFault::Record)?;
+    record_content(&head, record.statement(), slot.author, slot.may_write)?;
+    Ok(record)
 }
 
 /// What a reader remembers of a device's records in a log.

@@ -9,6 +9,7 @@ use crate::body::{
 use crate::crypto::sha256;
 use crate::encoding::{Bytes, FormError, Item, decode};
 use crate::entry::{At, Head, Kind, Seen};
+use crate::grant;
 use crate::ids::CoreHash;
 use crate::limits;
 
@@ -120,7 +121,14 @@ pub fn parse(head_bytes: &[u8], payload: &[u8]) -> Result<Parsed, FormFault> {
         Kind::Commit => signed(payload).map(|(s, b)| ParsedPayload::Commit(s, Box::new(b)))?,
         Kind::Reset => signed(payload).map(|(s, b)| ParsedPayload::Reset(s, Box::new(b)))?,
         Kind::Invite => signed(payload).map(|(s, b)| ParsedPayload::Invite(s, b))?,
-        Kind::Grant => signed(payload).map(|(s, b)| ParsedPayload::Grant(s, Box::new(b)))?,
+        Kind::Grant => {
+            let (signed, body) = signed::<GrantBody>(payload)?;
+            grant::check_ranges(&body.ranges)?;
+            if head.blobs.iter().any(|(_, size)| *size > limits::GRANT_BYTES) {
+                return Err(FormFault::TooLarge);
+            }
+            ParsedPayload::Grant(signed, Box::new(body))
+        }
         Kind::Capsule => match unsigned(payload) {
             Ok(body) => ParsedPayload::Capsule(None, Box::new(body)),
             Err(_) => signed(payload).map(|(s, b)| ParsedPayload::Capsule(Some(s), Box::new(b)))?,

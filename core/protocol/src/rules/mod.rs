@@ -11,3 +11,6 @@ pub mod change;
 pub mod client;
 pub mod form;
 pub mod server;
+
+#[cfg(test)]
+mod grants;

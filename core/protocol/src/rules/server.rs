@@ -8,12 +8,14 @@
 //! Source: docs/protocol.md §7.
 
 use crate::authorise::{
-    self, AuthorisedCommit, AuthorisedInvite, CompanyView, Conversation, Judgement, Rule,
+    self, AuthorisedCommit, AuthorisedGrant, AuthorisedInvite, CompanyView, Conversation,
+    Judgement, Rule,
 };
 use crate::body::{CapsuleBody, CommitBody, Genesis, SignedPayload};
 use crate::crypto::sha256;
 use crate::entry::{At, Head};
-use crate::ids::{DeviceId, Digest, LeafIndex, RecordIndex, TimeMs};
+use crate::grant::are_within;
+use crate::ids::{DeviceId, Digest, LeafIndex, RecordIndex, Seq, TimeMs};
 use crate::limits::{DAY_MS, HYBRID_LEAVES};
 use crate::mls::member::Suite;
 use crate::mls::public::{Follower, StagedEpoch};
@@ -285,6 +287,45 @@ pub fn invite<V: CompanyView>(
     }
     let judgement = judge(signed, body.at, session, at)?;
     Ok(authorise::invite(conversation, &invite.head_bytes, signed, body, &judgement)?)
+}
+
+/// What the store knows of a grant's subject.
+#[derive(Debug, Clone, Copy)]
+pub struct GrantFacts<'a> {
+    /// The stretches of the log that the author may read himself: those in which he had a leaf, and
+    /// those that were granted to him.
+    pub readable: &'a [(Seq, Seq)],
+    /// The grant's blob, if it is not complete in this log.
+    pub missing_blob: Option<Digest>,
+    /// Whether the author uploaded the blob, and nothing names it yet: nobody gets a document by
+    /// calling it a key list.
+    pub own_blob: bool,
+}
+
+/// S11: whether a grant is accepted; `at` as for commits.
+pub fn grant<V: CompanyView>(
+    grant: &Parsed,
+    conversation: &Conversation,
+    session: &Session<'_, V>,
+    at: &V,
+    facts: &GrantFacts<'_>,
+) -> Result<AuthorisedGrant, Outcome> {
+    let ParsedPayload::Grant(signed, body) = &grant.payload else { return Err(Outcome::Form) };
+    if body.seen.is_none() {
+        return Err(Outcome::Form);
+    }
+    let judgement = judge(signed, body.at, session, at)?;
+    let granted = judged_anew(&judgement, session, |judgement| {
+        authorise::grant(conversation, &grant.head_bytes, signed, body, judgement)
+    })?;
+    if !are_within(&body.ranges, facts.readable) {
+        return Err(Rule::GrantRange.into());
+    }
+    match facts.missing_blob {
+        Some(root) => Err(Outcome::Blob(root)),
+        None if !facts.own_blob => Err(Outcome::Policy),
+        None => Ok(granted),
+    }
 }
 
 /// When the next pure update of this leaf fits the budget (S12; docs/protocol.md §1, "Periods").

@@ -1,4 +1,4 @@
--- version 7
+-- version 8
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -22,6 +22,19 @@ CREATE TABLE alarm (
     evidence BLOB,
     t_ms INTEGER NOT NULL,
     reported INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE asked (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    device BLOB NOT NULL,
+    ranges BLOB NOT NULL,
+    due_ms INTEGER NOT NULL,      -- 0: to be drawn
+    PRIMARY KEY (log, device)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE asking (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    total INTEGER NOT NULL,       -- how much was not readable when it began
+    attempts INTEGER NOT NULL,
+    next_ms INTEGER NOT NULL      -- not asked again before
 ) STRICT;
 CREATE TABLE author (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
@@ -69,7 +82,7 @@ CREATE TABLE conversation (
     muted INTEGER NOT NULL DEFAULT 0,
     draft TEXT,
     draft_ms INTEGER
-, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0) STRICT;
+, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0, title_seq INTEGER) STRICT;
 CREATE TABLE entry (
     key INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -124,10 +137,17 @@ CREATE TABLE file_text_part (
     key INTEGER PRIMARY KEY,
     text TEXT NOT NULL
 ) STRICT;
+CREATE TABLE grant_waiting (
+    key INTEGER PRIMARY KEY
+) STRICT;
 CREATE TABLE held_entry (
     key INTEGER PRIMARY KEY,
     head BLOB NOT NULL,
     payload BLOB NOT NULL
+) STRICT;
+CREATE TABLE kept_key (
+    key INTEGER PRIMARY KEY,
+    record_key BLOB NOT NULL
 ) STRICT;
 CREATE TABLE key_package (
     reference BLOB PRIMARY KEY,
@@ -257,6 +277,10 @@ CREATE TABLE reaction_tally (
     mine INTEGER,                 -- mark.key of the own reaction
     PRIMARY KEY (log, target, emoji)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE sealed_key (
+    intent INTEGER PRIMARY KEY,
+    record_key BLOB NOT NULL
+) STRICT;
 CREATE VIRTUAL TABLE search USING fts5 (
     words, content = '', columnsize = 0, detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0'
 );
@@ -264,6 +288,14 @@ CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);
 CREATE TABLE 'search_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE unread (
+    key INTEGER PRIMARY KEY,
+    device BLOB NOT NULL,         -- whose leaf it stands under, in its epoch
+    may_write INTEGER NOT NULL,   -- whether that one wrote there more than answers
+    owned INTEGER NOT NULL,       -- whether that one was an owner there
+    record_key BLOB,              -- K, as a grant gave it
+    granted INTEGER               -- the grant's number in the log
+) STRICT;
 CREATE TABLE "upload" (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     message_id BLOB NOT NULL,
@@ -287,6 +319,8 @@ CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
 CREATE INDEX message_documents ON message (key) WHERE kind = 5;
 CREATE INDEX message_pinned ON message (key) WHERE pin_key IS NOT NULL;
 CREATE INDEX message_starred ON message (starred_ms) WHERE starred_ms IS NOT NULL;
+CREATE INDEX message_unreadable ON message (key) WHERE kind = 4;
 CREATE INDEX outbox_by_log ON outbox (log, state, id);
 CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL;
 CREATE INDEX person_folded ON person (folded);
+CREATE INDEX unread_granted ON unread (key) WHERE record_key IS NOT NULL;

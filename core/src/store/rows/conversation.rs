@@ -76,6 +76,17 @@ pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), 
     Ok(())
 }
 
+/// What this device cannot read yet, up to this entry, is nothing new to the person when it becomes
+/// readable; if anything else is unread, nothing changes.
+pub fn skip_unreadable(tx: &Tx<'_>, log: LocalLog, up_to: Seq) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE conversation SET read_seq = ?2
+         WHERE log = ?1 AND unread = 0 AND ifnull(read_seq, -1) < ?2",
+    )?
+    .execute(params![log.number, C(up_to)])?;
+    Ok(())
+}
+
 /// Keeps what the person began to write; `None` or nothing but space forgets it.
 pub fn set_draft(
     tx: &Tx<'_>,
@@ -90,10 +101,19 @@ pub fn set_draft(
     Ok(())
 }
 
-/// A group's name.
-pub fn set_title(tx: &Tx<'_>, log: LocalLog, title: Option<&str>) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE conversation SET title = ?2 WHERE log = ?1")?
-        .execute(params![log.number, title])?;
+/// A group's name; `seq` is the record that gives it, or none while that waits. One that is read
+/// later and is older than the one that holds changes nothing.
+pub fn set_title(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    title: Option<&str>,
+    seq: Option<Seq>,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE conversation SET title = ?2, title_seq = ifnull(?3, title_seq)
+         WHERE log = ?1 AND (?3 IS NULL OR ifnull(title_seq, -1) <= ?3)",
+    )?
+    .execute(params![log.number, title, C(seq)])?;
     tx.touch(Change::Log(log.id));
     tx.touch(Change::Conversations);
     Ok(())

@@ -422,10 +422,11 @@ pub(super) fn set_record_key(
     log: LocalLog,
     id: MessageId,
     record_key: &RecordKey,
-) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE mark SET record_key = ?3 WHERE key >> 40 = ?1 AND message_id = ?2")?
+) -> Result<bool, StoreError> {
+    let set = tx
+        .prepare_cached("UPDATE mark SET record_key = ?3 WHERE key >> 40 = ?1 AND message_id = ?2")?
         .execute(params![log.number, C(id), C(record_key)])?;
-    Ok(())
+    Ok(set > 0)
 }
 
 /// All marks of ours below `below` are covered by a checkpoint.

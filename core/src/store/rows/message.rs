@@ -22,6 +22,7 @@ pub use fate::{EVERYBODY, Fate, Quote, Saying, set_starred};
 pub(crate) use fate::{as_written, quote};
 pub(super) use fate::{is_text, set_fate};
 use fate::{mentioned, mentions_reader};
+pub(super) use line::count_readable;
 pub use line::{Event, event, gap, unreadable};
 
 code_cell! {
@@ -367,20 +368,20 @@ pub fn rename(
     Ok(())
 }
 
-/// Sets the K of a message of ours, once it is sealed and accepted.
+/// Sets the K of a message of ours, once it is sealed; whether there is such a message.
 pub fn set_record_key(
     tx: &Tx<'_>,
     log: LocalLog,
     message_id: MessageId,
     record_key: &RecordKey,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut update = tx.prepare_cached(
         "UPDATE message SET record_key = ?3 WHERE key >> 40 = ?1 AND message_id = ?2",
     )?;
-    if update.execute(params![log.number, C(message_id), C(record_key)])? == 0 {
-        mark::set_record_key(tx, log, message_id, record_key)?;
+    if update.execute(params![log.number, C(message_id), C(record_key)])? > 0 {
+        return Ok(true);
     }
-    Ok(())
+    mark::set_record_key(tx, log, message_id, record_key)
 }
 
 /// All messages of ours below `below` are covered by a checkpoint.

@@ -13,6 +13,7 @@ pub mod entry;
 pub mod epoch;
 pub mod file;
 pub mod file_text;
+pub mod history;
 pub(in crate::store) mod index;
 pub mod key_package;
 pub mod log;

@@ -330,7 +330,6 @@ impl Report {
             let echo = match fault.what {
                 FaultKind::Slot(SlotFault::Index(_)) => echoes,
                 FaultKind::Change(ChangeFault::Rule(_))
-                | FaultKind::Author(_)
                 | FaultKind::CompanySize(_)
                 | FaultKind::Slot(SlotFault::Revoked | SlotFault::ArchiveKeys)
                     if !company_is_whole =>

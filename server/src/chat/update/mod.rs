@@ -169,6 +169,7 @@ fn timeline(
 ) {
     let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.log == log) else { return };
     let is_first = dialog.rows.is_empty();
+    dialog.history = page.history;
     match span {
         Span::Before(key) => {
             dialog.is_paging = false;

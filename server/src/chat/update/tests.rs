@@ -88,7 +88,8 @@ fn what_is_below_the_screen_or_behind_an_overlay_is_not_read() {
 #[test]
 fn scrolling_up_stays_at_its_place_when_messages_come_and_pages_older_ones() {
     let mut client = opened();
-    let page = |rows, more_before| TimelinePage { rows, more_before, more_after: false };
+    let page =
+        |rows, more_before| TimelinePage { rows, more_before, more_after: false, history: None };
     let newer: Vec<_> = (101..=200).map(|seq| row(seq, &format!("Nr {seq}"))).collect();
     client.hear(Event::Timeline(LOG, Span::Newest(100), page(newer.clone(), true)));
     client.press(KeyCode::PageUp);

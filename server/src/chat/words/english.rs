@@ -26,6 +26,7 @@ pub static WORDS: Words = Words {
         "not readable on this device yet",
         "{} messages are not readable on this device yet",
     ],
+    coming: "{} of {} have come from another device",
     erased: ["erased", "erased by a rule of retention"],
     documents: &documents::ENGLISH,
     people_changed: "people changed",

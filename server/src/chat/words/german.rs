@@ -30,6 +30,7 @@ pub static WORDS: Words = Words {
         "auf diesem Gerät noch nicht lesbar",
         "{} Nachrichten sind auf diesem Gerät noch nicht lesbar",
     ],
+    coming: "{} von {} kamen von einem anderen Gerät",
     erased: ["gelöscht", "nach der Löschregel gelöscht"],
     documents: &documents::GERMAN,
     people_changed: "Teilnehmer geändert",

@@ -23,16 +23,16 @@ use crate::blobs::{BlobError, BlobId, BlobStore, FolderBlobs};
 use crate::serve::{App, BlobLimits};
 
 /// A document as its sender's phone has it.
-struct Document {
-    root: Digest,
-    layout: Layout,
+pub struct Document {
+    pub root: Digest,
+    pub layout: Layout,
     leaves: Leaves,
-    chunks: Vec<Vec<u8>>,
+    pub chunks: Vec<Vec<u8>>,
 }
 
 impl Document {
     /// Seals a text of this size for a log.
-    fn seal(key: u8, log: LogId, size: u64) -> Self {
+    pub fn seal(key: u8, log: LogId, size: u64) -> Self {
         let layout = Layout::of_plain(size).unwrap();
         let cipher = FileCipher::new(&Secret::new([key; 32]), log, layout);
         let mut leaves = Leaves::default();
@@ -55,7 +55,7 @@ impl Document {
     }
 
     /// A record that names it.
-    fn record(&self, room: &Room, leaf: u32, index: u32) -> NewEntry {
+    pub fn record(&self, room: &Room, leaf: u32, index: u32) -> NewEntry {
         self.record_of_size(room, leaf, index, self.layout.blob_size())
     }
 
@@ -66,16 +66,16 @@ impl Document {
     }
 }
 
-type Answer = (StatusCode, Vec<u8>);
+pub type Answer = (StatusCode, Vec<u8>);
 
-const OK: StatusCode = StatusCode::OK;
+pub const OK: StatusCode = StatusCode::OK;
 
 /// A refusal as it is answered.
-fn refused(status: StatusCode, word: &str) -> Answer {
+pub fn refused(status: StatusCode, word: &str) -> Answer {
     (status, word.as_bytes().to_vec())
 }
 
-fn not_found() -> Answer {
+pub fn not_found() -> Answer {
     refused(StatusCode::NOT_FOUND, "not_found")
 }
 
@@ -100,12 +100,12 @@ impl Phone {
         world.raw("PUT", &path, Some(&self.token), bytes.to_vec()).await
     }
 
-    async fn get(&self, world: &World, log: LogId, document: &Document, chunk: u32) -> Answer {
+    pub async fn get(&self, world: &World, log: LogId, document: &Document, chunk: u32) -> Answer {
         let path = format!("{}/{chunk}", document.path(log));
         world.raw("GET", &path, Some(&self.token), vec![]).await
     }
 
-    async fn put_missing(&self, world: &World, log: LogId, document: &Document) -> usize {
+    pub async fn put_missing(&self, world: &World, log: LogId, document: &Document) -> usize {
         let present = self.begin(world, log, document).await;
         let missing: Vec<u32> = present.missing(document.layout).collect();
         for chunk in &missing {
@@ -562,7 +562,7 @@ async fn metrics_count_documents_and_their_bytes() {
 
 impl World {
     /// Ends the server and starts it again on its folder, otherwise configured.
-    async fn reopen(&mut self, change: impl FnOnce(&mut crate::serve::ServeConfig)) {
+    pub async fn reopen(&mut self, change: impl FnOnce(&mut crate::serve::ServeConfig)) {
         let mut config = config(&self.folder, &self.clock);
         change(&mut config);
         self.app.clone().close().await.unwrap();

@@ -2,6 +2,7 @@ mod bytes;
 mod conversation;
 mod documents;
 mod entering;
+mod grants;
 mod joining;
 mod reports;
 mod reset;

@@ -432,7 +432,7 @@ impl Phone {
             creator: self.user(),
             members: peers.iter().map(|peer| peer.user()).collect(),
             class: 0,
-            history: HistoryRule::None,
+            history: HistoryRule::Members,
             suite: Suite::Hybrid.code(),
             archive_keys,
             at,

@@ -8,6 +8,7 @@
 //! without a payload, which the next entry at that place replaces; never a payload without its key.
 
 mod blobs;
+mod grants;
 mod payload;
 mod reads;
 mod schema;

@@ -161,6 +161,20 @@ pub const MAIN: &[&str] = &[
     -- while they may enter
     ALTER TABLE let_in ADD COLUMN until INTEGER;
 ",
+    r"
+    -- the key lists of history grants, until they are erased after they were picked up
+    CREATE TABLE grant_lists (
+        no INTEGER NOT NULL REFERENCES logs (no), root BLOB NOT NULL, device BLOB NOT NULL,
+        seq INTEGER NOT NULL, picked_ms INTEGER, PRIMARY KEY (no, root)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX grant_lists_picked ON grant_lists (picked_ms) WHERE picked_ms IS NOT NULL;
+    -- which entries a device may read by grants, for as long as its person may read the log
+    CREATE TABLE grant_ranges (
+        device BLOB NOT NULL, no INTEGER NOT NULL REFERENCES logs (no),
+        from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL,
+        PRIMARY KEY (device, no, from_seq, to_seq)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

@@ -2,10 +2,10 @@
 
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::{MessageKind, MessageState, NewMessage, Place, Saying, insert};
-use crate::store::cell::C;
+use crate::store::cell::{C, cell};
 use crate::store::rows::log::LocalLog;
 use crate::store::rows::{key, seq_key};
 use crate::store::{StoreError, Tx};
@@ -97,6 +97,34 @@ pub fn unreadable(
     let nobody = (UserId([0; 16]), DeviceId([0; 16]));
     let line = line(seq, MessageKind::Unreadable, None, nobody, t_ms);
     insert(tx, log, &NewMessage { missing: count, ..line }).map(|_| ())
+}
+
+/// A record of a stretch that was not readable is settled: its line counts one less, goes with the last,
+/// and stands in the place of the next one if it stood in this.
+pub(in crate::store::rows) fn count_readable(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    seq: Seq,
+    next: Option<Seq>,
+) -> Result<(), StoreError> {
+    let sql = "SELECT key, missing, t_ms FROM message WHERE kind = 4 AND key = (
+                   SELECT max(key) FROM message WHERE kind = 4 AND key BETWEEN ?1 AND ?2)";
+    let place = [key(log, 0), seq_key(log, seq)];
+    let found = tx.prepare_cached(sql)?.query_row(place, |row| {
+        Ok((row.get::<_, i64>(0)?, cell::<u64>(row, 1)?, cell::<TimeMs>(row, 2)?))
+    });
+    let Some((at, missing, t_ms)) = found.optional()? else { return Ok(()) };
+    tx.refresh(log, 0);
+    if missing > 1 && at != seq_key(log, seq) {
+        let sql = "UPDATE message SET missing = missing - 1 WHERE key = ?1";
+        tx.prepare_cached(sql)?.execute([at])?;
+        return Ok(());
+    }
+    tx.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([at])?;
+    let Some(next) = next.filter(|_| missing > 1) else { return Ok(()) };
+    let nobody = (UserId([0; 16]), DeviceId([0; 16]));
+    let line = line(next, MessageKind::Unreadable, None, nobody, t_ms);
+    insert(tx, log, &NewMessage { missing: missing - 1, ..line }).map(|_| ())
 }
 
 fn line(

@@ -1,0 +1,278 @@
+//! What this device could not read when it came: which records those are, who is asked for them, what
+//! grants give, and the reading of what they open (docs/protocol.md §10).
+//!
+//! A record that a grant opens goes the way of all others from there on: the same checks of its content,
+//! the same lines, the same tables. It only makes nothing unread, and answers nothing that was asked
+//! long ago.
+
+use hauspost_protocol::authorise::Judgement;
+use hauspost_protocol::entry::{Entry, Head, Ranges};
+use hauspost_protocol::epoch::RecordKey;
+use hauspost_protocol::ids::{DeviceId, Seq, TimeMs};
+use hauspost_protocol::mls::public::Member;
+use hauspost_protocol::rules::change;
+use hauspost_protocol::rules::client::{self, GrantedFault};
+use hauspost_protocol::rules::form::Parsed;
+use hauspost_protocol::wire::LogNews;
+
+use super::records::Taken;
+use super::store::Line;
+use super::{Code, Halt, Reader, Walk};
+use crate::inbound::Changes;
+use crate::ledger::Ledger;
+use crate::store::rows::alarm::{self, Alarm};
+use crate::store::rows::history::{self, Granted, Unread};
+use crate::store::rows::log::{LocalLog, LogState};
+use crate::store::rows::{conversation, entry};
+use crate::store::{StoreError, Tx};
+
+/// How long a phone waits for the one that gives already before it gives what is left.
+const AFTER_ANOTHER_MS: TimeMs = 60_000;
+
+/// What became readable or not, and what was given and asked for.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Records that this device cannot open.
+    pub unread: Vec<Unread>,
+    /// Keys of records that are no messages.
+    pub keys: Vec<(Seq, RecordKey)>,
+    /// Records that are settled: read, or found not to be right.
+    pub settled: Vec<Seq>,
+    /// Keys that open nothing, and the grants that gave them.
+    pub wrong_keys: Vec<(Seq, Alarm)>,
+    /// Grants to this device.
+    pub grants: Vec<Seq>,
+    /// What others were given and asked for, in the log's order.
+    pub others: Vec<Other>,
+}
+
+/// Something between other devices and this one.
+#[derive(Debug)]
+pub(super) enum Other {
+    /// A device asks.
+    Asks(DeviceId, Ranges),
+    /// A device was given something, by another one than this.
+    Given(DeviceId, Ranges, TimeMs),
+}
+
+impl History {
+    pub(super) fn store(&self, tx: &Tx<'_>, log: LocalLog) -> Result<(), StoreError> {
+        for unread in &self.unread {
+            history::add_unread(tx, log, unread)?;
+        }
+        if let Some(newest) = self.unread.last() {
+            conversation::skip_unreadable(tx, log, newest.seq)?;
+        }
+        for (seq, key) in &self.keys {
+            history::keep_key(tx, log, *seq, key)?;
+        }
+        for seq in &self.settled {
+            history::settle(tx, log, *seq)?;
+        }
+        for (seq, alarm) in &self.wrong_keys {
+            history::drop_key(tx, log, *seq)?;
+            alarm::raise_once(tx, alarm)?;
+        }
+        for seq in &self.grants {
+            history::grant_came(tx, log, *seq)?;
+        }
+        for other in &self.others {
+            match other {
+                Other::Asks(device, ranges) => history::ask(tx, log, *device, ranges)?,
+                Other::Given(device, ranges, not_before_ms) => {
+                    history::given(tx, log, *device, ranges, *not_before_ms)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Walk<'_> {
+    /// Notes a record of an epoch whose keys this device does not have, if its place is right as far as
+    /// that can be told without them; whether it is.
+    pub(super) fn list_unread(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        entry: &Entry,
+        head: &Head,
+    ) -> bool {
+        self.note_revoked(reader, ledger, entry.co);
+        let Some(conversation) = &ledger.conversation else { return false };
+        let in_force = conversation.in_force() == Some((head.r#gen, head.epoch));
+        let member = head.slot.and_then(|slot| conversation.roster.member(slot.leaf));
+        let Some(member) = member else { return false };
+        // What is transient is nobody's past.
+        if !in_force || head.transient || !self.revoked.1.is_empty() {
+            return false;
+        }
+        let company = reader.company.at(entry.co);
+        let may_write = conversation.may_write(member.user, &company);
+        let owned = conversation.is_owner(member.user, &company);
+        let unread = Unread { seq: entry.seq, author: member.device, may_write, owned };
+        self.changes.history.unread.push(unread);
+        true
+    }
+
+    /// A device asks for records. Whether this phone has them shows when it gives.
+    pub(super) fn asked(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        slot: &Taken,
+        ranges: &Ranges,
+    ) {
+        use hauspost_protocol::body::HistoryRule;
+        let Some(conversation) = &ledger.conversation else { return };
+        let mine = slot.member.user == reader.me.user;
+        let may = mine || conversation.genesis.history == HistoryRule::Members;
+        let earlier = ranges.last().is_some_and(|(_, to)| *to < slot.seq);
+        if may && earlier && slot.member.device != reader.me.device {
+            let asks = Other::Asks(slot.member.device, ranges.clone());
+            self.changes.history.others.push(asks);
+        }
+    }
+
+    /// A grant: to this device, or to another one that needs it from here no more.
+    pub(super) fn grant(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ledger: &mut Ledger,
+        entry: &Entry,
+        parsed: &Parsed,
+    ) -> Result<(), Halt> {
+        // What was asked before it comes first.
+        self.judge_records(reader, ledger)?;
+        let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+        let at = parsed.payload.at().ok_or(Halt::Stop(Code::Form))?;
+        let (at, link) = (reader.company.at(at.co), reader.company.at(entry.co));
+        let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let granted = change::grant(parsed, entry.seq, conversation, &judgement)?;
+        let me = reader.me.device;
+        if granted.grantee() == me {
+            self.changes.history.grants.push(entry.seq);
+        } else {
+            let by_me = granted.by() == me;
+            let wait_ms = if by_me { 0 } else { AFTER_ANOTHER_MS };
+            let (device, ranges) = (granted.grantee(), granted.ranges().clone());
+            let not_before_ms = reader.now_ms.saturating_add(wait_ms);
+            self.changes.history.others.push(Other::Given(device, ranges, not_before_ms));
+        }
+        Ok(())
+    }
+}
+
+/// Reads records by the keys that grants gave: `entries` as the server sent them for `granted`.
+///
+/// Nothing is believed but that a key fits. What does not open is the grantor's fault: its key goes, an
+/// alarm names the grant, and the line goes on saying that something is not readable. What opens and is
+/// not right is its author's, and becomes a gap.
+pub fn take_granted(
+    reader: &mut Reader<'_>,
+    ledger: &mut Ledger,
+    granted: &[Granted],
+    entries: &[Entry],
+) -> Result<Changes, StoreError> {
+    let log = ledger.row.local.id;
+    let news = LogNews { log, entries: Vec::new(), welcomes: Vec::new(), size: 0 };
+    let mut walk = Walk::begin(ledger, &news);
+    for entry in entries {
+        let Some(row) = granted.iter().find(|row| row.seq == entry.seq) else { continue };
+        walk.granted(reader, ledger, row, entry)?;
+    }
+    for line in &mut walk.changes.lines {
+        if let Line::Message(message, _) = line {
+            message.unread = false;
+        }
+    }
+    // What was asked for in the past was answered then, or is asked for again.
+    walk.changes.history.others.clear();
+    Ok(walk.changes)
+}
+
+impl Walk<'_> {
+    fn granted(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ledger: &mut Ledger,
+        row: &Granted,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
+        let (seq, company) = (row.seq, reader.company.at(row.co));
+        let opened = client::granted_record(entry, &row.key, &row.slot, &company);
+        let statement = match opened {
+            Ok(record) => record.into_statement(),
+            Err(GrantedFault::Entry) => {
+                // It stands in the chain otherwise: the server lies, now or then.
+                let absent = entry.payload.bytes().is_none();
+                let code = if absent { Code::Payload } else { Code::Fork };
+                self.alarm(reader, ledger, code, seq, Some(entry));
+                return Ok(());
+            }
+            Err(GrantedFault::Key(_)) => {
+                let log = ledger.row.local.id;
+                tracing::warn!(%log, seq = seq.0, by = row.by.0, "a granted key opens nothing");
+                let alarm = Alarm {
+                    log: Some(log),
+                    code: Code::Grant as u64,
+                    seq: Some(row.by),
+                    evidence: None,
+                    t_ms: reader.now_ms,
+                };
+                self.changes.history.wrong_keys.push((seq, alarm));
+                return Ok(());
+            }
+            Err(fault) => {
+                let code = match fault {
+                    GrantedFault::Content(fault) => fault.into(),
+                    GrantedFault::Author => Code::Author,
+                    _ => Code::Sealed,
+                };
+                self.changes.history.settled.push(seq);
+                self.quarantine(ledger, seq, row.t_ms, Some(row.slot.author), code);
+                return Ok(());
+            }
+        };
+        self.changes.history.settled.push(seq);
+        let held = match statement.seen.seq < seq {
+            true => entry::hash_at(reader.conn, ledger.row.local, statement.seen.seq)?,
+            false => None,
+        };
+        if held != Some(statement.seen.hash) {
+            let code = if held.is_some() { Code::Fork } else { Code::Seen };
+            if code == Code::Fork {
+                self.alarm(reader, ledger, code, seq, Some(entry));
+                ledger.row.state = LogState::Stopped;
+                ledger.row.stop_code = Some(code as u64);
+                ledger.row.stop_seq = Some(seq);
+            }
+            self.quarantine(ledger, seq, row.t_ms, Some(row.slot.author), code);
+            return Ok(());
+        }
+        let author = company.device(row.slot.author);
+        let Some((author, head)) = author.zip(Head::parse(&entry.head).ok()) else {
+            return Ok(());
+        };
+        let slot = Taken {
+            seq,
+            t_ms: row.t_ms,
+            after: Seq(0),
+            member: Member {
+                device: author.device,
+                user: author.user,
+                signature_key: author.signature_key,
+                certificate: author.certificate,
+                entered: Seq(0),
+                renewed_t_ms: 0,
+            },
+            core: row.slot.core,
+            key: row.key.clone(),
+            co: row.co,
+            head,
+            owned: Some(row.owned),
+        };
+        self.show_and_keep(reader, &slot, ledger, &statement, 0);
+        Ok(())
+    }
+}

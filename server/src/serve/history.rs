@@ -1,0 +1,71 @@
+//! What a grant opens: the original entries, for the device that it was given to and nobody else.
+//!
+//! The keys of these records lie in the grant's blob, which the server cannot read. Without a grant
+//! it does not hand out the payloads of epochs in which a device had no leaf, so that a key that went
+//! astray opens nothing (docs/protocol.md §10).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::entry::{Entry, Kind};
+use hauspost_protocol::ids::DeviceId;
+use hauspost_protocol::wire::HistoryRequest;
+
+use super::answer::{Answer, Cbor, Refusal};
+use super::limits::{GRANTED_AT_ONCE, PAGE_BYTES};
+use super::node::Node;
+use super::session::{Claim, Session};
+use crate::store::{EntryRow, ReadTx};
+
+/// POST: those of the records asked for that were granted to the session's device, as many as fit.
+pub async fn entries(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Cbor(request): Cbor<HistoryRequest>,
+) -> Result<Answer<Vec<Entry>>, Refusal> {
+    if request.seqs.len() > GRANTED_AT_ONCE {
+        return Err(Refusal::TooLarge);
+    }
+    node.read_as(&claim, move |tx, session| granted(tx, session, &request)).await.map(Answer)
+}
+
+fn granted(
+    tx: &dyn ReadTx,
+    session: &Session,
+    request: &HistoryRequest,
+) -> Result<Vec<Entry>, Refusal> {
+    let owner = session.device()?;
+    let no = tx.log(request.log)?.ok_or(Refusal::NotFound)?.no;
+    if !tx.is_let_in(no, owner.user)? {
+        return Err(Refusal::NotFound);
+    }
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for seq in &request.seqs {
+        if !tx.is_granted(no, owner.device, *seq)? {
+            continue;
+        }
+        let row = tx.entry(no, *seq)?.filter(|row| row.kind == Kind::Record);
+        let Some(row) = row else { continue };
+        bytes += EntryRow::size_bytes(&row);
+        if bytes > PAGE_BYTES && !found.is_empty() {
+            break;
+        }
+        found.push(row.entry);
+    }
+    Ok(found)
+}
+
+/// GET: the key that grants to a device are sealed to. Whether it is the device's own its reader sees
+/// by the hash in the company log.
+pub async fn key(
+    State(node): State<Arc<Node>>,
+    claim: Claim,
+    Path(device): Path<String>,
+) -> Result<Answer<Bytes>, Refusal> {
+    let device: DeviceId = device.parse()?;
+    let job = move |tx: &dyn ReadTx, _: &Session| {
+        tx.history_key(device)?.map(Bytes).ok_or(Refusal::NotFound)
+    };
+    node.read_as(&claim, job).await.map(Answer)
+}
