@@ -27,6 +27,7 @@ pub mod invitation;
 pub mod key_store;
 pub mod observer;
 pub mod people;
+pub mod previews;
 pub mod search;
 pub mod talk;
 pub mod timeline;

@@ -9,6 +9,7 @@ use hauspost_core::store::rows::message::{Event, Fate, Message, MessageKind, Mes
 use hauspost_protocol::ids::{LogId, Seq, UserId};
 
 use crate::error::{Failure, HauspostError};
+use crate::previews::PreviewState;
 use crate::talk::Talk;
 use crate::{ids, runtime};
 
@@ -112,12 +113,17 @@ pub struct Document {
     pub size: u64,
     /// Whether all of it lies on this phone.
     pub is_here: bool,
+    /// How many pages it has, if it has pages and was looked into on this phone.
+    pub pages: Option<u32>,
+    /// How far its preview is, if it has one.
+    pub preview: Option<PreviewState>,
 }
 
 impl From<ShownFile> for Document {
     fn from(file: ShownFile) -> Self {
-        let ShownFile { position, name, media_type, size, is_here, .. } = file;
-        Self { position, name, media_type, size, is_here }
+        let ShownFile { position, name, media_type, size, is_here, pages, preview, .. } = file;
+        let preview = preview.map(PreviewState::from);
+        Self { position, name, media_type, size, is_here, pages, preview }
     }
 }
 

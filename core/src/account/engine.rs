@@ -25,6 +25,7 @@ use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use super::position::Position;
+use super::previews::Previews;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -73,6 +74,8 @@ pub struct Core {
     pub(super) link: LinkTeller,
     /// The reading of documents' text.
     pub(super) inspecting: Inspecting,
+    /// Previews that are made and looked at.
+    pub(super) previews: Previews,
     /// When groups may be entered by an external commit.
     pub(super) entering: Entering,
     /// The past that is asked for, given and read.

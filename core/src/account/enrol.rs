@@ -27,6 +27,7 @@ use super::error::AccountError;
 use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
+use super::previews::Previews;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
@@ -169,6 +170,7 @@ async fn finish(
         to_name: Notify::new(),
         link: LinkTeller::default(),
         inspecting: Inspecting::default(),
+        previews: Previews::default(),
         entering: Entering::default(),
         past: Past::default(),
         resetting: Entering::default(),

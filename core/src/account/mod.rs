@@ -6,9 +6,9 @@
 //! server shows the present, and one history. [`report`] tells the company what
 //! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach,
-//! [`inspect`] reads its text, [`devices`] says which devices are theirs, [`history`](mod@history) and
-//! [`give`] carry the past from one to the other, [`link`] what a status line shows, [`error`] how it
-//! fails.
+//! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
+//! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
+//! [`link`] what a status line shows, [`error`] how it fails.
 
 mod about;
 mod checkpoints;
@@ -26,6 +26,7 @@ mod inspect;
 mod link;
 mod manage;
 mod position;
+mod previews;
 mod pull;
 mod push;
 mod report;
@@ -197,6 +198,7 @@ impl Account {
         self.tasks.end().await;
         self.core.close_documents().await;
         self.core.settle_inspection().await;
+        self.core.settle_previews().await;
         self.core.store.suspend().await;
     }
 

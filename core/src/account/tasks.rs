@@ -34,6 +34,7 @@ impl Tasks {
             tokio::spawn(push(core.clone())),
             tokio::spawn(carry(core.clone())),
             tokio::spawn(inspect(core.clone())),
+            tokio::spawn(look(core.clone())),
             tokio::spawn(listen(core.clone())),
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
@@ -71,6 +72,7 @@ async fn pull(core: Arc<Core>) {
             Ok(()) => {
                 core.link.tell(Link::Online);
                 core.documents.to_upload.notify_one();
+                core.previews.to_look.notify_one();
                 backoff.reset();
                 let every = core.env.clock.sleep(PULL_EVERY_MS);
                 tokio::select! {
@@ -152,6 +154,24 @@ async fn inspect(core: Arc<Core>) {
             tracing::debug!(code = error.code(), "documents are not read now");
         }
         core.inspecting.to_inspect.notified().await;
+    }
+}
+
+/// Fetches previews that came with messages, and looks at them.
+async fn look(core: Arc<Core>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let back = core.link.back();
+        match core.look_at_previews().await {
+            Ok(()) => {
+                backoff.reset();
+                core.previews.to_look.notified().await;
+            }
+            Err(error) => {
+                tracing::debug!(code = error.code(), "previews wait");
+                wait(&core, &mut backoff, back).await;
+            }
+        }
     }
 }
 

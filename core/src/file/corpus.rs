@@ -8,7 +8,7 @@ use std::io::{Cursor, Write as _};
 
 use encoding_rs::WINDOWS_1252;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageEncoder as _, Rgb, RgbImage};
+use image::{DynamicImage, ImageEncoder as _, ImageFormat, Rgb, RgbImage};
 use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object, SaveOptions, Stream, dictionary};
 use zip::ZipWriter;
@@ -223,6 +223,19 @@ pub(crate) fn photo(width: u32, height: u32, orientation: u8) -> Vec<u8> {
     encoder.set_exif_metadata(exif).unwrap();
     encoder.encode_image(&picture).unwrap();
     bytes
+}
+
+/// A picture that no compression makes small, in this format.
+pub(crate) fn noise(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+    let mut state = 1_u32;
+    let picture = RgbImage::from_fn(width, height, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let [a, b, c, _] = state.to_be_bytes();
+        Rgb([a, b, c])
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::ImageRgb8(picture).write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
 }
 
 /// The beginning of a HEIC file: the box of its type, and bytes that nobody here reads.

@@ -5,13 +5,15 @@
 //! once to hash it, once to send it. [`vault`] keeps what was fetched, encrypted chunk by chunk under
 //! a key that lies in the database, and knows by the chunks themselves how far it came. [`name`]
 //! makes a name that somebody else chose safe for a file system, only when a file is written out;
-//! [`kind`] says what a document is by its content, and whether a phone opens it.
+//! [`kind`] says what a document is by its content, and whether a phone opens it. [`text`] reads the words
+//! inside a document and [`preview`] makes and judges small pictures, both [`apart`] from everything else.
 
 mod apart;
 #[cfg(test)]
 pub(crate) mod corpus;
 pub mod kind;
 pub mod name;
+pub mod preview;
 pub mod source;
 pub mod text;
 pub mod vault;

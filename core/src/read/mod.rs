@@ -8,6 +8,7 @@ mod conversations;
 mod documents;
 mod failures;
 mod history;
+mod previews;
 mod search;
 mod snippet;
 mod timeline;
@@ -19,6 +20,7 @@ pub use self::conversations::{
 pub use self::documents::{DocumentKind, DocumentPage, DocumentRow, documents};
 pub use self::failures::{FailedChange, WantedChange, failed_changes};
 pub use self::history::History;
+pub use self::previews::previews;
 pub use self::search::{FoundDocument, SearchHit, SearchKind, SearchPage, SearchQuery, search};
 pub use self::snippet::SnippetPart;
 pub use self::timeline::{TimelinePage, Window, timeline};

@@ -7,6 +7,7 @@ use hauspost_core::account::{Transfer, TransferState};
 use hauspost_core::read::{FailedChange, WantedChange};
 use hauspost_core::store::rows::file::{DocumentId, ShownFile};
 use hauspost_core::store::rows::message::{Event, Message, MessageKind};
+use hauspost_core::store::rows::preview::PreviewState;
 use hauspost_protocol::ids::{Seq, TimeMs, UserId};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -202,7 +203,16 @@ fn failed_change(state: &State, failed: &FailedChange, columns: usize) -> Vec<Li
 /// How large a document is, and where.
 pub fn document_state(state: &State, which: DocumentId, file: &ShownFile) -> String {
     let [here, up, down, held] = state.words.documents.states;
-    let size = text::bytes(file.size);
+    let [page, pages, refused] = state.words.documents.looked;
+    let mut size = text::bytes(file.size);
+    if let Some(count) = file.pages {
+        size += ", ";
+        size += &fill(if count == 1 { page } else { pages }, &[&count.to_string()]);
+    }
+    if file.preview == Some(PreviewState::Dropped) {
+        size += ", ";
+        size += refused;
+    }
     let share = |transfer: &Transfer| {
         let share = u128::from(transfer.done) * 100 / u128::from(transfer.total.max(1));
         share.to_string()

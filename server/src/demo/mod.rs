@@ -177,13 +177,19 @@ async fn send_an_invoice(
     ben.wait_for(dm, INVOICE).await?;
     let arrived = ben.document(dm, INVOICE).await?;
     holds(arrived == invoice, "a document arrives byte for byte")?;
+    let found = ben.search_documents("position 1999 paletten").await?;
+    holds(
+        found.as_deref().is_some_and(|line| line.contains("Position 1999: ")),
+        "a word inside a PDF is found on the phone that has it",
+    )?;
     anna.wait_for_the_lines_of(ben, dm).await?;
     story.step(
         "Anna sends an invoice",
         &format!(
             "{INVOICE}, {} kB: sealed chunk by chunk on her phone, opened on Ben's, byte for byte the same. Its SHA-256 \
-             stands in her signed message.",
-            invoice.len() / 1_000
+             stands in her signed message. Ben searches for “position 1999 paletten” and finds it inside the PDF: {}",
+            invoice.len() / 1_000,
+            found.as_deref().map(str::trim).unwrap_or_default()
         ),
     );
     Ok(invoice)

@@ -196,6 +196,16 @@ impl Phone {
         Ok(page.hits.into_iter().map(|hit| whole(hit.snippet)).collect())
     }
 
+    /// The place in a document where a search finds these words, on its newest hit.
+    pub async fn search_documents(&self, words: &str) -> Result<Option<String>, DemoError> {
+        let account = self.account()?;
+        account.inspect_documents().await.map_err(|error| self.failed(&error))?;
+        let wanted = SearchQuery { has_document: true, ..SearchQuery::words(words) };
+        let page = account.search(wanted, None, 1).await.map_err(|error| self.failed(&error))?;
+        let document = page.hits.into_iter().next().and_then(|hit| hit.document);
+        Ok(document.map(|document| document.inside.into_iter().map(|part| part.text).collect()))
+    }
+
     /// How many messages of a dialog were not read.
     pub async fn unread(&self, room: Room) -> Result<u64, DemoError> {
         let row = self.account()?.conversation(room).await.map_err(|error| self.failed(&error))?;

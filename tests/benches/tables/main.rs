@@ -11,6 +11,7 @@ mod delivery;
 mod documents;
 mod groups;
 mod log;
+mod look;
 mod messages;
 mod server;
 mod store;
@@ -47,6 +48,9 @@ async fn main() {
     }
     if wanted("store") {
         store::print().await;
+    }
+    if wanted("look") {
+        look::print().await;
     }
     if wanted("server") {
         server::print().await;

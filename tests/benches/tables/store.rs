@@ -24,7 +24,7 @@ use crate::world::{Phone, World};
 use crate::yardsticks::PlainSqlcipher;
 
 const CONVERSATIONS: usize = 1_000;
-const START_MS: u64 = 1_700_000_000_000;
+pub const START_MS: u64 = 1_700_000_000_000;
 
 pub async fn print() {
     let asked = std::env::var("HAUSPOST_BENCH_MESSAGES").ok().and_then(|text| text.parse().ok());
@@ -59,15 +59,15 @@ pub async fn print() {
 }
 
 /// Messages as a company writes them: a thousand words, some often, in any conversation.
-struct Feed {
-    logs: Vec<LocalLog>,
+pub struct Feed {
+    pub logs: Vec<LocalLog>,
     next: Vec<u64>,
-    texts: Texts,
-    t_ms: u64,
+    pub texts: Texts,
+    pub t_ms: u64,
 }
 
 impl Feed {
-    async fn new(store: &Store) -> Self {
+    pub async fn new(store: &Store) -> Self {
         let logs = store
             .write::<_, StoreError, _>(|tx| {
                 (0..CONVERSATIONS)
@@ -94,7 +94,7 @@ impl Feed {
         (0..count).map(next).collect()
     }
 
-    fn next_message(&mut self, which: usize) -> (LocalLog, EntryRow, NewMessage) {
+    pub fn next_message(&mut self, which: usize) -> (LocalLog, EntryRow, NewMessage) {
         let seq = Seq(self.next[which]);
         self.next[which] += 1;
         self.t_ms += self.texts.rng.random_range(1..2_000);
@@ -112,7 +112,7 @@ impl Feed {
         let message = NewMessage {
             place: Place::At(seq),
             message_id: MessageId(unique),
-            author: UserId([2; 16]),
+            author: UserId([1 + (which % 50) as u8; 16]),
             device: DeviceId([2; 16]),
             kind: MessageKind::Text,
             state: MessageState::Received,
@@ -128,7 +128,12 @@ impl Feed {
         (self.logs[which], entry, message)
     }
 
-    async fn store(&mut self, store: &Store, count: usize) {
+    /// One of fifty who write.
+    pub fn author(&self) -> UserId {
+        UserId([7; 16])
+    }
+
+    pub async fn store(&mut self, store: &Store, count: usize) {
         let batch = self.batch(count);
         store
             .write::<_, StoreError, _>(move |tx| {

@@ -6,6 +6,7 @@ mod documents;
 mod history;
 mod inside;
 mod large;
+mod looks;
 mod pulls;
 mod resets;
 mod restored;

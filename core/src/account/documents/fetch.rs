@@ -115,8 +115,8 @@ impl Account {
 }
 
 /// A document that is on this phone.
-pub(super) struct Fetched {
-    pub(super) kept: Kept,
+pub(in crate::account) struct Fetched {
+    pub(in crate::account) kept: Kept,
     copy: i64,
     name: String,
 }
@@ -124,7 +124,7 @@ pub(super) struct Fetched {
 impl Core {
     /// A document's copy on this phone, whole and verified. `asked` is whether a person wants it, over
     /// whatever network.
-    pub(super) async fn fetch(
+    pub(in crate::account) async fn fetch(
         &self,
         which: DocumentId,
         asked: bool,
@@ -181,8 +181,26 @@ impl Core {
         Ok(Fetched { kept: blocking(open).await?, copy: id, name })
     }
 
+    /// Removes the copy of a document that was fetched for one look at it.
+    pub(in crate::account) async fn drop_copy_of(
+        &self,
+        which: DocumentId,
+    ) -> Result<(), AccountError> {
+        let found = self.store.read(move |conn| {
+            let local = log::local(conn, which.log)?.ok_or(AccountError::NoConversation)?;
+            Ok::<_, AccountError>(file::copy(conn, local, which.message_id, which.position)?)
+        });
+        match found.await? {
+            Some(copy) => self.drop_copies(vec![copy.id], true).await,
+            None => Ok(()),
+        }
+    }
+
     /// The copy of a document that was made on this phone and never came from the server.
-    pub(super) async fn own_copy(&self, which: DocumentId) -> Result<Kept, AccountError> {
+    pub(in crate::account) async fn own_copy(
+        &self,
+        which: DocumentId,
+    ) -> Result<Kept, AccountError> {
         let found = self.store.read(move |conn| {
             let local = log::local(conn, which.log)?.ok_or(AccountError::NoConversation)?;
             let copy = file::copy(conn, local, which.message_id, which.position)?;

@@ -96,9 +96,11 @@ impl Account {
         if attachments.is_empty() {
             return Err(DocumentError::Missing.into());
         }
+        let attachments = self.core.with_previews(attachments).await;
         let attached = self.core.attached(attachments).await?;
         let id = self.send_message(log, draft, attached).await?;
         self.core.documents.to_upload.notify_one();
+        self.core.previews.to_look.notify_one();
         Ok(id)
     }
 

@@ -1,4 +1,4 @@
--- version 8
+-- version 9
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -254,6 +254,21 @@ CREATE TABLE person (
     name TEXT,
     folded TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE preview (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    message_id BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    file INTEGER NOT NULL,        -- the preview's own place among the message's documents
+    state INTEGER NOT NULL,
+    reason INTEGER,               -- why it is not shown
+    tries INTEGER NOT NULL,       -- how often looking at it began
+    width INTEGER,
+    height INTEGER,
+    media_type TEXT,
+    picture BLOB,
+    UNIQUE (log, message_id, position)
+) STRICT;
 CREATE TABLE quarantine (
     key INTEGER PRIMARY KEY,
     code INTEGER NOT NULL,
@@ -323,4 +338,5 @@ CREATE INDEX message_unreadable ON message (key) WHERE kind = 4;
 CREATE INDEX outbox_by_log ON outbox (log, state, id);
 CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL;
 CREATE INDEX person_folded ON person (folded);
+CREATE INDEX preview_waiting ON preview (id) WHERE state = 0;
 CREATE INDEX unread_granted ON unread (key) WHERE record_key IS NOT NULL;

@@ -8,7 +8,8 @@ use hauspost_protocol::statement::{File, FileRole};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::log::LocalLog;
-use super::{file_text, index};
+use super::preview::PreviewState;
+use super::{file_text, index, preview};
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
@@ -30,6 +31,8 @@ pub struct ShownFile {
     pub is_here: bool,
     /// How many pages it has, if it has pages and was looked into on this phone.
     pub pages: Option<u32>,
+    /// How far its preview is, if it has one.
+    pub preview: Option<PreviewState>,
 }
 
 /// Notes the documents of a message, which is found by their names from now on.
@@ -49,7 +52,8 @@ pub fn insert(
             tx.prepare_cached(sql)?.execute(row)?;
         }
         Ok(())
-    })
+    })?;
+    preview::note(tx, log, message_id, files)
 }
 
 /// The documents of a message, in their order.
@@ -86,7 +90,9 @@ pub fn shown(
                    SELECT 1 FROM file_copy c WHERE c.log = f.log AND c.message_id = f.message_id
                        AND c.position = f.position AND c.complete = 1),
                    (SELECT t.pages FROM file_text t WHERE t.log = f.log
-                       AND t.message_id = f.message_id AND t.position = f.position)
+                       AND t.message_id = f.message_id AND t.position = f.position),
+                   (SELECT p.state FROM preview p WHERE p.log = f.log
+                       AND p.message_id = f.message_id AND p.position = f.position)
                FROM file f WHERE f.log = ?1 AND f.message_id = ?2 ORDER BY f.position";
     let mut select = conn.prepare_cached(sql)?;
     let rows = select.query_map(params![log, C(message_id)], |row| {
@@ -99,6 +105,7 @@ pub fn shown(
             role: file.role,
             is_here: row.get(2)?,
             pages: row.get(3)?,
+            preview: cell(row, 4)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -112,6 +119,7 @@ pub fn rename(
     new: MessageId,
 ) -> Result<(), StoreError> {
     file_text::rename(tx, log, message_id, new)?;
+    preview::rename(tx, log, message_id, new)?;
     let names = params![log.number, C(message_id), C(new)];
     tx.prepare_cached("UPDATE file SET message_id = ?3 WHERE log = ?1 AND message_id = ?2")?
         .execute(names)?;
@@ -130,6 +138,7 @@ pub fn rename(
 /// Forgets the documents of a message, and with their keys what lies of them on this phone.
 pub fn forget(tx: &Tx<'_>, log: i64, message_id: MessageId) -> Result<(), StoreError> {
     file_text::forget(tx, log, message_id)?;
+    preview::forget(tx, log, message_id)?;
     for table in ["file", "upload", "file_copy"] {
         let sql = format!("DELETE FROM {table} WHERE log = ?1 AND message_id = ?2");
         tx.prepare_cached(&sql)?.execute(params![log, C(message_id)])?;

@@ -22,6 +22,7 @@ pub mod message;
 pub mod mls;
 pub mod outbox;
 pub mod person;
+pub mod preview;
 pub mod quarantine;
 pub mod reaction;
 

@@ -165,6 +165,7 @@ mod tests {
             role: FileRole::Original,
             is_here: position == 1,
             pages: None,
+            preview: None,
         }
     }
 

@@ -6,6 +6,8 @@ pub struct DocumentWords {
     /// How a document is: on this device, on its way to the server, on its way here, waiting for another
     /// network. Of those on their way the share is filled in.
     pub states: [&'static str; 4],
+    /// Its pages, one or several, and that its preview was not what it has to be.
+    pub looked: [&'static str; 3],
     /// Titles of the list: all, pictures, files.
     pub titles: [&'static str; 3],
     /// The list without rows.
@@ -27,6 +29,7 @@ pub struct DocumentWords {
 /// English.
 pub static ENGLISH: DocumentWords = DocumentWords {
     states: ["here", "↑ {} %", "↓ {} %", "waits for another network"],
+    looked: ["{} page", "{} pages", "its preview was refused"],
     titles: ["Documents: all", "Documents: pictures and videos", "Documents: files"],
     none: "no documents",
     saved: "saved: {}",
@@ -53,6 +56,7 @@ pub static ENGLISH: DocumentWords = DocumentWords {
 /// German.
 pub static GERMAN: DocumentWords = DocumentWords {
     states: ["hier", "↑ {} %", "↓ {} %", "wartet auf ein anderes Netz"],
+    looked: ["{} Seite", "{} Seiten", "Vorschau abgelehnt"],
     titles: ["Dokumente: alle", "Dokumente: Bilder und Videos", "Dokumente: Dateien"],
     none: "keine Dokumente",
     saved: "gespeichert: {}",
@@ -85,6 +89,7 @@ mod tests {
         let gaps = |text: &str| text.matches("{}").count();
         let all = |words: &DocumentWords| {
             let mut all = words.states.to_vec();
+            all.extend(words.looked);
             all.extend([words.saved, words.opened, words.usage, words.stopped[0]]);
             all.iter().map(|text| gaps(text)).collect::<Vec<_>>()
         };

@@ -1,0 +1,181 @@
+//! Small pictures of pictures: made by the sender's phone, believed by nobody else's.
+//!
+//! [`of`] makes one of a picture that a person sends: the right way up, without what the camera wrote
+//! about place and device. [`examine`] looks at one that came from somebody else: what it is says its
+//! content, its size is judged before it is decoded, and what is shown is not the bytes that came but
+//! the same picture, encoded anew here. So a phone's own decoder never sees what another phone made.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use futures_util::future::BoxFuture;
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgba};
+
+use super::apart::{self, Broken};
+
+/// The longest edge of a preview, in pixels.
+pub const EDGE: u32 = 320;
+/// The size of a preview, in bytes.
+pub const PREVIEW_BYTES: usize = 32 << 10;
+
+/// A larger picture gets no preview, in bytes.
+const PICTURE_BYTES: u64 = 64 << 20;
+/// One with more pixels gets none.
+const PICTURE_PIXELS: u64 = 50_000_000;
+/// Memory that decoding it may take besides the pixels, in bytes.
+const DECODER_BYTES: u64 = 64 << 20;
+/// Qualities that are tried until it is small enough.
+const QUALITIES: [u8; 4] = [80, 65, 50, 30];
+
+/// The formats that previews are made of.
+const FORMATS: [ImageFormat; 4] =
+    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP];
+
+/// A small picture, encoded by this phone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Its width in pixels.
+    pub width: u32,
+    /// Its height in pixels.
+    pub height: u32,
+    /// `image/jpeg`, or `image/png` if it is not opaque everywhere.
+    pub media_type: &'static str,
+    /// The encoded picture.
+    pub picture: Vec<u8>,
+}
+
+/// Why a preview that came is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PreviewFault {
+    /// It is larger than a preview may be, in bytes or pixels.
+    #[error("the preview is too large")]
+    TooLarge,
+    /// It is no JPEG and no PNG, or not what the statement says that it is.
+    #[error("the preview is not of the type that its author named")]
+    Type,
+    /// It does not decode, or not in time.
+    #[error("the preview is damaged")]
+    Damaged,
+    /// The server does not have it any more.
+    #[error("the preview is gone")]
+    Gone,
+}
+
+/// The preview of a picture that is to be sent; `None` of what is no picture, of one that is too large
+/// and of one that does not decode in time.
+pub(crate) async fn of(path: &Path, deadline: BoxFuture<'static, ()>) -> Option<Preview> {
+    let path = path.to_owned();
+    apart::run(move |_| make(&path), deadline, ()).await.ok().flatten()
+}
+
+fn make(path: &Path) -> Option<Preview> {
+    if std::fs::metadata(path).ok()?.len() > PICTURE_BYTES {
+        return None;
+    }
+    let picture = std::fs::read(path).ok()?;
+    let format = format(&picture).filter(|format| FORMATS.contains(format))?;
+    let (decoded, orientation) = decode(&picture, format, PICTURE_PIXELS, DECODER_BYTES).ok()?;
+    let mut small = match decoded.width().max(decoded.height()) > EDGE {
+        true => decoded.thumbnail(EDGE, EDGE),
+        false => decoded,
+    };
+    small.apply_orientation(orientation);
+    encode(&small)
+}
+
+/// What a preview that came from somebody shows, if it is what its author says and no larger than
+/// allowed.
+pub(crate) async fn examine(
+    picture: Vec<u8>,
+    named: String,
+    deadline: BoxFuture<'static, ()>,
+) -> Result<Preview, PreviewFault> {
+    match apart::run(move |_| look(&picture, &named), deadline, ()).await {
+        Ok(looked) => looked,
+        Err(Broken::Late | Broken::Panicked) => Err(PreviewFault::Damaged),
+    }
+}
+
+fn look(picture: &[u8], named: &str) -> Result<Preview, PreviewFault> {
+    if picture.len() > PREVIEW_BYTES {
+        return Err(PreviewFault::TooLarge);
+    }
+    let format = match format(picture) {
+        Some(format @ ImageFormat::Jpeg) if named == "image/jpeg" => format,
+        Some(format @ ImageFormat::Png) if named == "image/png" => format,
+        _ => return Err(PreviewFault::Type),
+    };
+    let pixels = u64::from(EDGE) * u64::from(EDGE);
+    let (decoded, _) = decode(picture, format, pixels, 4 << 20)?;
+    if decoded.width() > EDGE || decoded.height() > EDGE {
+        return Err(PreviewFault::TooLarge);
+    }
+    encode(&decoded).ok_or(PreviewFault::TooLarge)
+}
+
+fn format(picture: &[u8]) -> Option<ImageFormat> {
+    image::guess_format(picture).ok()
+}
+
+/// Decodes a picture, the first one of several, whose header says that it has no more pixels.
+fn decode(
+    picture: &[u8],
+    format: ImageFormat,
+    pixels: u64,
+    beside: u64,
+) -> Result<(DynamicImage, Orientation), PreviewFault> {
+    let damaged = |_| PreviewFault::Damaged;
+    let mut limits = Limits::default();
+    // Sixteen bits and four channels are the most that any of the formats has.
+    limits.max_alloc = Some(pixels.saturating_mul(8).min(400 << 20) + beside);
+    let mut reader = ImageReader::with_format(Cursor::new(picture), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(PreviewFault::Damaged);
+    }
+    if u64::from(width) * u64::from(height) > pixels {
+        return Err(PreviewFault::TooLarge);
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(damaged)?, orientation))
+}
+
+/// Encodes a small picture: without anything but its pixels, and within the limit.
+fn encode(small: &DynamicImage) -> Option<Preview> {
+    let (width, height) = (small.width(), small.height());
+    let fits = |picture: &Vec<u8>| picture.len() <= PREVIEW_BYTES;
+    let mut pixels = small.to_rgba8();
+    if pixels.pixels().any(|Rgba([.., alpha])| *alpha < 255) {
+        let mut picture = Vec::new();
+        pixels.write_with_encoder(PngEncoder::new(&mut picture)).ok()?;
+        if fits(&picture) {
+            return Some(Preview { width, height, media_type: "image/png", picture });
+        }
+        // On white, where there is no room for what shines through.
+        for Rgba([red, green, blue, alpha]) in pixels.pixels_mut() {
+            for colour in [red, green, blue] {
+                let shown = u16::from(*colour) * u16::from(*alpha) / 255;
+                *colour = u8::try_from(shown + 255 - u16::from(*alpha)).unwrap_or(255);
+            }
+            *alpha = 255;
+        }
+    }
+    let opaque = DynamicImage::ImageRgba8(pixels).into_rgb8();
+    let encoded = QUALITIES.into_iter().find_map(|quality| {
+        let mut picture = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut picture, quality);
+        opaque.write_with_encoder(encoder).ok()?;
+        fits(&picture).then_some(Preview { width, height, media_type: "image/jpeg", picture })
+    });
+    // What is so rough that it stays too large is shown at half the size.
+    let smaller = || encode(&small.thumbnail(width / 2, height / 2));
+    encoded.or_else(|| (width.min(height) > 2).then(smaller).flatten())
+}
+
+#[cfg(test)]
+mod tests;

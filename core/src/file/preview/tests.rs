@@ -1,0 +1,161 @@
+use futures_util::FutureExt as _;
+use image::RgbaImage;
+
+use super::*;
+use crate::file::corpus;
+
+fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture");
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+fn preview(picture: &[u8]) -> Option<Preview> {
+    let (_keep, path) = written(picture);
+    make(&path)
+}
+
+fn shown(preview: &Preview) -> image::RgbImage {
+    image::load_from_memory(&preview.picture).unwrap().into_rgb8()
+}
+
+fn is_dark(pixel: &image::Rgb<u8>) -> bool {
+    pixel.0.iter().all(|colour| *colour < 60)
+}
+
+#[test]
+fn a_photo_stands_the_right_way_up_however_the_phone_was_held() {
+    // Where the black bottom of the photo is shown, for each of EXIF's orientations.
+    for (orientation, is_turned, dark) in [
+        (1, false, (160, 230)),
+        (2, false, (160, 230)),
+        (3, false, (160, 8)),
+        (4, false, (160, 8)),
+        (5, true, (230, 160)),
+        (6, true, (8, 160)),
+        (7, true, (8, 160)),
+        (8, true, (230, 160)),
+    ] {
+        let preview = preview(&corpus::photo(1_280, 960, orientation)).unwrap();
+        let size = if is_turned { (240, 320) } else { (320, 240) };
+        assert_eq!((preview.width, preview.height), size, "{orientation}");
+        let picture = shown(&preview);
+        assert_eq!(picture.dimensions(), size);
+        assert!(is_dark(picture.get_pixel(dark.0, dark.1)), "{orientation}");
+        let other = (size.0 - 1 - dark.0, size.1 - 1 - dark.1);
+        assert!(!is_dark(picture.get_pixel(other.0, other.1)), "{orientation}");
+    }
+}
+
+#[test]
+fn a_preview_says_nothing_of_place_and_device() {
+    let photo = corpus::photo(400, 300, 6);
+    assert!(photo.windows(4).any(|four| four == b"Exif"));
+    let preview = preview(&photo).unwrap();
+    assert!(!preview.picture.windows(4).any(|four| four == b"Exif"));
+}
+
+#[test]
+fn a_preview_is_small_in_every_format_and_never_larger_than_its_picture() {
+    for format in FORMATS {
+        let preview = preview(&corpus::noise(1_000, 700, format)).unwrap();
+        assert_eq!((preview.width, preview.height), (320, 224), "{format:?}");
+        assert!(preview.picture.len() <= PREVIEW_BYTES, "{format:?}");
+    }
+    let icon = preview(&corpus::noise(20, 10, ImageFormat::Png)).unwrap();
+    assert_eq!((icon.width, icon.height), (20, 10));
+    let line = preview(&corpus::noise(4_000, 1, ImageFormat::Png)).unwrap();
+    assert_eq!((line.width, line.height), (320, 1));
+}
+
+#[test]
+fn what_shines_through_stays_so_where_there_is_room() {
+    let png = |picture: &RgbaImage| {
+        let mut bytes = Vec::new();
+        picture.write_with_encoder(PngEncoder::new(&mut bytes)).unwrap();
+        bytes
+    };
+    let plain = RgbaImage::from_pixel(600, 600, Rgba([10, 20, 30, 128]));
+    assert_eq!(preview(&png(&plain)).unwrap().media_type, "image/png");
+    let mut state = 1_u32;
+    let rough = RgbaImage::from_fn(320, 320, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Rgba(state.to_be_bytes())
+    });
+    assert_eq!(preview(&png(&rough)).unwrap().media_type, "image/jpeg");
+}
+
+#[test]
+fn what_is_no_picture_of_these_formats_has_no_preview() {
+    let cut = corpus::photo(400, 300, 1)[..300].to_vec();
+    for other in [corpus::heic(), Vec::new(), b"%PDF-1.7".to_vec(), b"GIF89a".to_vec(), cut] {
+        assert!(preview(&other).is_none(), "{:?}", &other[..other.len().min(8)]);
+    }
+}
+
+/// A PNG whose header claims this size, with the checksum that it needs.
+fn png_claiming(width: u32, height: u32) -> Vec<u8> {
+    let mut png = corpus::noise(8, 8, ImageFormat::Png);
+    png[16..20].copy_from_slice(&width.to_be_bytes());
+    png[20..24].copy_from_slice(&height.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    png
+}
+
+#[test]
+fn a_picture_that_would_grow_beyond_the_limit_is_not_decoded() {
+    assert!(preview(&png_claiming(60_000, 60_000)).is_none());
+    let decoded =
+        decode(&png_claiming(8_000, 8_000), ImageFormat::Png, PICTURE_PIXELS, DECODER_BYTES);
+    assert_eq!(decoded.err(), Some(PreviewFault::TooLarge), "64 million pixels");
+}
+
+#[test]
+fn a_preview_that_came_is_shown_as_this_phone_encodes_it() {
+    let sent = preview(&corpus::photo(1_000, 800, 1)).unwrap();
+    let looked = look(&sent.picture, "image/jpeg").unwrap();
+    assert_eq!((looked.width, looked.height), (320, 256));
+    let mut tail = sent.picture.clone();
+    tail.extend(b"<script>");
+    let looked = look(&tail, "image/jpeg").unwrap();
+    assert!(!looked.picture.ends_with(b"<script>"), "what stands behind the picture is left out");
+}
+
+#[test]
+fn a_preview_that_lies_about_its_type_or_size_is_refused() {
+    let jpeg = preview(&corpus::photo(300, 200, 1)).unwrap().picture;
+    let png = corpus::noise(40, 30, ImageFormat::Png);
+    let table = [
+        (jpeg.clone(), "image/png", PreviewFault::Type),
+        (png.clone(), "image/jpeg", PreviewFault::Type),
+        (jpeg.clone(), "application/pdf", PreviewFault::Type),
+        (corpus::noise(10, 10, ImageFormat::Gif), "image/gif", PreviewFault::Type),
+        (
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(),
+            "image/svg+xml",
+            PreviewFault::Type,
+        ),
+        (Vec::new(), "image/jpeg", PreviewFault::Type),
+        (corpus::photo(321, 20, 1), "image/jpeg", PreviewFault::TooLarge),
+        (corpus::photo(20, 321, 1), "image/jpeg", PreviewFault::TooLarge),
+        (png_claiming(60_000, 60_000), "image/png", PreviewFault::TooLarge),
+        (corpus::noise(300, 300, ImageFormat::Png), "image/png", PreviewFault::TooLarge),
+        (png[..png.len() / 2].to_vec(), "image/png", PreviewFault::Damaged),
+        (png_claiming(300, 300), "image/png", PreviewFault::Damaged),
+    ];
+    for (number, (picture, named, fault)) in table.into_iter().enumerate() {
+        assert_eq!(look(&picture, named).err(), Some(fault), "row {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_preview_is_not_waited_for_beyond_its_deadline() {
+    let (_keep, path) = written(&corpus::photo(2_000, 1_500, 1));
+    assert!(of(&path, std::future::pending().boxed()).await.is_some());
+    let picture = corpus::noise(30, 30, ImageFormat::Png);
+    let looked = examine(picture, "image/png".to_owned(), std::future::pending().boxed()).await;
+    assert!(looked.is_ok());
+}
