@@ -9,6 +9,7 @@ use hauspost_protocol::body::{CommitBody, SignedPayload};
 use hauspost_protocol::crypto::{SigningKey, sha256};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::entry::{Head, Kind};
+use hauspost_protocol::mls::public::external_key;
 use hauspost_protocol::wire::{AppendRequest, path};
 
 use crate::hostile::Hostile;
@@ -34,9 +35,40 @@ pub async fn arm_once(phone: &Phone, network: &Hostile) {
     arm_for(phone, network, 1).await;
 }
 
+/// The GroupInfo that goes with this phone's next commit leads nowhere: its external key is another
+/// one, and everything else about commit and GroupInfo is right.
+pub async fn arm_way_in(phone: &Phone, network: &Hostile) {
+    let key = signing_key(phone).await;
+    let mut armed = true;
+    network.changes_requests(path::APPEND, move |request| {
+        let mut append: AppendRequest = decode(&request.body).unwrap();
+        let Some(info) = append.group_info.as_mut().filter(|_| armed) else { return };
+        armed = false;
+        spoil_way_in(info, &key);
+        let info = info.clone();
+        change_commits(&mut append, &key, |body| body.gi_hash = sha256(&info));
+        request.body = encode(&append);
+    });
+}
+
+/// From now on the GroupInfos that this phone puts at the server lead nowhere.
+pub async fn arm_group_infos(phone: &Phone, network: &Hostile) {
+    let key = signing_key(phone).await;
+    network.changes_requests(path::GROUP_INFO, move |request| {
+        // A request for the GroupInfos that there are has no body.
+        if let Ok(mut info) = decode::<Bytes>(&request.body) {
+            spoil_way_in(&mut info, &key);
+            request.body = encode(&info);
+        }
+    });
+}
+
+async fn signing_key(phone: &Phone) -> SigningKey {
+    phone.account.store().read(account::find).await.unwrap().unwrap().signing_key
+}
+
 async fn arm_for(phone: &Phone, network: &Hostile, mut commits: usize) {
-    let stored = phone.account.store().read(account::find).await.unwrap().unwrap();
-    let key = stored.signing_key;
+    let key = signing_key(phone).await;
     network.changes_requests(path::APPEND, move |request| {
         let mut append: AppendRequest = decode(&request.body).unwrap();
         if append.group_info.is_some() && commits > 0 {
@@ -50,25 +82,45 @@ async fn arm_for(phone: &Phone, network: &Hostile, mut commits: usize) {
 /// Makes a bomb of a member's commit.
 pub(crate) fn spoil(append: &mut AppendRequest, key: &SigningKey) {
     let Some(info) = &mut append.group_info else { return };
-    spoil_group_info(info, key);
+    spoil_tag(info, key);
+    let info = info.clone();
+    change_commits(append, key, |body| {
+        // Behind it stands the membership tag alone.
+        let message = &mut body.mls_message.0;
+        let tag = message.len() - 2 * TAG_BYTES + 1;
+        message[tag] ^= 1;
+        body.gi_hash = sha256(&info);
+    });
+}
+
+fn change_commits(append: &mut AppendRequest, key: &SigningKey, change: impl Fn(&mut CommitBody)) {
     for (head, payload) in &mut append.entries {
         if Head::parse(head).unwrap().kind != Kind::Commit {
             continue;
         }
         let signed: SignedPayload = decode(payload).unwrap();
         let mut body: CommitBody = decode(&signed.body).unwrap();
-        // Behind it stands the membership tag alone.
-        let message = &mut body.mls_message.0;
-        let tag = message.len() - 2 * TAG_BYTES + 1;
-        message[tag] ^= 1;
-        body.gi_hash = sha256(info);
+        change(&mut body);
         *payload = Bytes(encode(&SignedPayload::sign(key, head, encode(&body), signed.device)));
     }
 }
 
-fn spoil_group_info(info: &mut Bytes, key: &SigningKey) {
+fn spoil_tag(info: &mut Bytes, key: &SigningKey) {
+    let at = info.len() - SIGNATURE_BYTES - LEAF_BYTES - TAG_BYTES + 1;
+    info.0[at] ^= 1;
+    sign_group_info(info, key);
+}
+
+/// The last bytes of the external key are those of its X25519 half, where every string is a key.
+fn spoil_way_in(info: &mut Bytes, key: &SigningKey) {
+    let external = external_key(info).unwrap();
+    let at = info.windows(external.len()).position(|part| part == external).unwrap();
+    info.0[at + external.len() - 2] ^= 1;
+    sign_group_info(info, key);
+}
+
+fn sign_group_info(info: &mut Bytes, key: &SigningKey) {
     let signed = info.len() - SIGNATURE_BYTES;
-    info.0[signed - LEAF_BYTES - TAG_BYTES + 1] ^= 1;
     let signature = sign_as_mls(key, "GroupInfoTBS", &info.0[MESSAGE_HEADER_BYTES..signed]);
     info.0[signed + 2..].copy_from_slice(&signature);
 }

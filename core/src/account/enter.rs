@@ -3,8 +3,8 @@
 //!
 //! The phone follows such a log from outside, so it has checked each commit and knows the group's
 //! tree before it enters. It pulls first and waits a moment at random in large groups, since
-//! everybody may have lost the way at the same commit (docs/attacks.md 2, 26); it takes the newest
-//! GroupInfo, then the others; and it waits longer with each attempt, so that two copies of one phone
+//! everybody may have lost the way at the same commit (docs/attacks.md 2, 26); it takes the
+//! GroupInfo that most devices vouch for, then the others; and it waits longer with each attempt, so that two copies of one phone
 //! do not chase each other.
 
 use std::collections::HashMap;
@@ -16,6 +16,7 @@ use hauspost_protocol::ids::{Epoch, Gen, LogId, TimeMs};
 
 use super::AccountError;
 use super::engine::Core;
+use super::way_in::most_vouched_first;
 use crate::inbound;
 use crate::ledger::Touched;
 use crate::outbox::{change, jitter, plan};
@@ -101,8 +102,7 @@ impl Core {
             infos => infos?,
         };
         let before = self.entering.note(log, now_ms);
-        // The newest first; those who came later had a reason to put theirs.
-        let infos: Vec<Bytes> = infos.into_iter().rev().collect();
+        let infos = most_vouched_first(infos);
         let from = (before as usize).checked_rem(infos.len()).unwrap_or(0);
         for group_info in infos[from..].iter().chain(&infos[..from]) {
             if self.store_entry(log, place, group_info.clone()).await? {

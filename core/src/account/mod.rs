@@ -4,7 +4,7 @@
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
 //! new, [`push`] sends what is wanted, [`checkpoints`], [`freshness`] and [`gossip`] say whether the
 //! server shows the present, and one history. [`report`] tells the company what
-//! an admin must hear of, [`tasks`] does all of it by itself after [`Account::start`].
+//! an admin must hear of, [`way_in`] keeps the door open for those who come, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
@@ -34,6 +34,7 @@ mod reset;
 mod talk;
 mod tasks;
 mod upkeep;
+mod way_in;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -185,6 +186,11 @@ impl Account {
     /// Wants those devices added that came after their users were let in.
     pub async fn add_missing(&self) -> Result<(), AccountError> {
         self.core.add_missing().await
+    }
+
+    /// Looks whether others could enter this phone's groups, and mends what is wrong (C6).
+    pub async fn look_at_ways_in(&self) -> Result<(), AccountError> {
+        self.core.look_at_ways_in().await
     }
 
     /// Pulls, sends and listens by itself on the current tokio runtime, until the account is

@@ -214,7 +214,8 @@ async fn look_after(core: Arc<Core>) {
         let named = core.refresh_people().await;
         let added = core.add_missing().await;
         let witnessed = core.ask_witnesses_hourly().await;
-        if let Err(error) = stocked.and(named).and(added).and(witnessed) {
+        let looked = core.look_at_ways_in().await;
+        if let Err(error) = stocked.and(named).and(added).and(witnessed).and(looked) {
             tracing::debug!(code = error.code(), "upkeep failed");
             wait(&core, &mut backoff, back).await;
             continue;
@@ -225,8 +226,13 @@ async fn look_after(core: Arc<Core>) {
             tokio::select! {
                 () = core.to_name.notified() => break,
                 () = &mut rest => break,
-                // Somebody got his first phone while the conversation began.
-                () = core.to_add.notified() => if core.add_missing().await.is_err() { break },
+                // Somebody got his first phone while the conversation began; or the commit's way in is
+                // wrong, and who comes must not find it so.
+                () = core.to_add.notified() => {
+                    if core.add_missing().await.and(core.look_at_ways_in().await).is_err() {
+                        break;
+                    }
+                }
             }
         }
     }

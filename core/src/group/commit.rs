@@ -6,15 +6,15 @@ use hauspost_protocol::mls::extension::{GroupBinding, context_hash};
 use hauspost_protocol::mls::member::{self, Suite};
 use hauspost_protocol::mls::storage::Backend;
 use hauspost_protocol::mls::{MlsError, MlsObject};
-use openmls::group::{GroupId, MlsGroup, StagedCommit};
+use openmls::group::{CommitMessageBundle, GroupId, MlsGroup, StagedCommit};
 use openmls::prelude::{
     KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageIn, ProcessedMessageContent, Sender,
 };
 use openmls_traits::OpenMlsProvider;
-use tls_codec::{Deserialize as _, Serialize as _};
+use tls_codec::Deserialize as _;
 use zeroize::Zeroizing;
 
-use super::{GroupError, Member, ScratchProvider};
+use super::{GroupError, Member, ScratchProvider, refused};
 
 /// What a commit of this phone changes, besides its own leaf's keys, which every commit renews.
 #[derive(Default)]
@@ -43,6 +43,27 @@ pub struct OwnCommit {
     pub leaves: Vec<LeafIndex>,
 }
 
+impl OwnCommit {
+    pub(super) fn of(
+        made: CommitMessageBundle,
+        ga: Digest,
+        exported: Zeroizing<Vec<u8>>,
+        leaves: Vec<LeafIndex>,
+    ) -> Result<Self, GroupError> {
+        let bytes = |message| Bytes(member::message_bytes(&message));
+        let (message, welcome, group_info) = made.into_messages();
+        let none = "no GroupInfo was made";
+        Ok(Self {
+            message: bytes(message),
+            group_info: bytes(group_info.ok_or(none).map_err(refused(MlsObject::GroupInfo))?),
+            welcome: welcome.map(bytes),
+            ga,
+            exported,
+            leaves,
+        })
+    }
+}
+
 /// Begins a group of one leaf in epoch 0, and gives the GroupInfo with its tree, from which all
 /// rosters are replayed.
 pub fn create<B: Backend>(
@@ -51,7 +72,6 @@ pub fn create<B: Backend>(
     suite: Suite,
     binding: &GroupBinding,
 ) -> Result<(MlsGroup, Bytes), GroupError> {
-    let refused = |reason: String| MlsError::Refused { object: MlsObject::GroupInfo, reason };
     let group = MlsGroup::new_with_group_id(
         provider,
         member.key,
@@ -59,10 +79,10 @@ pub fn create<B: Backend>(
         binding.group_id(),
         member.certificate.credential(),
     )
-    .map_err(|error| refused(error.to_string()))?;
+    .map_err(refused(MlsObject::GroupInfo))?;
     let base = group
         .export_group_info(provider.crypto(), member.key, true)
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(refused(MlsObject::GroupInfo))?;
     Ok((group, Bytes(member::message_bytes(&base))))
 }
 
@@ -95,7 +115,6 @@ pub fn commit<B: Backend>(
     member: Member<'_>,
     change: Change,
 ) -> Result<OwnCommit, GroupError> {
-    let refused = |reason: String| MlsError::Refused { object: MlsObject::Commit, reason };
     let leaves = leaves_after(group, &change);
     let mut builder = group
         .commit_builder()
@@ -107,29 +126,21 @@ pub fn commit<B: Backend>(
     if let Some(binding) = &change.binding {
         builder = builder
             .propose_group_context_extensions(binding.extensions())
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(refused(MlsObject::Commit))?;
     }
     let bundle = builder
         .load_psks(provider.storage())
-        .map_err(|error| refused(error.to_string()))?
+        .map_err(refused(MlsObject::Commit))?
         .create_group_info(true)
         .use_ratchet_tree_extension(false)
         .build(provider.rand(), provider.crypto(), member.key, |_| true)
-        .map_err(|error| refused(error.to_string()))?
-        .stage_commit(provider)
-        .map_err(|error| refused(error.to_string()))?;
-    let (message, welcome, group_info) = bundle.into_messages();
-    let group_info = group_info.ok_or_else(|| refused("no GroupInfo was made".to_owned()))?;
+        .map_err(refused(MlsObject::Commit))?
+        // Stored once, by the export below, which changes it.
+        .stage_commit(&provider.unstored())
+        .map_err(refused(MlsObject::Commit))?;
     let exported = member::exported_secret_of_pending(group, provider)?;
     let pending = group.pending_commit().ok_or(GroupError::State)?;
-    Ok(OwnCommit {
-        message: Bytes(member::message_bytes(&message)),
-        group_info: Bytes(member::message_bytes(&group_info)),
-        welcome: welcome.map(|welcome| Bytes(member::message_bytes(&welcome))),
-        ga: context_hash(pending.group_context()),
-        exported,
-        leaves,
-    })
+    OwnCommit::of(bundle, context_hash(pending.group_context()), exported, leaves)
 }
 
 /// Who has a leaf once the change is made: those added take the leftmost free leaves, after those
@@ -186,13 +197,12 @@ pub fn take<B: Backend>(
     group: &mut MlsGroup,
     message: &[u8],
 ) -> Result<Taken, GroupError> {
-    let refused = |reason: String| MlsError::Refused { object: MlsObject::Commit, reason };
+    provider.crypto().verify_ahead(message);
     let message = MlsMessageIn::tls_deserialize_exact(message)
         .map_err(|_| MlsError::Form(MlsObject::Commit))?
         .try_into_protocol_message()
         .map_err(|_| MlsError::Form(MlsObject::Commit))?;
-    let processed =
-        group.process_message(provider, message).map_err(|error| refused(error.to_string()))?;
+    let processed = group.process_message(provider, message).map_err(refused(MlsObject::Commit))?;
     let sender = processed.sender().clone();
     match processed.into_content() {
         ProcessedMessageContent::StagedCommitMessage(staged) => {
@@ -215,9 +225,4 @@ pub fn merge<B: Backend>(
         if removed { None } else { Some(member::exported_secret_of_staged(&mut taken.staged)?) };
     group.merge_staged_commit(provider, *taken.staged).map_err(|_| GroupError::State)?;
     Ok(exported)
-}
-
-/// The ratchet tree of the group's current epoch, as TLS bytes.
-pub fn tree(group: &MlsGroup) -> Vec<u8> {
-    group.export_ratchet_tree().tls_serialize_detached().expect("a tree in memory can be written")
 }

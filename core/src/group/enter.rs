@@ -6,18 +6,17 @@
 //! in the log; if another was first, both are dropped.
 
 use hauspost_protocol::encoding::Bytes;
+use hauspost_protocol::mls::MlsObject;
 use hauspost_protocol::mls::extension::context_hash;
 use hauspost_protocol::mls::member;
 use hauspost_protocol::mls::public::{Follower, parse_group_info};
 use hauspost_protocol::mls::storage::Backend;
-use hauspost_protocol::mls::{MlsError, MlsObject};
 use openmls::group::MlsGroup;
-use openmls::prelude::{LeafNodeParameters, RatchetTreeIn};
+use openmls::prelude::LeafNodeParameters;
 use openmls_traits::OpenMlsProvider;
-use tls_codec::Deserialize as _;
 
 use super::commit::{self, OwnCommit};
-use super::{GroupError, Member, ScratchProvider};
+use super::{GroupError, Member, ScratchProvider, refused};
 
 /// Makes an external commit on this GroupInfo. `follower` has followed the group from outside, commit
 /// by commit, so that its tree is checked; the GroupInfo must be one of its epoch.
@@ -30,41 +29,31 @@ pub fn enter<B: Backend>(
     follower: &Follower,
     group_info: &[u8],
 ) -> Result<OwnCommit, GroupError> {
-    let refused = |reason: String| MlsError::Refused { object: MlsObject::GroupInfo, reason };
     follower.check_group_info(group_info)?;
     let info = parse_group_info(group_info)?;
     // What cannot be read any more is in nobody's way either.
     if let Ok(mut old) = commit::load(provider, &follower.binding().group_id()) {
         old.delete(provider.storage()).map_err(|_| GroupError::State)?;
     }
-    let tree = RatchetTreeIn::tls_deserialize_exact(follower.tree_bytes())
-        .map_err(|_| MlsError::Form(MlsObject::Tree))?;
     let leaf = LeafNodeParameters::builder().with_capabilities(member::capabilities()).build();
     let (mut group, bundle) = MlsGroup::external_commit_builder()
-        .with_ratchet_tree(tree)
+        .with_ratchet_tree(follower.tree())
         .with_config(member::join_config())
         .skip_lifetime_validation()
         .build_group(provider, info, member.certificate.credential())
-        .map_err(|error| refused(error.to_string()))?
+        .map_err(refused(MlsObject::GroupInfo))?
         .leaf_node_parameters(leaf)
         .load_psks(provider.storage())
-        .map_err(|error| refused(error.to_string()))?
+        .map_err(refused(MlsObject::GroupInfo))?
         .create_group_info(true)
         .use_ratchet_tree_extension(false)
         .build(provider.rand(), provider.crypto(), member.key, |_| true)
-        .map_err(|error| refused(error.to_string()))?
+        .map_err(refused(MlsObject::GroupInfo))?
         .finalize(provider)
-        .map_err(|error| refused(error.to_string()))?;
-    let (message, _, group_info) = bundle.into_messages();
-    let group_info = group_info.ok_or_else(|| refused("no GroupInfo was made".to_owned()))?;
-    Ok(OwnCommit {
-        message: Bytes(member::message_bytes(&message)),
-        group_info: Bytes(member::message_bytes(&group_info)),
-        welcome: None,
-        ga: context_hash(group.public_group().group_context()),
-        exported: member::exported_secret(&mut group, provider)?,
-        leaves: commit::leaves(&group),
-    })
+        .map_err(refused(MlsObject::GroupInfo))?;
+    let ga = context_hash(group.public_group().group_context());
+    let exported = member::exported_secret(&mut group, provider)?;
+    OwnCommit::of(bundle, ga, exported, commit::leaves(&group))
 }
 
 /// This member's own GroupInfo of the group's epoch, by which others may enter (C6).
@@ -73,8 +62,8 @@ pub fn group_info<B: Backend>(
     member: Member<'_>,
     group: &MlsGroup,
 ) -> Result<Bytes, GroupError> {
-    let info = group.export_group_info(provider.crypto(), member.key, false).map_err(|error| {
-        MlsError::Refused { object: MlsObject::GroupInfo, reason: error.to_string() }
-    })?;
+    let info = group
+        .export_group_info(provider.crypto(), member.key, false)
+        .map_err(refused(MlsObject::GroupInfo))?;
     Ok(Bytes(member::message_bytes(&info)))
 }

@@ -10,7 +10,7 @@ use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn};
 use tls_codec::Deserialize as _;
 use zeroize::Zeroizing;
 
-use super::{GroupError, ScratchProvider};
+use super::{GroupError, ScratchProvider, refused};
 
 /// A group just joined.
 pub struct Joined {
@@ -22,30 +22,27 @@ pub struct Joined {
     pub exported: Zeroizing<Vec<u8>>,
 }
 
-/// Enters the group. `tree` is the ratchet tree as TLS bytes, checked against the Welcome's tree
-/// hash by MLS. Lifetimes are not checked: what counts is the company log (docs/attacks.md 17).
+/// Enters the group. `tree` is the ratchet tree, checked against the Welcome's tree hash by MLS.
+/// Lifetimes are not checked: what counts is the company log (docs/attacks.md 17).
 pub fn join<B: Backend>(
     provider: &ScratchProvider<B>,
     welcome: &[u8],
-    tree: &[u8],
+    tree: RatchetTreeIn,
 ) -> Result<Joined, GroupError> {
-    let refused = |reason: String| MlsError::Refused { object: MlsObject::Welcome, reason };
     let welcome = MlsMessageIn::tls_deserialize_exact(welcome)
         .map_err(|_| MlsError::Form(MlsObject::Welcome))?;
     let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else {
         return Err(MlsError::Form(MlsObject::Welcome).into());
     };
-    let tree =
-        RatchetTreeIn::tls_deserialize_exact(tree).map_err(|_| MlsError::Form(MlsObject::Tree))?;
     let processed = ProcessedWelcome::new_from_welcome(provider, &member::join_config(), welcome)
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(refused(MlsObject::Welcome))?;
     let mut group = openmls::group::JoinBuilder::new(provider, processed)
         .with_ratchet_tree(tree)
         .skip_lifetime_validation()
         .replace_old_group()
         .build()
         .and_then(|staged: StagedWelcome| staged.into_group(provider))
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(refused(MlsObject::Welcome))?;
     let exported = member::exported_secret(&mut group, provider)?;
     let ga = context_hash(group.public_group().group_context());
     Ok(Joined { group, ga, exported })

@@ -20,9 +20,9 @@ use hauspost_protocol::capsule;
 use hauspost_protocol::crypto::SigningKey;
 use hauspost_protocol::epoch::{Chain, EpochContext, EpochSecret};
 use hauspost_protocol::ids::LeafIndex;
-use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::certificate::DeviceCertificate;
 use hauspost_protocol::mls::storage::{Backend, Provider};
+use hauspost_protocol::mls::{MlsError, MlsObject};
 
 pub use scratch::{MlsChanges, Scratch};
 
@@ -53,6 +53,11 @@ pub enum GroupError {
     /// The message is something else than a commit.
     #[error("the handshake message is no commit")]
     NoCommit,
+}
+
+/// OpenMLS refuses this object; the reason is its own text.
+fn refused<E: std::fmt::Display>(object: MlsObject) -> impl Fn(E) -> GroupError {
+    move |reason| MlsError::Refused { object, reason: reason.to_string() }.into()
 }
 
 /// The keys of an epoch, as far as a member keeps them.

@@ -9,6 +9,7 @@ use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::mls::public::Follower;
 use hauspost_protocol::mls::storage::MemoryBackend;
 use openmls::group::MlsGroup;
+use openmls::prelude::RatchetTreeIn;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -86,7 +87,11 @@ impl Phone {
         })
     }
 
-    fn join(&mut self, welcome: &[u8], tree: &[u8]) -> Result<(Digest, Vec<u8>), GroupError> {
+    fn join(
+        &mut self,
+        welcome: &[u8],
+        tree: RatchetTreeIn,
+    ) -> Result<(Digest, Vec<u8>), GroupError> {
         self.run(|provider, _| {
             let joined = join::join(provider, welcome, tree)?;
             Ok((joined.ga, joined.exported.to_vec()))
@@ -122,7 +127,7 @@ fn three() -> ([Phone; 3], Follower) {
     assert_eq!(anna.merge_own(), own.leaves);
     let welcome = own.welcome.unwrap();
     for phone in [&mut ben, &mut carl] {
-        let joined = phone.join(&welcome, &follower.tree_bytes()).unwrap();
+        let joined = phone.join(&welcome, follower.tree()).unwrap();
         assert_eq!(joined, (own.ga, own.exported.to_vec()));
     }
     ([anna, ben, carl], follower)
@@ -156,7 +161,7 @@ fn a_removed_member_learns_nothing_of_the_next_epoch_and_its_leaf_is_taken_again
     assert_eq!(own.leaves, [0, 1, 2].map(LeafIndex));
     follow(&mut follower, &own);
     assert_eq!(carl.merge_own(), own.leaves);
-    dora.join(&own.welcome.unwrap(), &follower.tree_bytes()).unwrap();
+    dora.join(&own.welcome.unwrap(), follower.tree()).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What changes a conversation itself: its beginning, commits, capsules, invitations (C6, C7, C9).
 
-use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys};
+use hauspost_protocol::archive_key::ArchiveKeys;
 use hauspost_protocol::authorise::{AuthorisedCommit, Judgement, Rule};
 use hauspost_protocol::body::{
     CapsuleBody, CommitBody, InviteBody, InviteOp, LogType, SignedPayload,
@@ -11,6 +11,7 @@ use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::epoch::{Chain, EpochContext};
 use hauspost_protocol::ids::{DeviceId, Digest, LeafIndex, Seq, UserId};
+use hauspost_protocol::mls::crypto::Crypto;
 use hauspost_protocol::mls::extension::{GroupBinding, group_id};
 use hauspost_protocol::mls::public::{CommitFacts, Follower, Roster};
 use hauspost_protocol::rules::change::{self, ChangeFault};
@@ -435,7 +436,10 @@ impl Work<'_, '_> {
     /// A commit seen from outside; if its Welcome is for this device, the phone enters.
     fn follow(&mut self, news: &LogNews, mls: &mut MlsChanges) -> Result<Entered, Halt> {
         let follower = self.ledger.follower.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
-        let staged = follower.stage(&self.body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
+        // Whom the commit adds meets the same signatures again in the tree that he joins.
+        let (crypto, message) = (Crypto::default(), &self.body.mls_message);
+        crypto.verify_ahead(message);
+        let staged = follower.stage_by(&crypto, message).map_err(|_| Halt::Stop(Code::Mls))?;
         let (binding, facts) = (staged.binding().clone(), staged.facts().clone());
         let authorised = self.authorised(&facts, &binding)?;
         let (seq, t_ms) = (self.entry.seq, self.entry.t_ms);
@@ -452,8 +456,9 @@ impl Work<'_, '_> {
         if Some(sha256(welcome)) != self.body.welcome_hash {
             return Err(Halt::Stop(Code::Welcome));
         }
-        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
-        let Ok(joined) = join::join(&provider, welcome, &follower.tree_bytes()) else {
+        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng)
+            .with_crypto(crypto);
+        let Ok(joined) = join::join(&provider, welcome, follower.tree()) else {
             return Ok((authorised, Came::Lost(Code::Welcome)));
         };
         if joined.ga != self.body.ga {
@@ -516,7 +521,7 @@ impl Work<'_, '_> {
 
 /// The archive keys that a group is bound to.
 pub fn archive_keys(company: &Company, binding: &GroupBinding) -> Option<ArchiveKeys> {
-    let key = |id| ArchiveKey::parse(&company.now().archive_key(id)?.key).ok();
+    let key = |id| Some(company.now().archive_key(id)?.key.clone());
     Some(ArchiveKeys { a: key(binding.id_a)?, b: key(binding.id_b)? })
 }
 

@@ -227,9 +227,14 @@ impl Walk<'_> {
             t_ms: row.last_t_ms,
             co: row.last_co,
         };
-        // Asked of the database first, since a rule has no way to fail for its sake.
-        let repeated = head.kind != Kind::Record && self.is_repeated(reader, entry.core())?;
-        let step = chain.step(entry, &head, reader.company.size(), |_| repeated)?;
+        // A rule has no way to fail for the database's sake.
+        let mut asked = Ok(false);
+        let step = chain.step(entry, &head, reader.company.size(), |core| {
+            asked = self.is_repeated(reader, core);
+            matches!(asked, Ok(true))
+        });
+        asked?;
+        let step = step?;
         let (core, hash) = (step.core, step.chain.hash);
         // A commit is one batch with its capsule.
         let commit = ledger.conversation.as_ref().filter(|known| known.in_force);

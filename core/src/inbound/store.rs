@@ -18,7 +18,7 @@ use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::rows::quarantine::{self, Quarantined};
-use crate::store::rows::{checkpoint, conversation, history, log};
+use crate::store::rows::{checkpoint, conversation, history};
 use crate::store::{StoreError, Tx};
 
 /// What reading a log changed.
@@ -114,6 +114,7 @@ impl Changes {
     /// Writes it all down, with the ledger that it belongs to.
     pub fn store(mut self, tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(), StoreError> {
         adopt::make_room(tx, me, ledger)?;
+        self.take_back(tx, ledger)?;
         ledger.store(tx, &self.touched)?;
         let local = ledger.row.local;
         let id = local.id;
@@ -121,7 +122,6 @@ impl Changes {
             let held = held.as_ref().map(|(head, payload)| (head.as_slice(), payload.as_slice()));
             entry::append(tx, local, row, held)?;
         }
-        self.take_back(tx, ledger)?;
         self.find_own(tx, me, id)?;
         // Before what takes the places of its lines.
         self.history.store(tx, local)?;
@@ -207,7 +207,6 @@ impl Changes {
         for (named, t_ms) in &self.named {
             checkpoint::note(tx, named, *t_ms)?;
         }
-        log::update(tx, &ledger.row)?;
         tx.touch(Change::Log(id));
         Ok(())
     }

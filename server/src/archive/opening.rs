@@ -17,9 +17,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hauspost_protocol::archive_key::{
-    self, ArchiveKey, ArchiveKeys, ArchiveSeed, Share, ShareError,
-};
+use hauspost_protocol::archive_key::{self, ArchiveKeys, ArchiveSeed, Share, ShareError};
 use hauspost_protocol::array_item;
 use hauspost_protocol::body::CapsuleBody;
 use hauspost_protocol::capsule::{self, CapsuleError, HalfA, HalfB};
@@ -272,13 +270,12 @@ impl<'a> Opening<'a> {
     ) -> Result<ArchiveSeed, OpeningError> {
         let known =
             self.examined.company.now().archive_key(key).ok_or(OpeningError::UnknownKey(key))?;
-        let public = ArchiveKey::parse(&known.key).map_err(|_| OpeningError::UnknownKey(key))?;
         let fitting: Vec<Share> =
             shares.iter().filter(|(id, _)| *id == key).map(|(_, share)| share.clone()).collect();
         if let (true, Some((given, _))) = (fitting.is_empty(), shares.first()) {
             return Err(OpeningError::OldKey { log, seq, sealed_to: key, given: *given });
         }
-        archive_key::combine(&fitting, &public, &known.shares)
+        archive_key::combine(&fitting, &known.key, &known.shares)
             .map_err(|source| OpeningError::Shares { key, source })
     }
 
@@ -346,8 +343,8 @@ impl<'a> Opening<'a> {
         let wrong = |source| OpeningError::Capsule { log, seq, source };
         let now = self.examined.company.now();
         let public = |id| {
-            let known = now.archive_key(id).ok_or(OpeningError::UnknownKey(id))?;
-            ArchiveKey::parse(&known.key).map_err(|_| OpeningError::UnknownKey(id))
+            let known = now.archive_key(id).ok_or(OpeningError::UnknownKey(id));
+            known.map(|known| known.key.clone())
         };
         let keys = ArchiveKeys { a: public(body.id_a)?, b: public(body.id_b)? };
         let replay = &self.examined.logs[&log].replay;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use hauspost_core::group::{Member, ScratchProvider, commit, packages, provider};
-use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys};
+use hauspost_protocol::archive_key::ArchiveKeys;
 use hauspost_protocol::body::{
     CommitBody, Genesis, HistoryRule, LogType, ResetBody, ResetReason, SignedPayload, genesis_hash,
     unsigned_payload,
@@ -377,10 +377,7 @@ impl World {
         };
         let secret = EpochSecret::from_exporter(&own.exported, context);
         let (a, b) = self.company.now().archive_keys().unwrap();
-        let keys = ArchiveKeys {
-            a: ArchiveKey::parse(&a.key).unwrap(),
-            b: ArchiveKey::parse(&b.key).unwrap(),
-        };
+        let keys = ArchiveKeys { a: a.key.clone(), b: b.key.clone() };
         let capsule = capsule::seal(&secret, &keys);
         let body = encode(&CommitBody {
             seen,

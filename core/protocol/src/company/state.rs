@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rand::CryptoRng;
 
+use crate::archive_key;
 use crate::company::body::{
     ArchiveSide, CompanyBody, DeviceEntry, LogKeyEntry, PolicyEntry, ReportCode, Role, RoleEntry,
-    WitnessEntry, archive_key_id, company_pin,
+    WitnessEntry, company_pin,
 };
 use crate::company::checked::Signatures;
 use crate::company::finding::{Applied, ChainBreak, Finding};
@@ -163,8 +164,8 @@ pub struct ArchiveKey {
     pub side: ArchiveSide,
     /// Its id.
     pub id: KeyId,
-    /// The X-Wing key, 1,216 bytes.
-    pub key: Bytes,
+    /// The X-Wing key, checked once for all epochs that are sealed to it.
+    pub key: archive_key::ArchiveKey,
     /// The hashes of its shares.
     pub shares: Vec<Digest>,
     /// The time of the entry, from which its predecessor's grace runs.
@@ -379,10 +380,12 @@ impl Facts {
                 self.policies.set(seq, Policy { version, document, entered });
             }
             CompanyBody::ArchiveKey(body) => {
-                let id = archive_key_id(&body.key);
-                let (side, key, shares) = (body.side, body.key, body.shares);
-                let key = ArchiveKey { side, id, key, shares, t_ms, entered };
-                self.archive[side as usize].set(seq, key);
+                // One that cannot be sealed to does not count (`judge`).
+                if let Ok(key) = archive_key::ArchiveKey::parse(&body.key) {
+                    let (side, id, shares) = (body.side, key.id(), body.shares);
+                    let key = ArchiveKey { side, id, key, shares, t_ms, entered };
+                    self.archive[side as usize].set(seq, key);
+                }
             }
             CompanyBody::Release(body) => {
                 self.released.insert(body.hold);

@@ -11,6 +11,9 @@
 //!
 //! Source: docs/protocol.md §3; RFC 5280; RFC 8410; RFC 9420 §5.3.
 
+use std::ops::Range;
+use std::sync::LazyLock;
+
 use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
@@ -43,6 +46,8 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const SCHEME: &str = "hauspost:";
 /// The longest certificate that is read, in bytes; ours have about 420.
 const MAX_BYTES: usize = 1_024;
+/// From when on a time is a GeneralizedTime (RFC 5280 §4.1.2.5).
+const YEAR_2050_S: u64 = 2_524_608_000;
 /// Length of a serial number in bytes.
 pub const SERIAL_BYTES: usize = 16;
 
@@ -101,7 +106,8 @@ pub enum CertificateError {
 pub struct DeviceCertificate {
     facts: CertificateFacts,
     issuer: KeyId,
-    signed: Vec<u8>,
+    /// Where in `der` the signed part is.
+    signed: Range<usize>,
     signature: Signature,
     der: Vec<u8>,
 }
@@ -114,8 +120,8 @@ impl DeviceCertificate {
     ) -> Result<Self, CertificateError> {
         facts.serial[0] = facts.serial[0] & 0x7f | 0x40;
         let issuer = issuing_key.public().id();
-        let signed = tbs(&facts, issuer)?.to_der().map_err(|_| CertificateError::Form)?;
-        let signature = issuing_key.sign_raw(&signed);
+        let unsigned = Self::assemble(facts, issuer, Signature([0; 64]))?;
+        let signature = issuing_key.sign_raw(&unsigned.der[unsigned.signed]);
         Self::assemble(facts, issuer, signature)
     }
 
@@ -124,12 +130,9 @@ impl DeviceCertificate {
         if der.len() > MAX_BYTES {
             return Err(CertificateError::Malformed);
         }
-        let read = Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
-        let (facts, issuer) = facts_of(&read.tbs_certificate)?;
-        let signature = read.signature.as_bytes().and_then(|bytes| bytes.try_into().ok());
-        let signature = Signature(signature.ok_or(CertificateError::Form)?);
+        let (facts, issuer, signature) = Form::of(der)?.read(der)?;
         let rebuilt = Self::assemble(facts, issuer, signature)?;
-        if rebuilt.der == der { Ok(rebuilt) } else { Err(CertificateError::Form) }
+        if *rebuilt.der == *der { Ok(rebuilt) } else { Err(CertificateError::Form) }
     }
 
     /// The certificate in a leaf's credential.
@@ -151,7 +154,7 @@ impl DeviceCertificate {
         RustCrypto::default()
             .verify_signature(
                 SignatureScheme::ED25519,
-                &self.signed,
+                &self.der[self.signed.clone()],
                 &issuing_key.0,
                 &self.signature.0,
             )
@@ -193,15 +196,9 @@ impl DeviceCertificate {
         issuer: KeyId,
         signature: Signature,
     ) -> Result<Self, CertificateError> {
-        let tbs_certificate = tbs(&facts, issuer)?;
-        let signed = tbs_certificate.to_der().map_err(|_| CertificateError::Form)?;
-        let certificate = Certificate {
-            tbs_certificate,
-            signature_algorithm: ed25519(),
-            signature: bits(&signature.0)?,
-        };
-        let der = certificate.to_der().map_err(|_| CertificateError::Form)?;
-        Ok(Self { facts, issuer, signed, signature, der })
+        let form = Form::for_times(facts.not_before_s, facts.not_after_s);
+        let der = form.fill(&facts, issuer, &signature)?;
+        Ok(Self { facts, issuer, signed: form.signed.clone(), signature, der })
     }
 }
 
@@ -216,6 +213,145 @@ fn parse_uri(uri: &str) -> Option<(CompanyId, UserId, DeviceId)> {
         (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     parts.next().is_none().then_some(ids)
 }
+
+/// A certificate of ours, and where in it stands what varies: X.509 is needed once for each pair of
+/// time formats, not once for each leaf of a group.
+struct Form {
+    der: Vec<u8>,
+    signed: Range<usize>,
+    serial: Range<usize>,
+    issuer: Range<usize>,
+    not_before: Range<usize>,
+    not_after: Range<usize>,
+    key: Range<usize>,
+    authority: Range<usize>,
+    uri: Range<usize>,
+    signature: Range<usize>,
+}
+
+impl Form {
+    /// The form of a certificate with these two times.
+    fn for_times(not_before_s: u64, not_after_s: u64) -> &'static Self {
+        &FORMS[usize::from(not_before_s >= YEAR_2050_S)][usize::from(not_after_s >= YEAR_2050_S)]
+    }
+
+    /// The form that a certificate of this length, and with this first time, would have.
+    fn of(der: &[u8]) -> Result<&'static Self, CertificateError> {
+        let mut forms = FORMS.iter().flatten().filter(|form| form.der.len() == der.len());
+        let fits = |form: &&Self| der[form.not_before.start] == form.der[form.not_before.start];
+        forms.find(fits).ok_or(CertificateError::Form)
+    }
+
+    /// The form with everything that varies filled in by X.509, and found again in it.
+    fn new(not_before_s: u64, not_after_s: u64) -> Self {
+        let facts = CertificateFacts {
+            company: CompanyId([0xa1; 16]),
+            user: UserId([0xa2; 16]),
+            device: DeviceId([0xa3; 16]),
+            signature_key: PublicKey([0xa4; 32]),
+            serial: [0x45; SERIAL_BYTES],
+            not_before_s,
+            not_after_s,
+        };
+        let (issuer, signature) = (KeyId([0xa6; 16]), [0xa7; 64]);
+        let built = || {
+            let tbs_certificate = tbs(&facts, issuer)?;
+            let encode = |time: &Time| time.to_der().map_err(|_| CertificateError::Time);
+            let (not_before, not_after) =
+                (&tbs_certificate.validity.not_before, &tbs_certificate.validity.not_after);
+            let times = (encode(not_before)?, encode(not_after)?);
+            let signed = tbs_certificate.to_der().map_err(|_| CertificateError::Form)?;
+            let certificate = Certificate {
+                tbs_certificate,
+                signature_algorithm: ed25519(),
+                signature: bits(&signature)?,
+            };
+            let der = certificate.to_der().map_err(|_| CertificateError::Form)?;
+            Ok::<_, CertificateError>((der, signed, times))
+        };
+        let (der, signed, (not_before, not_after)) =
+            built().expect("these facts are those of a certificate");
+        let find = |part: &[u8]| {
+            let mut places = (0..der.len()).filter(|at| der[*at..].starts_with(part));
+            let place = places.next().expect("each fact stands in the certificate");
+            assert!(places.next().is_none(), "each fact stands in the certificate once");
+            place..place + part.len()
+        };
+        Self {
+            signed: find(&signed),
+            serial: find(&facts.serial),
+            issuer: find(issuer.to_string().as_bytes()),
+            not_before: find(&not_before),
+            not_after: find(&not_after),
+            key: find(&facts.signature_key.0),
+            authority: find(&issuer.0),
+            uri: find(device_uri(facts.company, facts.user, facts.device).as_bytes()),
+            signature: find(&signature),
+            der,
+        }
+    }
+
+    /// Reads what varies. Everything else is compared by building the certificate anew.
+    fn read(&self, der: &[u8]) -> Result<(CertificateFacts, KeyId, Signature), CertificateError> {
+        fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], CertificateError> {
+            bytes.try_into().map_err(|_| CertificateError::Form)
+        }
+        let unix_s = |place: &Range<usize>| {
+            let time = Time::from_der(&der[place.clone()]).map_err(|_| CertificateError::Time)?;
+            Ok(time.to_unix_duration().as_secs())
+        };
+        let uri = std::str::from_utf8(&der[self.uri.clone()]).ok().and_then(parse_uri);
+        let (company, user, device) = uri.ok_or(CertificateError::Uri)?;
+        let facts = CertificateFacts {
+            company,
+            user,
+            device,
+            signature_key: PublicKey(array(&der[self.key.clone()])?),
+            serial: array(&der[self.serial.clone()])?,
+            not_before_s: unix_s(&self.not_before)?,
+            not_after_s: unix_s(&self.not_after)?,
+        };
+        let issuer = KeyId(array(&der[self.authority.clone()])?);
+        Ok((facts, issuer, Signature(array(&der[self.signature.clone()])?)))
+    }
+
+    /// The certificate with these facts.
+    fn fill(
+        &self,
+        facts: &CertificateFacts,
+        issuer: KeyId,
+        signature: &Signature,
+    ) -> Result<Vec<u8>, CertificateError> {
+        // DER has one form of a positive number: no zero in front, and no sign.
+        if !(0x01..0x80).contains(&facts.serial[0]) {
+            return Err(CertificateError::Form);
+        }
+        let encode = |unix_s| time(unix_s)?.to_der().map_err(|_| CertificateError::Time);
+        let mut der = self.der.clone();
+        let mut put = |place: &Range<usize>, bytes: &[u8]| match bytes.len() == place.len() {
+            true => {
+                der[place.clone()].copy_from_slice(bytes);
+                Ok(())
+            }
+            false => Err(CertificateError::Form),
+        };
+        put(&self.serial, &facts.serial)?;
+        put(&self.issuer, issuer.to_string().as_bytes())?;
+        put(&self.not_before, &encode(facts.not_before_s)?)?;
+        put(&self.not_after, &encode(facts.not_after_s)?)?;
+        put(&self.key, &facts.signature_key.0)?;
+        put(&self.authority, &issuer.0)?;
+        put(&self.uri, device_uri(facts.company, facts.user, facts.device).as_bytes())?;
+        put(&self.signature, &signature.0)?;
+        Ok(der)
+    }
+}
+
+/// By whether the first time, and the second, is of 2050 or later.
+static FORMS: LazyLock<[[Form; 2]; 2]> = LazyLock::new(|| {
+    let times = |t| [YEAR_2050_S - 1 - t, YEAR_2050_S + t];
+    times(1).map(|not_before| times(0).map(|not_after| Form::new(not_before, not_after)))
+});
 
 /// The one form of the signed part.
 fn tbs(facts: &CertificateFacts, issuer: KeyId) -> Result<TbsCertificate, CertificateError> {
@@ -249,30 +385,6 @@ fn tbs(facts: &CertificateFacts, issuer: KeyId) -> Result<TbsCertificate, Certif
             extension(&SubjectAltName(vec![uri]), true)?,
         ]),
     })
-}
-
-/// Reads what varies. Everything else is compared by building the certificate anew.
-fn facts_of(tbs: &TbsCertificate) -> Result<(CertificateFacts, KeyId), CertificateError> {
-    let form = CertificateError::Form;
-    let names = tbs.get::<SubjectAltName>().map_err(|_| form)?.ok_or(form)?.1.0;
-    let [GeneralName::UniformResourceIdentifier(uri)] = names.as_slice() else {
-        return Err(CertificateError::Uri);
-    };
-    let (company, user, device) = parse_uri(uri.as_str()).ok_or(CertificateError::Uri)?;
-    let authority = tbs.get::<AuthorityKeyIdentifier>().map_err(|_| form)?.ok_or(form)?.1;
-    let issuer = authority.key_identifier.ok_or(form)?;
-    let issuer = KeyId(issuer.as_bytes().try_into().map_err(|_| form)?);
-    let key = tbs.subject_public_key_info.subject_public_key.as_bytes().ok_or(form)?;
-    let facts = CertificateFacts {
-        company,
-        user,
-        device,
-        signature_key: PublicKey(key.try_into().map_err(|_| form)?),
-        serial: tbs.serial_number.as_bytes().try_into().map_err(|_| form)?,
-        not_before_s: tbs.validity.not_before.to_unix_duration().as_secs(),
-        not_after_s: tbs.validity.not_after.to_unix_duration().as_secs(),
-    };
-    Ok((facts, issuer))
 }
 
 fn ed25519() -> AlgorithmIdentifierOwned {
@@ -382,6 +494,22 @@ mod tests {
         assert_eq!(DeviceCertificate::from_credential(&twice), refused);
         let basic = Credential::new(CredentialType::Basic, b"anna".to_vec());
         assert_eq!(DeviceCertificate::from_credential(&basic), refused);
+    }
+
+    #[test]
+    fn what_is_filled_in_is_what_x509_would_encode() {
+        let late = YEAR_2050_S + 86_400;
+        for (not_before_s, not_after_s) in [(0, 1), (86_400, late), (late, late + 1), (late, 0)] {
+            let facts = CertificateFacts { not_before_s, not_after_s, ..facts() };
+            let made = DeviceCertificate::issue(&issuing_key(), facts).unwrap();
+            let encoded = Certificate {
+                tbs_certificate: tbs(made.facts(), made.issuer()).unwrap(),
+                signature_algorithm: ed25519(),
+                signature: bits(&made.signature.0).unwrap(),
+            };
+            assert_eq!(made.der(), encoded.to_der().unwrap(), "{not_before_s} {not_after_s}");
+            assert_eq!(DeviceCertificate::parse(made.der()), Ok(made));
+        }
     }
 
     #[test]

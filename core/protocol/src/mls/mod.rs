@@ -1,14 +1,16 @@
 //! What we need of MLS (RFC 9420), by OpenMLS.
 //!
-//! [`storage`] keeps MLS state where the rest of our state is. [`certificate`] is the credential of
+//! [`storage`] keeps MLS state where the rest of our state is, [`crypto`] checks no signature twice. [`certificate`] is the credential of
 //! a leaf, [`extension`] what binds a group to its log and a key package to its age. [`member`]
 //! sets up groups and key packages, the same on every phone. [`public`] follows a group from its
 //! first commit on, without being in it: the server, the verifier and every phone do.
 
 pub mod certificate;
+pub mod crypto;
 pub mod extension;
 pub mod member;
 pub mod public;
+mod signatures;
 pub mod storage;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, dead_code, reason = "for tests; a fuzzer uses part of it")]

@@ -13,17 +13,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use openmls::group::{GroupContext, ProposalStore, PublicGroup, StagedCommit};
-use openmls::messages::group_info::{GroupInfo, VerifiableGroupInfo};
+use openmls::group::{
+    GroupContext, InterimTranscriptHash, ProposalStore, PublicGroup, StagedCommit,
+};
 use openmls::messages::proposals::{Proposal, ProposalOrRefType};
 use openmls::prelude::{
-    Extensions, KeyPackage, LeafNode, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
-    PublicMessageIn, Sender,
+    KeyPackage, LeafNode, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, PublicMessageIn,
+    RatchetTreeIn, Sender,
 };
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::crypto::OpenMlsCrypto as _;
-use openmls_traits::types::SignatureScheme;
-use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
+use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
+use tls_codec::{Deserialize as _, Serialize as _};
 
 use crate::array_item;
 use crate::crypto::{PublicKey, sha256};
@@ -31,10 +31,16 @@ use crate::encoding::{Bytes, FormError, Item, Reader, Writer, decode, encode};
 use crate::ids::{DeviceId, Digest, Epoch, Gen, LeafIndex, Seq, TimeMs, UserId};
 use crate::limits;
 use crate::mls::certificate::{CertificateFacts, DeviceCertificate};
+use crate::mls::crypto::Crypto;
 use crate::mls::extension::{Age, GroupBinding, context_hash, group_id};
 use crate::mls::member::{Suite, lifetime};
-use crate::mls::storage::{KeyValueStorage, MemoryBackend};
+use crate::mls::storage::{KeyValueStorage, MemoryBackend, Nowhere};
 use crate::mls::{MlsError, MlsObject};
+
+mod group_info;
+
+use group_info::{GroupInfoParts, against_group_info};
+pub use group_info::{external_key, parse_group_info, parse_tree};
 
 array_item! {
     /// A device at a leaf.
@@ -138,12 +144,14 @@ impl Roster {
         let committer = NewLeaf::read(leaf, path)?;
         // Before a log's first commit the roster is still empty, and its creator sits here already.
         after.0.entry(leaf).or_insert(committer.member(Seq(0), 0));
-        let mut added = Vec::new();
+        let mut added = Vec::with_capacity(adds.len());
+        let mut next = LeafIndex(0);
         for package in adds {
             if *package.life_time() != lifetime() {
                 return Err(against_commit("a leaf's MLS lifetime is for ever"));
             }
-            let leaf = NewLeaf::read(after.free(), package.leaf_node())?;
+            next = after.free_from(next);
+            let leaf = NewLeaf::read(next, package.leaf_node())?;
             after.0.insert(leaf.leaf, leaf.member(Seq(0), 0));
             added.push((leaf, Age::of(package)?.made_t_ms));
         }
@@ -185,8 +193,13 @@ impl Roster {
 
     /// The leaf that the next device gets: the leftmost blank one (RFC 9420 §12.1.1).
     fn free(&self) -> LeafIndex {
-        let taken = self.0.keys().zip(0..).take_while(|(leaf, at)| leaf.0 == *at).count();
-        LeafIndex(u32::try_from(taken).expect("a tree has fewer than 2^32 leaves"))
+        self.free_from(LeafIndex(0))
+    }
+
+    /// The same, if all before `from` are taken.
+    fn free_from(&self, from: LeafIndex) -> LeafIndex {
+        let taken = self.0.range(from..).zip(from.0..).take_while(|((leaf, _), at)| leaf.0 == *at);
+        LeafIndex(from.0 + u32::try_from(taken.count()).expect("a tree has fewer than 2^32 leaves"))
     }
 }
 
@@ -314,7 +327,6 @@ impl StagedEpoch {
 #[derive(Debug)]
 pub struct Follower {
     group: PublicGroup,
-    storage: KeyValueStorage<MemoryBackend>,
     binding: GroupBinding,
     roster: Roster,
     /// What [`stage_ahead`](Self::stage_ahead) found, for the bytes with this hash.
@@ -337,10 +349,9 @@ impl Follower {
         if !binding.is_whole(info.group_context()) {
             return Err(against_group_info("the binding is the one demanded"));
         }
-        let storage = KeyValueStorage::new(MemoryBackend::default());
-        let crypto = RustCrypto::default();
+        let (crypto, nowhere) = (RustCrypto::default(), KeyValueStorage::new(Nowhere));
         let (group, _) =
-            PublicGroup::from_external(&crypto, &storage, tree, info, ProposalStore::new())
+            PublicGroup::from_external(&crypto, &nowhere, tree, info, ProposalStore::new())
                 .map_err(|error| MlsError::refused(MlsObject::GroupInfo)(&error))?;
         let leaves: Vec<_> = group.treesync().full_leaves().collect();
         let [(first, node)] = leaves.as_slice() else {
@@ -348,7 +359,7 @@ impl Follower {
         };
         let roster = Roster::of_base(NewLeaf::read(LeafIndex(first.u32()), node)?);
         let (binding, ahead) = (binding.clone(), Mutex::default());
-        Ok(Self { group, storage, binding, roster, ahead })
+        Ok(Self { group, binding, roster, ahead })
     }
 
     /// Begins with a base that was believed before, whose suite and binding are then right.
@@ -389,6 +400,11 @@ impl Follower {
         tree_hash(self.group.group_context())
     }
 
+    /// The ratchet tree, for who enters the group.
+    pub fn tree(&self) -> RatchetTreeIn {
+        self.group.export_ratchet_tree().into()
+    }
+
     /// The ratchet tree as it travels.
     pub fn tree_bytes(&self) -> Vec<u8> {
         let tree = self.group.export_ratchet_tree().tls_serialize_detached();
@@ -404,6 +420,11 @@ impl Follower {
 
     /// What this commit (an MLSMessage) would do. Nothing changes before [`merge`](Self::merge).
     pub fn stage(&self, mls_message: &[u8]) -> Result<StagedEpoch, MlsError> {
+        self.stage_by(&Crypto::default(), mls_message)
+    }
+
+    /// The same by a cryptography that remembers: for who joins by the Welcome of this commit next.
+    pub fn stage_by(&self, crypto: &Crypto, mls_message: &[u8]) -> Result<StagedEpoch, MlsError> {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((_, staged)) = ahead.filter(|(of, _)| *of == sha256(mls_message)) {
             return staged;
@@ -414,7 +435,7 @@ impl Follower {
             tag.tls_serialize_detached().map_err(|_| MlsError::Form(MlsObject::Commit))?;
         let processed = self
             .group
-            .process_message(&RustCrypto::default(), message)
+            .process_message(crypto, message)
             .map_err(|error| MlsError::refused(MlsObject::Commit)(&error))?;
         let sender = processed.sender().clone();
         let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
@@ -434,7 +455,7 @@ impl Follower {
         t_ms: TimeMs,
     ) -> Result<CommitFacts, MlsError> {
         self.group
-            .merge_commit(&self.storage, staged.commit)
+            .merge_commit(&KeyValueStorage::new(Nowhere), staged.commit)
             .map_err(|error| MlsError::refused(MlsObject::Commit)(&error))?;
         self.ahead = Mutex::default();
         self.roster.apply(&staged.facts, seq, t_ms);
@@ -462,7 +483,9 @@ impl Follower {
 
     /// Everything as one blob, for a store.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let group = Bytes(self.storage.backend().to_bytes());
+        let storage = KeyValueStorage::new(MemoryBackend::default());
+        self.store(&storage).expect("a group that OpenMLS holds can be written to memory");
+        let group = Bytes(storage.backend().to_bytes());
         encode(&(self.binding.clone(), self.roster.clone(), group))
     }
 
@@ -475,7 +498,21 @@ impl Follower {
         let storage = KeyValueStorage::new(backend);
         let id = group_id(binding.log, binding.r#gen);
         let group = PublicGroup::load(&storage, &id).map_err(|_| form.clone())?.ok_or(form)?;
-        Ok(Self { group, storage, binding, roster, ahead: Mutex::default() })
+        Ok(Self { group, binding, roster, ahead: Mutex::default() })
+    }
+
+    /// What OpenMLS' own loading reads. It would store after every commit, of which all but the last
+    /// are for nobody.
+    fn store<S: StorageProvider<CURRENT_VERSION>>(&self, storage: &S) -> Result<(), S::Error> {
+        let (context, tag) = (self.group.group_context(), self.group.confirmation_tag());
+        let id = context.group_id();
+        // RFC 9420 §8.2: Hash(confirmed_transcript_hash ‖ InterimTranscriptHashInput).
+        let tag_bytes = tag.tls_serialize_detached().expect("a tag is short");
+        let interim = sha256(&[context.confirmed_transcript_hash(), &tag_bytes].concat());
+        storage.write_tree(id, self.group.treesync())?;
+        storage.write_confirmation_tag(id, tag)?;
+        storage.write_context(id, context)?;
+        storage.write_interim_transcript_hash(id, &InterimTranscriptHash(interim.0.to_vec()))
     }
 }
 
@@ -492,86 +529,8 @@ fn parse_commit(bytes: &[u8]) -> Result<PublicMessageIn, MlsError> {
     }
 }
 
-/// Reads a GroupInfo (an MLSMessage) without judging it.
-pub fn parse_group_info(bytes: &[u8]) -> Result<VerifiableGroupInfo, MlsError> {
-    let form = |_| MlsError::Form(MlsObject::GroupInfo);
-    match MlsMessageIn::tls_deserialize_exact(bytes).map_err(form)?.extract() {
-        MlsMessageBodyIn::GroupInfo(info) => Ok(info),
-        _ => Err(MlsError::Form(MlsObject::GroupInfo)),
-    }
-}
-
-fn against_group_info(rule: &'static str) -> MlsError {
-    MlsError::Against { object: MlsObject::GroupInfo, rule }
-}
-
 fn against_commit(rule: &'static str) -> MlsError {
     MlsError::Against { object: MlsObject::Commit, rule }
-}
-
-/// A GroupInfo taken apart, since OpenMLS shows neither confirmation tag nor signer (RFC 9420
-/// §12.4.3).
-struct GroupInfoParts {
-    context: GroupContext,
-    confirmation_tag: VLBytes,
-    signer: LeafIndex,
-    signed: Vec<u8>,
-    signature: VLBytes,
-    has_tree: bool,
-    has_external_key: bool,
-}
-
-/// Length of an MLSMessage's version and wire format in bytes (RFC 9420 §6).
-const MESSAGE_HEADER_BYTES: usize = 4;
-
-impl GroupInfoParts {
-    fn parse(bytes: &[u8]) -> Result<Self, MlsError> {
-        parse_group_info(bytes)?;
-        let form = |_| MlsError::Form(MlsObject::GroupInfo);
-        let body = &bytes[MESSAGE_HEADER_BYTES..];
-        let mut rest = body;
-        let context = GroupContext::tls_deserialize(&mut rest).map_err(form)?;
-        let extensions = Extensions::<GroupInfo>::tls_deserialize(&mut rest).map_err(form)?;
-        let confirmation_tag = VLBytes::tls_deserialize(&mut rest).map_err(form)?;
-        let signer = LeafIndex(u32::tls_deserialize(&mut rest).map_err(form)?);
-        let signed = body[..body.len() - rest.len()].to_vec();
-        let signature = VLBytes::tls_deserialize(&mut rest).map_err(form)?;
-        Ok(Self {
-            context,
-            confirmation_tag,
-            signer,
-            signed,
-            signature,
-            has_tree: extensions.ratchet_tree().is_some(),
-            has_external_key: extensions.external_pub().is_some(),
-        })
-    }
-
-    fn check(&self, context: &GroupContext, confirmation_tag: &[u8]) -> Result<(), MlsError> {
-        let tag = self.confirmation_tag.tls_serialize_detached();
-        let tag = tag.map_err(|_| MlsError::Form(MlsObject::GroupInfo))?;
-        if self.context != *context {
-            return Err(against_group_info("its context is the commit's"));
-        }
-        if tag != confirmation_tag {
-            return Err(against_group_info("its confirmation tag is the commit's"));
-        }
-        if self.has_tree || !self.has_external_key {
-            return Err(against_group_info("it has an external key and no tree"));
-        }
-        Ok(())
-    }
-
-    /// `VerifyWithLabel(., "GroupInfoTBS", …)` (RFC 9420 §5.1.2).
-    fn verify(&self, key: &PublicKey) -> Result<(), MlsError> {
-        let label = VLBytes::new(b"MLS 1.0 GroupInfoTBS".to_vec());
-        let content = [label, VLBytes::new(self.signed.clone())]
-            .map(|part| part.tls_serialize_detached().expect("shorter than 2^30 bytes"))
-            .concat();
-        RustCrypto::default()
-            .verify_signature(SignatureScheme::ED25519, &content, &key.0, self.signature.as_slice())
-            .map_err(|_| against_group_info("its signature is the signer's"))
-    }
 }
 
 #[cfg(test)]

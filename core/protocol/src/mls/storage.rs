@@ -14,7 +14,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::random::OpenMlsRand;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
@@ -25,12 +24,15 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::encoding::{Bytes, FormError, decode, encode};
+use crate::mls::crypto::Crypto;
 
 /// A store of bytes under bytes. Methods take `&self`, as OpenMLS' do; a backend over a database
 /// transaction needs no more, one in memory brings its own cell.
 pub trait Backend {
     /// Why the store failed.
     type Error: std::error::Error + 'static;
+    /// Whether anything put is kept; nothing is encoded for a backend that keeps nothing.
+    const KEEPS: bool = true;
     /// The value under this key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Self::Error>;
     /// Puts a value under this key, instead of the one before.
@@ -41,6 +43,7 @@ pub trait Backend {
 
 impl<B: Backend> Backend for &B {
     type Error = B::Error;
+    const KEEPS: bool = B::KEEPS;
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, B::Error> {
         (**self).get(key)
     }
@@ -49,6 +52,25 @@ impl<B: Backend> Backend for &B {
     }
     fn delete(&self, key: &[u8]) -> Result<(), B::Error> {
         (**self).delete(key)
+    }
+}
+
+/// Keeps nothing, for what OpenMLS stores and nobody will read: the state is in memory already, and is
+/// written down elsewhere, or later.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nowhere;
+
+impl Backend for Nowhere {
+    type Error = Infallible;
+    const KEEPS: bool = false;
+    fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(None)
+    }
+    fn put(&self, _: &[u8], _: &[u8]) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn delete(&self, _: &[u8]) -> Result<(), Infallible> {
+        Ok(())
     }
 }
 
@@ -188,6 +210,9 @@ impl<B: Backend> KeyValueStorage<B> {
         key: &impl Serialize,
         value: &V,
     ) -> Outcome<(), B> {
+        if !B::KEEPS {
+            return Ok(());
+        }
         let value = rmp_serde::to_vec_named(value).map_err(|_| StorageError::Encode(table))?;
         let value = Zeroizing::new(value);
         self.0.put(&self.key(table, key)?, &value).map_err(StorageError::Backend)
@@ -436,7 +461,7 @@ impl<B: Backend> StorageProvider<CURRENT_VERSION> for KeyValueStorage<B> {
 /// encapsulations of HPKE, whose library seeds its own: two runs under one seed take the same
 /// course, with other ciphertexts.
 pub struct Provider<B: Backend> {
-    crypto: RustCrypto,
+    crypto: Crypto,
     random: Randomness,
     storage: KeyValueStorage<B>,
 }
@@ -447,10 +472,21 @@ impl<B: Backend> Provider<B> {
         let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *seed);
         Self {
-            crypto: RustCrypto::default(),
+            crypto: Crypto::default(),
             random: Randomness(RefCell::new(StdRng::from_seed(*seed))),
             storage: KeyValueStorage::new(backend),
         }
+    }
+
+    /// The same with this cryptography, and what it remembers.
+    #[must_use]
+    pub fn with_crypto(self, crypto: Crypto) -> Self {
+        Self { crypto, ..self }
+    }
+
+    /// The same without a storage, for a step of OpenMLS whose state a later one stores again.
+    pub fn unstored(&self) -> Unstored<'_, B> {
+        Unstored { provider: self, storage: KeyValueStorage::new(Nowhere) }
     }
 
     /// The backend below the storage.
@@ -460,18 +496,40 @@ impl<B: Backend> Provider<B> {
 }
 
 impl<B: Backend> OpenMlsProvider for Provider<B> {
-    type CryptoProvider = RustCrypto;
+    type CryptoProvider = Crypto;
     type RandProvider = Randomness;
     type StorageProvider = KeyValueStorage<B>;
 
     fn storage(&self) -> &KeyValueStorage<B> {
         &self.storage
     }
-    fn crypto(&self) -> &RustCrypto {
+    fn crypto(&self) -> &Crypto {
         &self.crypto
     }
     fn rand(&self) -> &Randomness {
         &self.random
+    }
+}
+
+/// A [`Provider`] that stores nothing.
+pub struct Unstored<'a, B: Backend> {
+    provider: &'a Provider<B>,
+    storage: KeyValueStorage<Nowhere>,
+}
+
+impl<B: Backend> OpenMlsProvider for Unstored<'_, B> {
+    type CryptoProvider = Crypto;
+    type RandProvider = Randomness;
+    type StorageProvider = KeyValueStorage<Nowhere>;
+
+    fn storage(&self) -> &KeyValueStorage<Nowhere> {
+        &self.storage
+    }
+    fn crypto(&self) -> &Crypto {
+        &self.provider.crypto
+    }
+    fn rand(&self) -> &Randomness {
+        &self.provider.random
     }
 }
 
@@ -493,81 +551,4 @@ impl OpenMlsRand for Randomness {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_memory_holds_reads_back_from_its_bytes_and_copies_into_another() {
-        let memory = MemoryBackend::default();
-        memory.put(b"a", b"1").unwrap();
-        memory.put(b"b", b"2").unwrap();
-        memory.delete(b"a").unwrap();
-        let read = MemoryBackend::from_bytes(&memory.to_bytes()).unwrap();
-        assert_eq!(read, memory);
-        let other = MemoryBackend::default();
-        memory.copy_into(&other).unwrap();
-        assert_eq!(other.get(b"b").unwrap().as_deref(), Some(b"2".as_slice()));
-        assert!(MemoryBackend::from_bytes(b"\x81").is_err());
-    }
-
-    #[test]
-    fn queued_proposals_survive_a_reload_and_go_one_by_one_or_all_at_once() {
-        use crate::mls::member::Suite;
-        use crate::mls::testing::{Change, Phone, binding};
-        use openmls::prelude::LeafNodeIndex;
-        let (mut anna, ben, clara) = (Phone::new(1, 1), Phone::new(2, 2), Phone::new(3, 3));
-        anna.create(Suite::Classic, &binding());
-        anna.adding(&[&ben, &clara], 5);
-        anna.merge_own();
-        let queued = |anna: &mut Phone| {
-            anna.reload();
-            anna.group().pending_proposals().count()
-        };
-        let propose = |anna: &mut Phone, leaf| {
-            let group = anna.group.as_mut().unwrap();
-            let leaf = LeafNodeIndex::new(leaf);
-            group.propose_remove_member(&anna.provider, &anna.key, leaf).unwrap().1
-        };
-        let first = propose(&mut anna, 1);
-        propose(&mut anna, 2);
-        assert_eq!(queued(&mut anna), 2);
-        let storage = anna.provider.storage();
-        anna.group.as_mut().unwrap().remove_pending_proposal(storage, &first).unwrap();
-        assert_eq!(queued(&mut anna), 1);
-        anna.commit(Change::default());
-        anna.merge_own();
-        assert_eq!(queued(&mut anna), 0);
-        assert_eq!(anna.group().members().count(), 2, "the proposal left was committed");
-    }
-
-    #[test]
-    fn a_group_deleted_leaves_no_secret_of_it_behind() {
-        use crate::mls::member::Suite;
-        use crate::mls::testing::{Change, Phone, binding};
-        let mut anna = Phone::new(1, 1);
-        anna.create(Suite::Classic, &binding());
-        anna.commit(Change::default());
-        anna.merge_own();
-        let storage = anna.provider.storage();
-        anna.group.as_mut().unwrap().delete(storage).unwrap();
-        let left = anna.provider.backend().0.borrow();
-        let kinds: Vec<u8> = left.keys().map(|key| key[0]).collect();
-        assert!(kinds.is_empty(), "values of kinds {kinds:?} are left");
-    }
-
-    #[test]
-    fn a_damaged_value_is_named_and_not_taken_for_absent() {
-        use crate::mls::member::Suite;
-        use crate::mls::testing::{Phone, binding};
-        use openmls::prelude::MlsGroup;
-        let mut anna = Phone::new(1, 1);
-        anna.create(Suite::Classic, &binding());
-        let key = {
-            let pairs = anna.provider.backend().0.borrow();
-            pairs.keys().find(|key| key[0] == Table::Tree as u8).unwrap().clone()
-        };
-        anna.provider.backend().put(&key, b"\xc1").unwrap();
-        let loaded = MlsGroup::load(anna.provider.storage(), &binding().group_id());
-        assert!(matches!(loaded, Err(StorageError::Decode(Table::Tree))));
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The epoch in force of each log: the capsule that this phone expects, and the chain heads.
 
+use std::collections::BTreeSet;
+
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::epoch::Chain;
 use hauspost_protocol::ids::{Digest, Epoch, Gen, LeafIndex, Seq};
@@ -49,9 +51,8 @@ pub fn begin(
     epoch: &EpochRow,
     chains: &[(LeafIndex, Chain)],
 ) -> Result<(), StoreError> {
-    end(tx, log)?;
     let mut insert = tx.prepare_cached(
-        "INSERT INTO epoch (log, gen, epoch, capsule_hash, capsule_body, capsule_seq)
+        "INSERT OR REPLACE INTO epoch (log, gen, epoch, capsule_hash, capsule_body, capsule_seq)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     insert.execute(params![
@@ -62,7 +63,19 @@ pub fn begin(
         epoch.capsule_body,
         C(epoch.capsule_seq),
     ])?;
+    // The others are overwritten where they are.
+    let kept: BTreeSet<LeafIndex> = chains.iter().map(|(leaf, _)| *leaf).collect();
+    for leaf in leaves(tx, log)?.into_iter().filter(|leaf| !kept.contains(leaf)) {
+        tx.prepare_cached("DELETE FROM chain WHERE log = ?1 AND leaf = ?2")?
+            .execute(params![log.number, C(leaf)])?;
+    }
     chains.iter().try_for_each(|(leaf, chain)| put_chain(tx, log, *leaf, chain))
+}
+
+fn leaves(conn: &Connection, log: LocalLog) -> Result<Vec<LeafIndex>, StoreError> {
+    let mut select = conn.prepare_cached("SELECT leaf FROM chain WHERE log = ?1")?;
+    let rows = select.query_map([log.number], |row| cell(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Ends the epoch: its chains are erased.
@@ -91,6 +104,12 @@ pub fn chains(conn: &Connection, log: LocalLog) -> Result<Vec<(LeafIndex, Chain)
         Ok((leaf, decode(&bytes).map_err(|_| StoreError::Unreadable("chain head"))?))
     })
     .collect()
+}
+
+/// How many chains there are: the leaves of the epoch in force.
+pub fn chain_count(conn: &Connection, log: LocalLog) -> Result<u64, StoreError> {
+    let mut select = conn.prepare_cached("SELECT count(*) FROM chain WHERE log = ?1")?;
+    Ok(select.query_row([log.number], |row| cell(row, 0))?)
 }
 
 /// The chain head of one leaf.

@@ -47,6 +47,8 @@ code_cell! {
         Follower = 3,
         /// The right capsule entries of the epoch in force.
         Capsules = 4,
+        /// When this phone looked at the GroupInfos of which epoch.
+        WayIn = 5,
     }
 }
 
@@ -161,11 +163,13 @@ pub fn insert(
     title: Option<&str>,
     order_ms: TimeMs,
 ) -> Result<LocalLog, StoreError> {
-    let number = tx.query_row(
+    let mut insert = tx.prepare_cached(
         "INSERT INTO log (log, log_no, type, peer, state, stop_code, stop_seq, next_seq, last_hash,
              last_t_ms, last_co, gen, epoch, epoch_seq, own_leaf, own_index, own_dctr)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          RETURNING id",
+    )?;
+    let number = insert.query_row(
         params![
             C(log.local.id),
             C(log.log_no),
@@ -187,10 +191,8 @@ pub fn insert(
         ],
         |row| row.get(0),
     )?;
-    tx.execute(
-        "INSERT INTO conversation (log, title, order_ms) VALUES (?1, ?2, ?3)",
-        params![number, title, C(order_ms)],
-    )?;
+    tx.prepare_cached("INSERT INTO conversation (log, title, order_ms) VALUES (?1, ?2, ?3)")?
+        .execute(params![number, title, C(order_ms)])?;
     let local = LocalLog { number, id: log.local.id };
     tx.touch(Change::Log(local.id));
     tx.touch(Change::Conversations);

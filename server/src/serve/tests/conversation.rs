@@ -74,8 +74,9 @@ async fn a_joiner_fetches_the_tree_by_its_hash_and_enters() {
     let tree = format!("{}/{}/{follower_hash}", path::TREE, room.log);
     let (status, tree) = world.raw("GET", &tree, Some(&ben.token), vec![]).await;
     assert_eq!(status, StatusCode::OK);
+    let tree = hauspost_protocol::mls::public::parse_tree(&tree).unwrap();
     let joined = ben.run(|provider, _| {
-        hauspost_core::group::join::join(provider, &welcome, &tree).map(|joined| joined.ga)
+        hauspost_core::group::join::join(provider, &welcome, tree).map(|joined| joined.ga)
     });
     joined.unwrap();
 }

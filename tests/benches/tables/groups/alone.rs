@@ -147,64 +147,94 @@ fn process<P: OpenMlsProvider>(provider: &P, id: &GroupId, message: &[u8]) {
 }
 
 pub async fn measure(phones: &[Phone], size: usize, suite: Suite) -> Measured {
-    let mut log = [0xee; 16];
-    log[..8].copy_from_slice(&size.to_be_bytes());
-    let (log, key) = (LogId(log), KeyId([1; 16]));
-    let (genesis, number) = (Digest([0; 32]), LogNo(1));
-    let binding =
-        GroupBinding { log, log_no: number, r#gen: Gen(0), genesis, id_a: key, id_b: key };
-    let id = binding.group_id();
-    let anna = Device::of(&phones[0], log).await;
-    let mut others = Vec::new();
-    for phone in phones[1..].iter().take((size - 1).min(ROUNDS)) {
-        others.push(Device::of(phone, log).await);
-    }
-    let mut adds = Vec::new();
-    for device in &others {
-        adds.push(device.package(suite).await);
-    }
-    adds.extend((others.len() + 1..size).map(|number| quiet(suite, number)));
-    let (_, (welcome, tree)) = anna
-        .run(true, move |provider, member| {
-            let config = create_config(suite, &binding);
-            let (id, credential) = (binding.group_id(), member.certificate.credential());
-            let group = MlsGroup::new_with_group_id(provider, member.key, &config, id, credential);
-            let mut group = group.ok().unwrap();
-            let (_, welcome) = commit(provider, member, &mut group, adds);
-            group.merge_pending_commit(provider).ok().unwrap();
-            let tree = group.export_ratchet_tree().tls_serialize_detached().unwrap();
-            (welcome.unwrap(), tree)
-        })
-        .await;
-    let mut joins = Vec::new();
-    for device in &others {
-        let (welcome, tree) = (welcome.clone(), tree.clone());
-        joins.push(device.run(false, move |provider, _| join(provider, &welcome, &tree)).await.0);
-    }
-    let mut commits = Vec::new();
-    let mut last = None;
-    for round in 0..=ROUNDS {
-        let adds = if round == ROUNDS { vec![quiet(suite, size)] } else { Vec::new() };
-        let id = id.clone();
-        let (time, (message, _)) = anna
-            .run(true, move |provider, member| {
-                let mut group = load(provider, &id);
-                group.clear_pending_commit(provider.storage()).ok().unwrap();
-                commit(provider, member, &mut group, adds)
-            })
-            .await;
-        if round < ROUNDS {
-            commits.push(time);
+    let (mut commits, mut joins, mut processed) = (vec![], vec![], vec![]);
+    let (anna, others) = phones.split_first().unwrap();
+    // As many groups as it takes that each of them joins once.
+    for (number, with) in others[..ROUNDS].chunks(size - 1).enumerate() {
+        let mut log = [0xee; 16];
+        log[..8].copy_from_slice(&size.to_be_bytes());
+        log[8..].copy_from_slice(&number.to_be_bytes());
+        let (log, key) = (LogId(log), KeyId([1; 16]));
+        let (genesis, number) = (Digest([0; 32]), LogNo(1));
+        let binding =
+            GroupBinding { log, log_no: number, r#gen: Gen(0), genesis, id_a: key, id_b: key };
+        let anna = Device::of(anna, log).await;
+        let mut others = Vec::new();
+        for phone in with {
+            others.push(Device::of(phone, log).await);
         }
-        last = Some(message);
-    }
-    let message = last.unwrap();
-    let mut processed = Vec::new();
-    for device in &others {
-        let (id, message) = (id.clone(), message.clone());
-        let taken = device.run(false, move |provider, _| process(provider, &id, &message)).await;
-        processed.push(taken.0);
+        let group = Group { binding, suite, size, anna, others };
+        let (commit, join, process) = group.measure().await;
+        commits.extend(commit);
+        joins.extend(join);
+        processed.extend(process);
     }
     let [commit, join, process] = [commits, joins, processed].map(Times::of);
     Measured { commit, join, process }
+}
+
+struct Group {
+    binding: GroupBinding,
+    suite: Suite,
+    size: usize,
+    anna: Device,
+    others: Vec<Device>,
+}
+
+impl Group {
+    async fn measure(self) -> (Vec<Duration>, Vec<Duration>, Vec<Duration>) {
+        let Self { binding, suite, size, anna, others } = self;
+        let id = binding.group_id();
+        let mut adds = Vec::new();
+        for device in &others {
+            adds.push(device.package(suite).await);
+        }
+        adds.extend((others.len() + 1..size).map(|number| quiet(suite, number)));
+        let (_, (welcome, tree)) = anna
+            .run(true, move |provider, member| {
+                let config = create_config(suite, &binding);
+                let (id, credential) = (binding.group_id(), member.certificate.credential());
+                let group =
+                    MlsGroup::new_with_group_id(provider, member.key, &config, id, credential);
+                let mut group = group.ok().unwrap();
+                let (_, welcome) = commit(provider, member, &mut group, adds);
+                group.merge_pending_commit(provider).ok().unwrap();
+                let tree = group.export_ratchet_tree().tls_serialize_detached().unwrap();
+                (welcome.unwrap(), tree)
+            })
+            .await;
+        let mut joins = Vec::new();
+        for device in &others {
+            let (welcome, tree) = (welcome.clone(), tree.clone());
+            let joined = device.run(false, move |provider, _| join(provider, &welcome, &tree));
+            joins.push(joined.await.0);
+        }
+        let mut commits = Vec::new();
+        for _ in 0..ROUNDS {
+            let of = id.clone();
+            let made = anna.run(true, move |provider, member| {
+                commit(provider, member, &mut load(provider, &of), Vec::new())
+            });
+            commits.push(made.await.0);
+            let of = id.clone();
+            // It is not sent, and not in the way of the next one.
+            anna.run(false, move |provider, _| {
+                load(provider, &of).clear_pending_commit(provider.storage()).ok().unwrap();
+            })
+            .await;
+        }
+        let of = id.clone();
+        let (_, (message, _)) = anna
+            .run(true, move |provider, member| {
+                commit(provider, member, &mut load(provider, &of), vec![quiet(suite, size)])
+            })
+            .await;
+        let mut processed = Vec::new();
+        for device in &others {
+            let (id, message) = (id.clone(), message.clone());
+            let taken = device.run(false, move |provider, _| process(provider, &id, &message));
+            processed.push(taken.await.0);
+        }
+        (commits, joins, processed)
+    }
 }
