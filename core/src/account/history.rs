@@ -119,9 +119,9 @@ impl Core {
             self.pull_all().await?;
         }
         let mut round = Round::default();
-        self.read_past(&mut round).await?;
+        Box::pin(self.read_past(&mut round)).await?;
         self.ask_for_past().await?;
-        let due_ms = self.give().await;
+        let due_ms = Box::pin(self.give()).await;
         let now_ms = self.env.clock.now_ms();
         let next = self.store.read(move |conn| Ok(history::next_asking(conn, now_ms)?));
         let next: Result<_, AccountError> = next.await;
