@@ -7,7 +7,7 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 4] = [Event::Device, Event::Restore, Event::Bomb, Event::LockedOut];
+const ALL: [Event; 5] = [Event::Device, Event::Restore, Event::Bomb, Event::LockedOut, Event::Talk];
 
 fn play(seed: u64, plan: Plan) -> Course {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -73,6 +73,11 @@ fn a_conversation_that_nobody_can_enter_anew_goes_on_in_a_new_group() {
 }
 
 #[test]
+fn what_is_said_about_messages_is_the_same_on_all_phones_and_in_the_archive() {
+    play_all(700..708, Plan { phones: 3, steps: 100, events: &[Event::Talk], ..LARGE });
+}
+
+#[test]
 fn one_seed_is_one_course() {
     let plan = Plan { events: &ALL, ..LARGE };
     let (first, second) = (play(7, plan), play(7, plan));
@@ -96,6 +101,8 @@ fn what_is_lost_changed_moved_or_alarming_on_a_phone_is_noticed() {
         "UPDATE entry SET hash = zeroblob(32) WHERE key = (SELECT min(key) FROM entry)".into(),
         "INSERT INTO alarm (code, t_ms) VALUES (0, 0)".into(),
         "UPDATE log SET state = 3".into(),
+        format!("UPDATE message SET fate = 2, text = NULL WHERE key = {first}"),
+        format!("UPDATE message SET message_id = zeroblob(32) WHERE key = {first}"),
     ] {
         assert!(!damaged(damage.clone()).is_empty(), "nobody noticed: {damage}");
     }

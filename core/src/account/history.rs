@@ -84,7 +84,7 @@ impl Account {
     /// Reads what grants opened, asks for what is missing, and gives what others ask for, as far as it
     /// can be done now.
     pub async fn share_history(&self) -> Result<(), AccountError> {
-        self.core.share_history().await.map(|_| ())
+        Box::pin(self.core.share_history()).await.map(|_| ())
     }
 }
 

@@ -146,7 +146,7 @@ impl Account {
 
     /// Pulls until there is no more.
     pub async fn sync_all(&self) -> Result<(), AccountError> {
-        self.core.pull_all().await
+        Box::pin(self.core.pull_all()).await
     }
 
     /// Sends what waits, documents too, as far as it can be sent now.

@@ -85,6 +85,7 @@ pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
     let dm = talk_in_pairs(&story, &anna, &ben).await?;
     let invoice = send_an_invoice(&story, &stage, &anna, &ben, dm).await?;
     let group = talk_in_a_group(&story, &anna, &ben, &mut cem).await?;
+    talk_about_it(&story, &anna, &ben, &cem, group).await?;
     leave(&story, &stage, &anna, &ben, &cem, group).await?;
     read_nothing(&story, &server, &invoice)?;
 
@@ -235,6 +236,43 @@ async fn talk_in_a_group(
     );
     story.dialog(&cem.lines(group).await?);
     Ok(group)
+}
+
+/// Answers, reactions and changes are the same on all phones.
+async fn talk_about_it(
+    story: &Story,
+    anna: &Phone,
+    ben: &Phone,
+    cem: &Phone,
+    group: phone::Room,
+) -> Result<(), DemoError> {
+    anna.react(group, AWAY[1], "👍").await?;
+    let answer = "Nehmt die B6, die ist frei.";
+    cem.answer(group, AWAY[1], answer).await?;
+    for phone in [anna, ben] {
+        phone.wait_for(group, answer).await?;
+    }
+    let changed = "Ich fahre über Salzgitter, plus 15 Minuten.";
+    ben.change(group, AWAY[1], changed).await?;
+    for phone in [anna, cem] {
+        phone.wait_for(group, changed).await?;
+        phone.wait_for_the_lines_of(ben, group).await?;
+    }
+    holds(ben.search("25 Minuten").await?.is_empty(), "a search finds the last version only")?;
+    holds(anna.versions(group, changed).await? == 2, "each version stays")?;
+    let lines = anna.lines(group).await?;
+    let told = lines.iter().find(|line| line.text == changed);
+    let notes = told.map(|line| line.notes.as_str()).unwrap_or_default();
+    holds(notes == "  (geändert)  👍 1", "a change keeps the reactions")?;
+    let quoted = lines.iter().any(|line| line.text == answer && line.notes.contains(changed));
+    holds(quoted, "an answer shows what the original says now")?;
+    story.step(
+        "They answer, react and correct themselves",
+        "An answer carries no copy of what it answers, so it quotes the corrected text; every version stays in the \
+         log and in the archive:",
+    );
+    story.dialog(&lines[lines.len().saturating_sub(7)..]);
+    Ok(())
 }
 
 async fn leave(

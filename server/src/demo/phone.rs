@@ -11,7 +11,7 @@ use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::env::{Env, FileKeyStore};
 use hauspost_core::observe::Observer;
 use hauspost_core::read::{SearchQuery, Window};
-use hauspost_core::store::rows::message::{Message, MessageKind};
+use hauspost_core::store::rows::message::{Fate, Message, MessageKind, Quote};
 use hauspost_core::sync::Https;
 use hauspost_protocol::ids::{LogId, UserId};
 
@@ -32,6 +32,8 @@ pub struct Line {
     pub author: String,
     /// What it says.
     pub text: String,
+    /// What is shown beside it: what it answers, that it was changed, reactions.
+    pub notes: String,
 }
 
 /// One person's phone.
@@ -181,9 +183,52 @@ impl Phone {
             .map(|row| {
                 let name = names.get(&row.author).cloned().flatten().unwrap_or_default();
                 let first = name.split(' ').next().unwrap_or_default().to_owned();
-                Line { author: first, text: row.text.unwrap_or_default() }
+                let mut notes = String::new();
+                if let Some(Quote::Known { text: Some(text), .. }) = &row.quote {
+                    notes.push_str(&format!("  ↩ „{text}“"));
+                }
+                if row.fate == Fate::Edited {
+                    notes.push_str("  (geändert)");
+                }
+                for tally in &row.reactions {
+                    notes.push_str(&format!("  {} {}", tally.emoji, tally.count));
+                }
+                Line { author: first, text: row.text.unwrap_or_default(), notes }
             })
             .collect())
+    }
+
+    /// Answers the message with this text.
+    pub async fn answer(&self, room: Room, to: &str, text: &str) -> Result<(), DemoError> {
+        let to = self.message(room, to).await?.message_id;
+        let sent = self.account()?.send_typed(room, text, Some(to)).await;
+        sent.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// Reacts to the message with this text.
+    pub async fn react(&self, room: Room, to: &str, emoji: &str) -> Result<(), DemoError> {
+        let to = self.message(room, to).await?.message_id;
+        self.account()?.react(room, to, emoji).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Changes the message with this text, and gives what it says in each version.
+    pub async fn change(&self, room: Room, from: &str, to: &str) -> Result<(), DemoError> {
+        let message = self.message(room, from).await?.message_id;
+        self.account()?.edit_typed(room, message, to).await.map_err(|error| self.failed(&error))
+    }
+
+    /// How many versions of the message with this text the phone can show.
+    pub async fn versions(&self, room: Room, text: &str) -> Result<usize, DemoError> {
+        let message = self.message(room, text).await?.message_id;
+        let versions = self.account()?.versions(room, message).await;
+        Ok(versions.map_err(|error| self.failed(&error))?.len())
+    }
+
+    async fn message(&self, room: Room, text: &str) -> Result<Message, DemoError> {
+        let page = self.account()?.timeline(room, Window::Newest, PAGE).await;
+        let mut rows = page.map_err(|error| self.failed(&error))?.rows.into_iter();
+        let row = rows.find(|row| row.text.as_deref() == Some(text));
+        row.ok_or_else(|| DemoError::DoesNotHold(format!("{}'s phone has “{text}”", self.handle)))
     }
 
     /// The texts that a search finds, newest first.

@@ -36,7 +36,7 @@ impl Story {
     /// Lines of a dialog, as people see them.
     pub fn dialog(&self, lines: &[Line]) {
         for line in lines {
-            self.line(&format!("      {:>5}: {}", line.author, line.text));
+            self.line(&format!("      {:>5}: {}{}", line.author, line.text, line.notes));
         }
         self.line("");
     }

@@ -13,6 +13,7 @@ mod groups;
 mod log;
 mod look;
 mod messages;
+mod reactions;
 mod server;
 mod store;
 mod table;
@@ -51,6 +52,9 @@ async fn main() {
     }
     if wanted("look") {
         look::print().await;
+    }
+    if wanted("reactions") {
+        reactions::print().await;
     }
     if wanted("server") {
         server::print().await;

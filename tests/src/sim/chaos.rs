@@ -240,7 +240,11 @@ async fn set_room(account: &Account, full: bool) -> Result<(), AccountError> {
 }
 
 /// A conversation that the phone may write in.
-async fn some_log(world: &mut World, phone: usize, only: Option<LogType>) -> Option<LogId> {
+pub(super) async fn some_log(
+    world: &mut World,
+    phone: usize,
+    only: Option<LogType>,
+) -> Option<LogId> {
     let account = world.wire.account(phone)?;
     let logs = account.store().read(log::all).await.ok()?;
     let mut logs: Vec<_> = logs

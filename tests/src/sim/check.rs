@@ -18,7 +18,7 @@ use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::{GrantBody, SignedPayload};
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::content::{Content, Shown};
+use hauspost_protocol::content::Content;
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{ArchivedEntry, Entry, Head, Kind};
 use hauspost_protocol::epoch::Chains;
@@ -30,6 +30,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::company::{COMPANY, archive_keys, archive_seeds, pin};
+use super::talk::{self, Said, What};
 use super::world::World;
 
 /// A record as the archive opens it.
@@ -37,8 +38,18 @@ struct Opened {
     seq: Seq,
     device: DeviceId,
     dctr: u64,
-    /// The message, if it is one, with its text.
-    message: Option<(MessageId, Option<String>)>,
+    /// What it says.
+    said: Said,
+}
+
+impl Opened {
+    /// The message, if it is one, with its text as it was written.
+    fn message(&self) -> Option<(MessageId, Option<String>)> {
+        match &self.said.what {
+            What::Write(text) => Some((self.said.id?, text.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// One log of the server.
@@ -193,19 +204,21 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             let sealed = sealed.map_err(|error| error.to_string())?;
             let verified = sealed.verify(&placed.author.signature_key);
             let statement = verified.map_err(|error| error.to_string())?.into_statement();
-            let message = match Content::read(statement.ptype, &statement.content) {
+            let user = placed.author.user;
+            let (message, what) = match Content::read(statement.ptype, &statement.content) {
                 Content::Message(message) => {
-                    let user = placed.author.user;
-                    let text = match message.shown() {
-                        Shown::Text { text, .. } => Some(text.to_owned()),
-                        _ => None,
-                    };
-                    Some((message.id(&statement.content, COMPANY, user, id), text))
+                    let id = message.id(&statement.content, COMPANY, user, id);
+                    (Some(id), What::of(&message.act(), false))
                 }
-                _ => None,
+                Content::Control(control) => {
+                    let what = control.act().map(|act| What::of(&act, placed.is_owner));
+                    (None, what.unwrap_or(What::Other))
+                }
+                _ => (None, What::Other),
             };
             let (device, dctr) = (statement.device, statement.dctr);
-            Ok(Opened { seq: placed.seq, device, dctr, message })
+            let said = Said { id: message, user, what };
+            Ok(Opened { seq: placed.seq, device, dctr, said })
         };
         match open() {
             Ok(opened) => truth.records.push(opened),
@@ -239,8 +252,8 @@ fn counters(truth: &Truth, broken: &mut Vec<String>) {
             ));
         }
         *expected = record.dctr + 1;
-        if let Some((message, _)) = &record.message
-            && let Some(first) = seen.insert(*message, record.seq)
+        if let Some(message) = record.said.id
+            && let Some(first) = seen.insert(message, record.seq)
         {
             broken.push(format!("log {id}: entries {first} and {} are one message", record.seq));
         }
@@ -323,8 +336,10 @@ async fn phone(
             let hashes: Result<Vec<_>, _> =
                 (0..row.next_seq.0).map(|seq| entry::hash_at(conn, row.local, Seq(seq))).collect();
             let quarantined = quarantine::all(conn, row.local)?;
-            let rows = all_rows(conn, row.local.id)?;
-            logs.push((row, hashes?, quarantined, rows));
+            let id = row.local.id;
+            let (rows, views) = (all_rows(conn, id)?, talk::shown(conn, id)?);
+            let marks = talk::marks(conn, id)?;
+            logs.push((row, hashes?, quarantined, (rows, views, marks)));
         }
         Ok::<_, PhoneError>((alarms, logs))
     });
@@ -339,7 +354,7 @@ async fn phone(
         broken.push(format!("phone {number} raised alarm {} at {:?}", alarm.code, alarm.seq));
     }
     let mut has = Vec::new();
-    for (row, hashes, quarantined, rows) in logs {
+    for (row, hashes, quarantined, (rows, views, (marks, waiting))) in logs {
         let id = row.local.id;
         has.push(id);
         let tell = |what: String| format!("phone {number}, log {id}: {what}");
@@ -381,15 +396,15 @@ async fn phone(
             .filter(|record| {
                 stays.iter().any(|stay| stay.covers(record.seq)) || granted.contains(&record.seq)
             })
-            .filter_map(|record| Some((record.seq, record.message.clone()?)))
+            .filter_map(|record| Some((record.seq, record.message()?)))
             .collect();
         let shown: Vec<_> = rows
             .iter()
             .filter(|row| is_message(row))
-            .filter_map(|row| Some((row.seq?, (row.message_id, row.text.clone()))))
+            .filter_map(|row| Some((row.seq?, (row.message_id, talk::as_written(row)))))
             .collect();
         let unreadable = match case.may_miss {
-            true => unreadable(&rows, truth),
+            true => unreadable(&rows, &marks, truth),
             false => BTreeSet::new(),
         };
         let lost = expected.iter().filter(|one| !shown.contains(one));
@@ -402,6 +417,23 @@ async fn phone(
             broken.push(tell(format!("{lost} messages are not shown, {more} should not be")));
         }
         seen.insert(id, shown.iter().map(|(seq, _)| *seq).collect());
+        if waiting > 0 {
+            broken.push(tell(format!("{waiting} changes of messages still wait")));
+        }
+        if !case.lost_the_way {
+            let has = |seq: Seq| {
+                let covered = stays.iter().any(|stay| stay.covers(seq)) || granted.contains(&seq);
+                seq.0 < readable && covered && !unreadable.contains(&seq)
+            };
+            let read = truth.records.iter().filter(|record| has(record.seq));
+            let expected = talk::views(read.map(|record| &record.said));
+            for (message, view) in &expected {
+                if views.get(message) != Some(view) {
+                    let shown = views.get(message);
+                    broken.push(tell(format!("{message} is {shown:?} where {view:?} is right")));
+                }
+            }
+        }
         // Or missed it, before it was given the keys.
         let misses = rows.iter().any(|row| row.kind == MessageKind::Unreadable)
             || is_out
@@ -442,14 +474,15 @@ fn granted(truth: &Truth, device: DeviceId) -> BTreeSet<Seq> {
 }
 
 /// The records that the timeline says are not readable: so many from each line on.
-fn unreadable(rows: &[Message], truth: &Truth) -> BTreeSet<Seq> {
+fn unreadable(rows: &[Message], marks: &BTreeSet<Seq>, truth: &Truth) -> BTreeSet<Seq> {
     let read: BTreeSet<_> =
         rows.iter().filter(|row| is_message(row)).filter_map(|row| row.seq).collect();
     let mut said = BTreeSet::new();
     for line in rows.iter().filter(|row| row.kind == MessageKind::Unreadable) {
         let from = line.seq.unwrap_or_default();
         let records = truth.records.iter().map(|record| record.seq);
-        let records = records.filter(|seq| *seq >= from && !read.contains(seq));
+        let records =
+            records.filter(|seq| *seq >= from && !read.contains(seq) && !marks.contains(seq));
         said.extend(records.take(line.missing as usize));
     }
     said
@@ -480,7 +513,7 @@ async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut V
     let mut places: HashMap<&str, Vec<(LogId, Seq)>> = HashMap::new();
     for truth in truths.values() {
         for record in &truth.records {
-            if let Some((_, Some(text))) = &record.message {
+            if let What::Write(Some(text)) = &record.said.what {
                 places.entry(text).or_default().push((truth.row.log, record.seq));
             }
         }
@@ -508,7 +541,8 @@ async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut V
         for sent in promised {
             let tell = |what: String| format!("phone {number}: {:?} {what}", sent.text);
             let text = Some(&sent.text);
-            let here: Vec<_> = shown.iter().filter(|(_, row)| row.text.as_ref() == text).collect();
+            let here: Vec<_> =
+                shown.iter().filter(|(_, row)| talk::as_written(row).as_ref() == text).collect();
             let there = places.get(&*sent.text).map(Vec::as_slice).unwrap_or_default();
             let kept = match (&here[..], there) {
                 // Written after the backup: gone, or read again as everybody reads it.

@@ -5,10 +5,12 @@ use hauspost_core::store::rows::account;
 use rand::RngExt as _;
 
 use super::world::World;
-use super::{Event, chaos};
+use super::{Event, chaos, talk};
 
 /// How many of a hundred steps are an event, if the plan has any.
 const SELDOM: u32 = 8;
+/// The same, if nothing happens but that people say something about messages.
+const OFTEN: u32 = 40;
 /// How often who is to throw a bomb tries to send at once; the network may be bad.
 const TRIES: usize = 3;
 /// Further devices in one company.
@@ -17,7 +19,8 @@ const FURTHER_DEVICES: usize = 2;
 /// Whether this step is an event; then it has happened.
 pub async fn happens(world: &mut World, phone: usize) -> bool {
     let events = world.plan.events;
-    if events.is_empty() || world.dice.random_range(0..100) >= SELDOM {
+    let often = if events == [Event::Talk] { OFTEN } else { SELDOM };
+    if events.is_empty() || world.dice.random_range(0..100) >= often {
         return false;
     }
     match events[world.dice.random_range(0..events.len())] {
@@ -25,6 +28,7 @@ pub async fn happens(world: &mut World, phone: usize) -> bool {
         Event::Restore => restore(world, phone),
         Event::Bomb => bomb(world, phone).await,
         Event::LockedOut => lock_out(world, phone).await,
+        Event::Talk => talk::about(world, phone).await,
     }
     true
 }

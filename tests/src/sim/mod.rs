@@ -17,6 +17,7 @@ pub mod check;
 pub mod company;
 pub mod events;
 pub mod network;
+mod talk;
 pub mod trace;
 pub mod world;
 
@@ -46,6 +47,8 @@ pub enum Event {
     Bomb,
     /// So does a member, while the server shows nobody the way back in, until this happens again.
     LockedOut,
+    /// Somebody answers, changes, takes back, hides, reacts.
+    Talk,
 }
 
 /// What may go wrong.

@@ -1,0 +1,156 @@
+//! What a page of a dialog costs that everybody reacts in: 10,000 reactions by 500 people, on the
+//! messages of one page and on a single one, with edits and answers among them.
+
+use std::time::{Duration, Instant};
+
+use hauspost_core::read::{Window, conversations, timeline};
+use hauspost_core::store::rows::log::{self, LocalLog, Log};
+use hauspost_core::store::rows::mark::{self, MarkKind, NewMark};
+use hauspost_core::store::rows::message::{
+    self, MessageKind, MessageState, NewMessage, Place, Saying,
+};
+use hauspost_core::store::{Store, StoreError};
+use hauspost_protocol::body::LogType;
+use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, UserId};
+
+use crate::table::{Times, ms, remark, row, title, us};
+use crate::world::World;
+
+const MESSAGES: u64 = 200;
+const REACTIONS: u64 = 10_000;
+const PEOPLE: u64 = 500;
+const EMOJI: [&str; 6] = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
+
+pub async fn print() {
+    let mut world = World::found().await;
+    let phone = world.phone("anna").await;
+    let store = phone.account.store();
+    title("10,000 reactions in one dialog", &["p50", "p95", "goal p95"]);
+    let quiet = dialog(store, 1).await;
+    pages(store, quiet, "page of 50 without a reaction, ms").await;
+    let spread = dialog(store, 2).await;
+    react(store, spread, "one reaction on the last 50 messages, stored, µs", |number| {
+        MESSAGES - 50 + number % 50
+    })
+    .await;
+    pages(store, spread, "page of 50 with all of them, ms").await;
+    let single = dialog(store, 3).await;
+    react(store, single, "one reaction on one message, stored, µs", |_| MESSAGES - 1).await;
+    pages(store, single, "page of 50 with all of them on one message, ms").await;
+    edit(store, single).await;
+    pages(store, single, "the same, and each message changed 10 times, ms").await;
+    let list = store.read(|conn| conversations(conn, None, 50)).await.unwrap();
+    let unread = list.iter().map(|row| row.unread).max().unwrap_or_default();
+    remark(&format!("the list counts {unread} unread messages of {MESSAGES}, and no reaction"));
+}
+
+fn id(number: u64) -> MessageId {
+    let mut id = [1; 32];
+    id[24..].copy_from_slice(&number.to_be_bytes());
+    MessageId(id)
+}
+
+async fn dialog(store: &Store, number: u8) -> LocalLog {
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            let log = Log::new(LogId([number; 16]), LogType::Group);
+            let log = log::insert(tx, &log, Some("Lager"), 1)?;
+            for seq in 0..MESSAGES {
+                let text = format!("Lieferschein {seq}: die Palette steht am Tor, bitte abholen");
+                let reply_to = (seq > 0).then(|| id(seq - 1));
+                let message = NewMessage {
+                    place: Place::At(Seq(seq)),
+                    message_id: id(seq),
+                    author: UserId([2; 16]),
+                    device: DeviceId([2; 16]),
+                    kind: MessageKind::Text,
+                    state: MessageState::Received,
+                    t_ms: 1_000 + seq,
+                    sent_ms: 0,
+                    missing: 0,
+                    text: Some(text),
+                    content: None,
+                    record_key: None,
+                    unread: true,
+                    saying: Saying { reply_to, ..Saying::default() },
+                };
+                message::insert(tx, log, &message)?;
+            }
+            Ok(log)
+        })
+        .await
+        .unwrap()
+}
+
+fn mark(seq: u64, author: UserId, about: u64, kind: MarkKind, text: String) -> NewMark {
+    NewMark {
+        place: Place::At(Seq(seq)),
+        message_id: id(seq),
+        about: id(about),
+        kind,
+        valid: true,
+        author,
+        device: DeviceId([3; 16]),
+        state: MessageState::Received,
+        t_ms: 1_000 + seq,
+        sent_ms: 0,
+        text: Some(text),
+        saying: Saying::default(),
+        content: vec![0; 100],
+        record_key: None,
+    }
+}
+
+/// Stores all reactions, 200 a transaction as a catch-up does.
+async fn react(store: &Store, log: LocalLog, name: &str, about: impl Fn(u64) -> u64) {
+    let marks: Vec<_> = (0..REACTIONS)
+        .map(|number| {
+            let mut user = [4; 16];
+            user[..8].copy_from_slice(&(number % PEOPLE).to_be_bytes());
+            let emoji = EMOJI[(number / PEOPLE) as usize % EMOJI.len()].to_owned();
+            let kind = MarkKind::Reaction;
+            mark(MESSAGES + number, UserId(user), about(number), kind, emoji)
+        })
+        .collect();
+    let mut times = Vec::new();
+    for batch in marks.chunks(200) {
+        let batch = batch.to_vec();
+        let began = Instant::now();
+        store
+            .write::<_, StoreError, _>(move |tx| {
+                batch.iter().try_for_each(|said| mark::insert(tx, log, said).map(|_| ()))
+            })
+            .await
+            .unwrap();
+        times.push(began.elapsed() / 200);
+    }
+    let times = Times::of(times);
+    row(name, &[us(times.median()), us(times.at(0.95)), String::new()]);
+}
+
+async fn edit(store: &Store, log: LocalLog) {
+    let author = UserId([2; 16]);
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            (0..MESSAGES * 10).try_for_each(|number| {
+                let (seq, about) = (MESSAGES + REACTIONS + number, number % MESSAGES);
+                let text = format!("Lieferschein {about}, Fassung {number}");
+                let said = mark(seq, author, about, MarkKind::Edit, text);
+                mark::insert(tx, log, &said).map(|_| ())
+            })
+        })
+        .await
+        .unwrap();
+}
+
+async fn pages(store: &Store, log: LocalLog, name: &str) {
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..200 {
+        let began = Instant::now();
+        let page = store.read(move |conn| timeline(conn, log.id, Window::Newest, 50)).await;
+        times.push(began.elapsed());
+        assert_eq!(page.unwrap().rows.len(), 50);
+    }
+    let times = Times::of(times);
+    row(name, &[ms(times.median()), ms(times.at(0.95)), "≤ 2".into()]);
+}
