@@ -4,13 +4,18 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
-use hauspost_protocol::file::{CHUNK_BYTES, FileCipher, Layout, Leaves, PlainHash};
+use hauspost_protocol::file::{CHUNK_BYTES, FileCipher, Layout, Leaves, PlainHash, leaf};
 use hauspost_protocol::ids::Digest;
 
 use super::DocumentError;
 use super::kind::LOOKED_AT;
 use super::vault::Kept;
+
+/// Threads that seal while one reads.
+const SEALERS: u32 = 2;
 
 /// An open source, of the size that it had when it was chosen.
 pub struct Source {
@@ -69,24 +74,62 @@ impl Source {
         Self { plain: Plain::Kept(kept), layout, cipher }
     }
 
-    /// Reads the source from its beginning to its end.
+    /// Reads the source from its beginning to its end. The plaintext is hashed in its order on this thread,
+    /// while others seal the chunks and hash what comes of them.
     pub fn read_through(&self) -> Result<Read, DocumentError> {
-        let mut buffer = Vec::with_capacity(CHUNK_BYTES + 16);
-        let (mut leaves, mut hash) = (Leaves::default(), PlainHash::default());
+        let mut hash = PlainHash::default();
         let mut beginning = Vec::new();
-        for chunk in 0..self.layout.chunks() {
-            self.fill(chunk, &mut buffer)?;
-            if chunk == 0 {
-                beginning = buffer[..buffer.len().min(LOOKED_AT)].to_vec();
+        let (give_back, used) = mpsc::channel();
+        let leaves = thread::scope(|scope| {
+            let sealers: Vec<_> = (0..SEALERS.min(self.layout.chunks()))
+                .map(|_| {
+                    let (hand, chunks) = mpsc::sync_channel(1);
+                    let give_back = give_back.clone();
+                    (hand, scope.spawn(move || self.seal_all(&chunks, &give_back)))
+                })
+                .collect();
+            for chunk in 0..self.layout.chunks() {
+                let mut buffer = used.try_recv().unwrap_or_default();
+                self.fill(chunk, &mut buffer)?;
+                if chunk == 0 {
+                    beginning = buffer[..buffer.len().min(LOOKED_AT)].to_vec();
+                }
+                hash.update(&buffer);
+                // A sealer that ended says why when it is joined.
+                if sealers[chunk as usize % sealers.len()].0.send((chunk, buffer)).is_err() {
+                    break;
+                }
             }
-            hash.update(&buffer);
-            self.seal(chunk, &mut buffer)?;
-            leaves.push(&buffer);
-        }
+            let mut sealed = Vec::new();
+            for (hand, sealer) in sealers {
+                drop(hand);
+                let leaves = sealer.join().map_err(|_| DocumentError::Changed)??;
+                sealed.push(leaves.into_iter());
+            }
+            let count = sealed.len();
+            let in_order = (0..self.layout.chunks() as usize).map(|at| sealed[at % count].next());
+            in_order.collect::<Option<Leaves>>().ok_or(DocumentError::Changed)
+        })?;
         if self.goes_on()? {
             return Err(DocumentError::Changed);
         }
         Ok(Read { leaves, plain_hash: hash.finish(), beginning })
+    }
+
+    /// Seals every so many-th chunk, and gives the buffers back to be used again.
+    fn seal_all(
+        &self,
+        chunks: &mpsc::Receiver<(u32, Vec<u8>)>,
+        give_back: &mpsc::Sender<Vec<u8>>,
+    ) -> Result<Vec<Digest>, DocumentError> {
+        let mut leaves = Vec::new();
+        for (chunk, mut buffer) in chunks {
+            self.seal(chunk, &mut buffer)?;
+            leaves.push(leaf(&buffer));
+            // Nobody needs another buffer when all is read.
+            let _ = give_back.send(buffer);
+        }
+        Ok(leaves)
     }
 
     /// Seals one chunk, which must be the one that was there when the source was read through.

@@ -51,6 +51,12 @@ pub struct Serve {
     /// How many days an upload is kept that no message names.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
     upload_days: u64,
+    /// What one device may have uploaded, or begun to, that no message names yet, in GiB.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    device_upload_gib: u64,
+    /// How many such uploads it may have.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    device_uploads: u64,
     /// How many entries a device may append a day, in the long run; a fifth of it at once.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..))]
     device_entries: u64,
@@ -74,6 +80,8 @@ impl Serve {
             entries: Allowance { at_once: self.device_entries / 5, a_day: self.device_entries },
             bytes: Allowance { at_once: self.device_mib << 19, a_day: self.device_mib << 20 },
         };
+        config.blobs.device_bytes = self.device_upload_gib << 30;
+        config.blobs.device_uploads = self.device_uploads;
         config.blobs.company_bytes = self.documents_gib.map(|gib| gib << 30);
         config.blobs.unnamed_ms = self.upload_days * DAY_MS;
         config.tls = match (self.tls_cert, self.tls_key) {

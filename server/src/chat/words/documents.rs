@@ -46,7 +46,7 @@ pub static ENGLISH: DocumentWords = DocumentWords {
     ],
     help: &[
         ("Documents", ""),
-        ("F7, Ctrl-O", "list: Enter saves, o opens, x gives up"),
+        ("F7, Ctrl-O", "list: save, open, give up"),
         ("/file PATH… -- TEXT", "send files; names with spaces in \"…\""),
         ("/save [n] [DIR]", "save the newest, or the n-th"),
         ("/open [n]   /stop", "open it; give up what is under way"),
@@ -73,7 +73,7 @@ pub static GERMAN: DocumentWords = DocumentWords {
     ],
     help: &[
         ("Dokumente", ""),
-        ("F7, Strg-O", "Liste: Enter speichert, o öffnet, x: nicht"),
+        ("F7, Strg-O", "Liste: speichern, öffnen, aufgeben"),
         ("/file PFAD… -- TEXT", "Dateien senden; mit Leerzeichen: \"…\""),
         ("/save [n] [ORDNER]", "das neueste oder n-te speichern"),
         ("/open [n]   /stop", "öffnen; Laufendes aufgeben"),

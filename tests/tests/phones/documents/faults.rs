@@ -161,3 +161,31 @@ async fn a_phone_without_room_for_a_document_says_so_and_fetches_it_when_there_i
     assert!(std::fs::read(&saved).unwrap() == text(size));
     drop((anna, disk));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_for_documents_says_so_and_takes_the_rest_when_there_is_some() {
+    let (world, _, anna, ben, log) = two().await;
+    let disk = match SmallDisk::on(&world.data().join("blobs")) {
+        Ok(disk) => disk,
+        Err(reason) => return eprintln!("skipped, since no file system can be mounted: {reason}"),
+    };
+    let source = written(&world, "source", &text(20 * CHUNK));
+    let first = send(&anna, log, &source, "a.txt").await;
+    anna.settle().await;
+    disk.fill();
+    let second = send(&anna, log, &source, "b.txt").await;
+    let full = anna.account.send_once().await.unwrap_err();
+    assert!(full.is_retryable(), "{full}");
+    anna.account.send_text(log, "geht trotzdem").await.unwrap();
+    let _ = anna.account.send_once().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["a.txt", "geht trotzdem"]);
+    disk.make_room();
+    anna.settle().await;
+    ben.settle().await;
+    for id in [first, second] {
+        assert!(content(&ben, log, id).await == text(20 * CHUNK));
+    }
+    // The server's folder is let go of before the disk is.
+    drop((anna, ben, world, disk));
+}
