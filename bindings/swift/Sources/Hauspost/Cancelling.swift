@@ -29,7 +29,7 @@ extension Search {
 extension Documents {
     /// `open`, which stops when its task is cancelled and keeps what has come.
     public func opened(_ messageId: String, position: UInt32 = 0) async throws -> String {
-        try await cancelling { try await open(messageId: messageId, position: position, cancel: $0) }
+        try await cancelling { try await self.open(messageId: messageId, position: position, cancel: $0) }
     }
 
     /// A document piece by piece; it is fetched if it is not on this phone.
@@ -37,13 +37,13 @@ extension Documents {
         of messageId: String, position: UInt32 = 0
     ) async throws -> AsyncThrowingStream<Data, any Error> {
         let stream = try await cancelling {
-            try await read(messageId: messageId, position: position, cancel: $0)
+            try await self.read(messageId: messageId, position: position, cancel: $0)
         }
         let next = Numbers(below: stream.pieces())
-        return AsyncThrowingStream {
+        return AsyncThrowingStream(unfolding: {
             guard let number = next.take() else { return nil }
             return try await stream.piece(number: number)
-        }
+        })
     }
 }
 

@@ -186,6 +186,7 @@ async fn a_server_without_room_for_documents_says_so_and_takes_the_rest_when_the
     for id in [first, second] {
         assert!(content(&ben, log, id).await == text(20 * CHUNK));
     }
-    // The server's folder is let go of before the disk is.
-    drop((anna, ben, world, disk));
+    // The disk goes before the folder that it lies in.
+    drop((anna, ben, disk));
+    drop(world);
 }

@@ -184,7 +184,7 @@ class TwoPhonesTest {
 
     @Test
     fun `documents that one sends the other opens, streams and saves, and sleep closes them`() = story {
-        val (anna, ben) = phone("anna9", "Anna") to phone("ben9", "Ben")
+        val (anna, ben) = phone("anna21", "Anna") to phone("ben21", "Ben")
         val room = anna.talkTo(ben)
         val (large, small) = company.file("Rechnung.txt", 300_000) to company.file("leer.txt", 0)
         val files = listOf(NewDocument(large.path), NewDocument(small.path, name = "../Notiz März.txt"))
@@ -214,7 +214,7 @@ class TwoPhonesTest {
 
     @Test
     fun `on a metered network a large document waits, and is shown so, until the person sends it anyway`() = story {
-        val (anna, ben) = phone("anna10", "Anna") to phone("ben10", "Ben")
+        val (anna, ben) = phone("anna22", "Anna") to phone("ben22", "Ben")
         val room = anna.talkTo(ben)
         anna.setMeteredLimits(MeteredLimits(uploadBytes = 1_000u, downloadBytes = null))
         anna.setMetered(true)
