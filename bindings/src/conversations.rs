@@ -209,7 +209,7 @@ impl From<read::ConversationRow> for Conversation {
             title: row.title,
             peer: row.peer.map(|user| user.to_string()),
             last: row.last.map(LastLine::from),
-            time_ms: row.cursor.order_ms as i64,
+            time_ms: row.last_ms as i64,
             unread: row.unread,
             unread_mentions: row.unread_mentions,
             read_seq: row.read_seq.map(|seq| seq.0),

@@ -86,13 +86,17 @@ impl Ledger {
         Ok(Some(Self { row, conversation, follower, epoch, authors }))
     }
 
-    /// Stores the small row and the parts named; a log that is new gets its number.
-    pub fn store(&mut self, tx: &Tx<'_>, what: &Touched) -> Result<(), StoreError> {
+    /// Gives a log that is new its number, under which all of it is stored.
+    pub fn begin(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         if self.row.local.number == 0 {
             self.row.local = log::insert(tx, &self.row, None, self.row.last_t_ms)?;
-        } else {
-            log::update(tx, &self.row)?;
         }
+        Ok(())
+    }
+
+    /// Stores the small row and the parts named.
+    pub fn store(&self, tx: &Tx<'_>, what: &Touched) -> Result<(), StoreError> {
+        log::update(tx, &self.row)?;
         let local = self.row.local;
         if what.conversation
             && let Some(conversation) = &self.conversation

@@ -6,8 +6,10 @@
 
 pub mod path;
 mod proof;
+mod sync;
 
 pub use proof::*;
+pub use sync::*;
 
 use crate::array_item;
 use crate::crypto::hash;
@@ -335,63 +337,6 @@ array_item! {
         pub size: u64,
         /// The hashes of its chunks, whose tree hash is its root.
         pub leaves: Leaves,
-    }
-}
-
-array_item! {
-    /// Everything that changed, for all conversations of the device at once.
-    ///
-    /// The first request of a phone names a cursor of each log that it knows. The later ones say since
-    /// when, so that they are as short with a thousand rooms as with one.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct SyncRequest {
-        /// `now` of an answer: logs without a cursor here come only if they changed after it, and
-        /// from their first entry after it. Without it they come from their first entry on.
-        pub since: Option<u64>,
-        /// The next entry wanted of these logs.
-        pub cursors: Vec<(LogId, Seq)>,
-        /// The next entry wanted of the company log.
-        pub company_next: Seq,
-        /// The newest checkpoint verified: era and outer size.
-        pub checkpoint: Option<(u64, u64)>,
-    }
-}
-
-array_item! {
-    /// What changed; if `more`, ask again at once.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct SyncAnswer {
-        /// The company log's entries, before everything that relies on them.
-        pub company: Vec<Entry>,
-        /// The company log's size at the server.
-        pub company_size: u64,
-        /// What the next request may name as `since`, once it took everything in; none while there is
-        /// more, or if `since` is none of this server's.
-        pub now: Option<u64>,
-        /// The logs with news, newest conversation first.
-        pub logs: Vec<LogNews>,
-        /// The newest checkpoint, if it is newer than the one named.
-        pub checkpoint: Option<CheckpointNews>,
-        /// Whether there is more.
-        pub more: bool,
-        /// The server's clock.
-        pub t_ms: TimeMs,
-    }
-}
-
-array_item! {
-    /// News of one log.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct LogNews {
-        /// The log.
-        pub log: LogId,
-        /// Its entries from the cursor on. A record of an epoch without a leaf of this device comes
-        /// without its payload.
-        pub entries: Vec<Entry>,
-        /// Welcomes for this device among them, by the commit's number.
-        pub welcomes: Vec<(Seq, Bytes)>,
-        /// The log's size at the server, as far as this device may read it.
-        pub size: u64,
     }
 }
 

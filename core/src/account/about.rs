@@ -318,8 +318,7 @@ impl Account {
         let me = self.core.me.clone();
         let now_ms = self.core.env.clock.now_ms();
         self.core
-            .store
-            .write(move |tx| {
+            .say(log, move |tx| {
                 let local = writable(tx, log)?;
                 let Some(wish) = wanted(tx, local, me.user, message, &wish)? else {
                     return Ok(());

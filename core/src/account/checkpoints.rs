@@ -101,12 +101,13 @@ impl Core {
     }
 
     /// Takes in the checkpoint of an answer, if there is one, and notes how fresh the server is;
-    /// `newest_entry_ms` is the time of the newest entry that came with it.
+    /// `newest_entry_ms` is the time of the newest entry that came with it. The newest checkpoint then,
+    /// as a request names it.
     pub(super) async fn take_in_freshness(
         &self,
         news: Option<CheckpointNews>,
         newest_entry_ms: TimeMs,
-    ) -> Result<(), AccountError> {
+    ) -> Result<Option<(u64, u64)>, AccountError> {
         let before = self.newest_checkpoint().await?;
         let newer = match news {
             Some(news) => self.take_in_checkpoint(news, before.as_ref()).await?,
@@ -115,6 +116,7 @@ impl Core {
         let newest = if newer { self.newest_checkpoint().await? } else { before };
         let server_ms = self.server_ms().max(newest_entry_ms);
         let age_ms = newest.as_ref().map(|newest| server_ms.saturating_sub(newest.t_ms));
+        let named = newest.as_ref().map(|newest| (newest.era, newest.size));
         let now_ms = self.env.clock.now_ms();
         let alarming = self
             .freshness
@@ -125,10 +127,10 @@ impl Core {
             tracing::warn!("the server shows no checkpoint of the present");
             self.alarm(Code::CheckpointAge, newest.and_then(|newest| newest.note)).await?;
         }
-        match newer {
-            true => self.prove_gossip().await,
-            false => Ok(()),
+        if newer {
+            self.prove_gossip().await?;
         }
+        Ok(named)
     }
 
     /// C10: verifies a checkpoint, and then what of ours it covers. Whether it is newer than the one

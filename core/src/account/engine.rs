@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::AccountError;
 use super::checkpoints::Opened;
+use super::deferred::Deferred;
 use super::documents::Documents;
 use super::enter::Entering;
 use super::freshness::Freshness;
@@ -26,9 +27,11 @@ use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use super::position::Position;
 use super::previews::Previews;
+use super::pull::Tail;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
+use crate::outbox::plan::Batch;
 use crate::store::rows::company;
 use crate::store::{Store, StoreError};
 use crate::sync::Server;
@@ -50,8 +53,14 @@ pub struct Core {
     pub(super) pulling: Mutex<()>,
     /// One sender at a time, so that a log's records are sent in order.
     pub(super) pushing: Mutex<()>,
+    /// What was sealed when it was said, for the sender to send first.
+    pub(super) ready: std::sync::Mutex<Option<(LogId, Batch)>>,
+    /// What the server takes later.
+    pub(super) deferred: Deferred,
     /// Where the next pull goes on.
     pub(super) position: std::sync::Mutex<Position>,
+    /// What the next pull need not ask the database for.
+    pub(super) tail: std::sync::Mutex<Option<Tail>>,
     /// Whether the log was pulled to its end since the account was opened.
     pub(super) pulled: AtomicBool,
     /// How long the server has shown nothing newer.
@@ -95,6 +104,14 @@ pub(super) struct Engine {
     pub(super) update_from: HashMap<LogId, TimeMs>,
 }
 
+impl Engine {
+    /// The company and a log, taken out to be moved, if both are in memory.
+    pub(super) fn in_memory(&mut self, log: LogId) -> Option<(Arc<Company>, Ledger)> {
+        let company = self.company.clone()?;
+        Some((company, self.ledgers.remove(&log)?))
+    }
+}
+
 impl Core {
     /// The company, from memory or read anew.
     pub(super) async fn company(&self, engine: &mut Engine) -> Result<Arc<Company>, AccountError> {
@@ -110,6 +127,7 @@ impl Core {
 
     /// The company, taken out to be changed.
     pub(super) async fn take_company(&self, engine: &mut Engine) -> Result<Company, AccountError> {
+        self.make_ready(None);
         self.company(engine).await?;
         let company = engine.company.take().ok_or(AccountError::WrongCompany)?;
         Ok(Arc::unwrap_or_clone(company))
@@ -126,6 +144,8 @@ impl Core {
         engine: &mut Engine,
         log: LogId,
     ) -> Result<Option<Ledger>, AccountError> {
+        // What was to be sent is looked at again by whoever moves its log.
+        self.forget_ready(log);
         match engine.ledgers.remove(&log) {
             Some(ledger) => Ok(Some(ledger)),
             None => self.store.read(move |conn| Ok(Ledger::load(conn, log)?)).await,
@@ -137,6 +157,12 @@ impl Core {
         engine.ledgers.insert(ledger.row.local.id, ledger);
     }
 
+    /// The server's clock, or nothing if it takes no pure update of this log now (C13).
+    pub(super) fn updates_ms(&self, engine: &Engine, log: LogId) -> Option<TimeMs> {
+        let refused_until = engine.update_from.get(&log).copied().unwrap_or_default();
+        Some(self.server_ms()).filter(|now| *now > 0 && *now >= refused_until)
+    }
+
     /// The server's clock, as its last answer told it; 0 before the first.
     pub(super) fn server_ms(&self) -> TimeMs {
         self.server_ms.load(Ordering::Acquire)
@@ -145,6 +171,7 @@ impl Core {
     /// Forgets what is in memory; the database holds it.
     pub(super) async fn forget(&self) {
         *self.engine.lock().await = Engine::default();
+        self.make_ready(None);
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Position::default();
     }
 }

@@ -20,6 +20,7 @@ use hauspost_protocol::xwing::XWingSeed;
 use rand::Rng as _;
 use tokio::sync::{Mutex, Notify};
 
+use super::deferred::Deferred;
 use super::documents::Documents;
 use super::engine::{Core, Engine};
 use super::enter::Entering;
@@ -156,6 +157,9 @@ async fn finish(
         engine: Mutex::new(Engine::default()),
         inherited,
         documents: Documents::new(folder),
+        ready: std::sync::Mutex::default(),
+        tail: std::sync::Mutex::default(),
+        deferred: Deferred::default(),
         position: std::sync::Mutex::default(),
         pulling: Mutex::new(()),
         pushing: Mutex::new(()),

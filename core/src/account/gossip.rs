@@ -6,16 +6,18 @@
 //! the server's own clock is alarming, whatever the reason.
 
 use hauspost_protocol::encoding::encode;
-use hauspost_protocol::ids::LogId;
+use hauspost_protocol::ids::TimeMs;
 use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::tree::merkle::verify_consistency;
 use hauspost_protocol::wire::ConsistencyRequest;
+use rusqlite::Connection;
 
 use super::AccountError;
 use super::checkpoints::tree;
-use super::engine::{Core, Engine};
+use super::engine::Core;
 use crate::inbound::Code;
+use crate::store::StoreError;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::checkpoint::{self, CheckpointRow};
 use crate::sync::SyncError;
@@ -34,25 +36,22 @@ enum Verdict {
     Waits,
 }
 
-impl Core {
-    /// The checkpoint that a statement in this log names: the newest one verified, in the first record of
-    /// an epoch and then hourly at most.
-    pub(super) async fn gossip(
-        &self,
-        engine: &mut Engine,
-        log: LogId,
-        first_of_epoch: bool,
-    ) -> Result<Option<TreeHead>, AccountError> {
-        let named_ms = engine.named.get(&log).copied();
-        let Some(newest) = self.newest_checkpoint().await? else { return Ok(None) };
-        let due = named_ms.is_none_or(|named| newest.t_ms >= named.saturating_add(AGAIN_MS));
-        if !first_of_epoch && !due {
-            return Ok(None);
-        }
-        engine.named.insert(log, newest.t_ms);
-        Ok(Some(tree(&newest)))
-    }
+/// The checkpoint that a statement names, and its time: the newest one verified, in the first record of
+/// an epoch and then hourly at most. `named_ms` is the time of the one that this log was told last.
+pub(super) fn to_name(
+    conn: &Connection,
+    named_ms: Option<TimeMs>,
+    first_of_epoch: bool,
+) -> Result<Option<(TreeHead, TimeMs)>, StoreError> {
+    let newest = checkpoint::newest(conn)?;
+    let due = |newest: &CheckpointRow| {
+        let due_ms = named_ms.map(|named| named.saturating_add(AGAIN_MS));
+        first_of_epoch || due_ms.is_none_or(|due_ms| newest.t_ms >= due_ms)
+    };
+    Ok(newest.filter(due).map(|newest| (tree(&newest), newest.t_ms)))
+}
 
+impl Core {
     /// Proves what colleagues named, by the newest checkpoint.
     pub(super) async fn prove_gossip(&self) -> Result<(), AccountError> {
         let named =

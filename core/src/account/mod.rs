@@ -2,9 +2,10 @@
 //!
 //! [`enrol`] brings a phone into its company, [`Account::open`] opens it again. [`engine`] owns the
 //! state that everything moves under one lock, with no network below it; [`pull`] takes in what is
-//! new, [`push`] sends what is wanted, [`checkpoints`], [`freshness`] and [`gossip`] say whether the
-//! server shows the present, and one history. [`report`] tells the company what
-//! an admin must hear of, [`way_in`] keeps the door open for those who come, [`tasks`] does all of it by itself after [`Account::start`].
+//! new, [`sealing`] makes records ready, [`push`] sends what is wanted, in its time ([`deferred`]),
+//! [`checkpoints`], [`freshness`] and [`gossip`] say whether the server shows the present, and one
+//! history. [`report`] tells the company what an admin must hear of, [`way_in`] keeps the door open for
+//! those who come, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
@@ -12,6 +13,7 @@
 
 mod about;
 mod checkpoints;
+mod deferred;
 mod devices;
 mod documents;
 mod engine;
@@ -31,6 +33,7 @@ mod pull;
 mod push;
 mod report;
 mod reset;
+mod sealing;
 mod talk;
 mod tasks;
 mod upkeep;

@@ -1,26 +1,27 @@
 //! Pulling: one request for everything that is new, for all conversations at once.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::finding::Finding;
 use hauspost_protocol::encoding::{FormError, encode};
-use hauspost_protocol::entry::Entry;
+use hauspost_protocol::entry::{Entry, Head, Kind};
 use hauspost_protocol::ids::{LogId, Seq, TimeMs};
 use hauspost_protocol::wire::{LogNews, SyncRequest};
+use rusqlite::Connection;
 
 use super::AccountError;
 use super::engine::{Core, Engine};
 use super::position::{Position, Took};
-use crate::inbound::{self, Reader};
+use crate::inbound::{self, Changes, Reader};
 use crate::ledger::Ledger;
-use crate::store::StoreError;
 use crate::store::rows::account::{self, AccountState};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::company::{self, CompanyEntry};
 use crate::store::rows::log::LogState;
 use crate::store::rows::{checkpoint, log};
+use crate::store::{StoreError, Tx};
 use crate::sync::SyncError;
 
 /// Pulls in a row before the others get their turn.
@@ -31,7 +32,10 @@ impl Core {
     pub(super) async fn pull(&self) -> Result<bool, AccountError> {
         let _one = self.pulling.lock().await;
         let position = self.position();
-        let request = self.cursors(&position).await?;
+        let (request, revoked) = match self.tail(&position) {
+            Some(request) => (request, false),
+            None => self.cursors(&position).await?,
+        };
         let answer = match self.server.sync(&request).await {
             Err(SyncError::Session) => {
                 // A revoked device gets nothing any more, not even the entry that says so.
@@ -44,7 +48,9 @@ impl Core {
         // Until all of it is stored nothing is sure: what fails on the way names all cursors again.
         self.set_position(Position::default());
         let mut engine = self.engine.lock().await;
-        self.note_accepted(&mut engine).await?;
+        if revoked {
+            self.note_accepted(&mut engine).await?;
+        }
         let mut moved = !answer.company.is_empty();
         if moved {
             self.to_name.notify_one();
@@ -62,6 +68,7 @@ impl Core {
             moved |= new;
             took.push((log, of_it));
         }
+        let company_next = Seq(self.company(&mut engine).await?.size());
         drop(engine);
         let (since, now_ms) = (request.since, self.env.clock.now_ms());
         let said = (moved, answer.more);
@@ -72,16 +79,29 @@ impl Core {
             self.to_send.notify_one();
             self.past.to_look.notify_one();
         }
-        self.take_in_freshness(answer.checkpoint, newest_ms.unwrap_or_default()).await?;
+        let checkpoint =
+            self.take_in_freshness(answer.checkpoint, newest_ms.unwrap_or_default()).await?;
+        *lock(&self.tail) = Some(Tail { company_next, checkpoint });
         Ok(again)
     }
 
     fn position(&self) -> Position {
-        self.position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.position).clone()
     }
 
     fn set_position(&self, position: Position) {
-        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+        *lock(&self.position) = position;
+    }
+
+    /// The request of a phone that is up to date, without a question to the database. Once.
+    fn tail(&self, position: &Position) -> Option<SyncRequest> {
+        let tail = lock(&self.tail).take()?;
+        let since = position.since(self.env.clock.now_ms())?;
+        if position.apart().next().is_some() {
+            return None;
+        }
+        let Tail { company_next, checkpoint } = tail;
+        Some(SyncRequest { since: Some(since), cursors: Vec::new(), company_next, checkpoint })
     }
 
     /// The server answers this device again. That it refused it once was then no revocation: those
@@ -122,7 +142,8 @@ impl Core {
         Ok(())
     }
 
-    async fn cursors(&self, position: &Position) -> Result<SyncRequest, AccountError> {
+    /// What to ask for, and whether the server refused this device when it was asked last.
+    async fn cursors(&self, position: &Position) -> Result<(SyncRequest, bool), AccountError> {
         let since = position.since(self.env.clock.now_ms());
         let apart: Vec<LogId> = position.apart().collect();
         self.store
@@ -136,12 +157,15 @@ impl Core {
                     known.map(|log| (log.local.id, log.next_seq)).collect()
                 };
                 let newest = checkpoint::newest(conn)?;
-                Ok(SyncRequest {
+                let stored = account::find(conn)?;
+                let revoked = stored.is_some_and(|stored| stored.state == AccountState::Revoked);
+                let request = SyncRequest {
                     since,
                     cursors,
                     company_next: company::cursor(conn)?.0,
                     checkpoint: newest.map(|newest| (newest.era, newest.size)),
-                })
+                };
+                Ok((request, revoked))
             })
             .await
     }
@@ -208,29 +232,33 @@ impl Core {
             return Ok((false, Took::Ahead));
         }
         let size = news.size;
+        let few = is_few(&news);
         let me = self.me.clone();
         let rng = self.env.randomness.rng();
         let (now_ms, inherited) = (self.env.clock.now_ms(), self.inherited);
-        let (mut ledger, changes) = self
-            .store
-            .read(move |conn| {
-                let mut reader =
-                    Reader { conn, me: &me, company: &company, rng, now_ms, inherited };
-                let changes = inbound::take(&mut reader, &mut ledger, &news)?;
-                Ok::<_, AccountError>((ledger, changes))
-            })
-            .await?;
-        let moved = changes.count() > 0;
-        if !changes.is_empty() {
-            let me = self.me.clone();
-            ledger = self
-                .store
-                .write(move |tx| {
-                    changes.store(tx, &me, &mut ledger)?;
-                    Ok::<_, AccountError>(ledger)
-                })
-                .await?;
-        }
+        let take = move |conn: &Connection| {
+            let mut reader = Reader { conn, me: &me, company: &company, rng, now_ms, inherited };
+            let changes = inbound::take(&mut reader, &mut ledger, &news)?;
+            Ok::<_, AccountError>((ledger, changes))
+        };
+        let me = self.me.clone();
+        let store = move |tx: &Tx<'_>, (mut ledger, changes): (Ledger, Changes)| {
+            let moved = changes.count() > 0;
+            if !changes.is_empty() {
+                changes.store(tx, &me, &mut ledger)?;
+            }
+            Ok::<_, AccountError>((ledger, moved))
+        };
+        let (ledger, moved) = if few {
+            self.store.write(move |tx| store(tx, take(tx)?)).await?
+        } else {
+            let (ledger, changes) = self.store.read(take).await?;
+            if changes.is_empty() {
+                (ledger, false)
+            } else {
+                self.store.write(move |tx| store(tx, (ledger, changes))).await?
+            }
+        };
         if ledger.row.epoch != epoch {
             self.to_add.notify_one();
         }
@@ -240,6 +268,29 @@ impl Core {
         }
         Ok((moved, if is_whole { Took::All } else { Took::Part }))
     }
+}
+
+/// How far the last pull went, when all that it brought was stored.
+pub(super) struct Tail {
+    company_next: Seq,
+    /// The newest checkpoint verified: era and outer size.
+    checkpoint: Option<(u64, u64)>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Records that are opened in the transaction that stores them.
+const FEW: usize = 8;
+
+/// Whether news are so little work that they are opened in the transaction that stores them, at once and
+/// with the pages that it has in memory. More are judged beside a writer that goes on, and so is every
+/// commit.
+fn is_few(news: &LogNews) -> bool {
+    let is_record =
+        |entry: &Entry| Head::parse(&entry.head).is_ok_and(|head| head.kind == Kind::Record);
+    (1..=FEW).contains(&news.entries.len()) && news.entries.iter().all(is_record)
 }
 
 /// An entry of the company log that does not count: an honest server takes none of them (A#1, C11).

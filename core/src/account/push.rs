@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::ids::{LogId, RecordIndex};
+use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Outcome;
 
 use super::AccountError;
@@ -16,9 +16,7 @@ use crate::outbox::jitter;
 use crate::outbox::outcome::{self, Next};
 use crate::outbox::plan::{self, Batch, Step, What};
 use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
-use crate::store::rows::history;
 use crate::store::rows::log::{self, LogState};
-use crate::store::rows::message;
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind};
 use crate::store::{StoreError, Tx};
@@ -71,7 +69,13 @@ impl Core {
         if !self.pulled.load(Ordering::Acquire) {
             self.pull_all().await?;
         }
-        let mut round = Round { pushed: Pushed::All, failed: self.follow_orders().await.err() };
+        let mut round = Round { pushed: Pushed::All, failed: None };
+        if let Some((log, batch)) = self.make_ready(None)
+            && self.deferred.is_due(log, self.env.clock.now_ms())
+        {
+            round.note(self.push_from(log, Step::Send(batch)).await);
+        }
+        round.failed = round.failed.or(self.follow_orders().await.err());
         let now_ms = self.env.clock.now_ms();
         let logs = self
             .store
@@ -84,7 +88,7 @@ impl Core {
                 Ok::<_, AccountError>(logs)
             })
             .await?;
-        for log in logs {
+        for log in logs.into_iter().filter(|log| self.deferred.is_due(*log, now_ms)) {
             round.note(self.push_log(log).await);
         }
         self.enter_all(&mut round).await?;
@@ -113,14 +117,26 @@ impl Core {
     pub(super) async fn next_due_ms(&self, began_ms: u64) -> Result<Option<u64>, AccountError> {
         let due =
             self.store.read(move |conn| Ok::<_, AccountError>(outbox::next_due(conn, began_ms)?));
-        Ok(due.await?.map(|due| due.saturating_sub(self.env.clock.now_ms())))
+        let due = due.await?.into_iter().chain(self.deferred.next_due(began_ms)).min();
+        Ok(due.map(|due| due.saturating_sub(self.env.clock.now_ms())))
     }
 
     pub(super) async fn push_log(&self, log: LogId) -> Result<Pushed, AccountError> {
+        let first = self.step(log).await?;
+        self.push_from(log, first).await
+    }
+
+    /// Takes this step, and all that follow.
+    async fn push_from(&self, log: LogId, first: Step) -> Result<Pushed, AccountError> {
         let mut pulls = 0;
         let mut knows_all = false;
+        let mut first = Some(first);
         for _ in 0..STEPS {
-            let next = match self.step(log).await? {
+            let step = match first.take() {
+                Some(first) => first,
+                None => self.step(log).await?,
+            };
+            let next = match step {
                 Step::Rest => return Ok(Pushed::All),
                 Step::Reserve(id, create) => {
                     let log_no = Some(self.server.reserve().await?);
@@ -157,6 +173,10 @@ impl Core {
             match next {
                 Next::Done | Next::Refused(_) => pulls = 0,
                 Next::Later => break,
+                Next::NotBefore(from) => {
+                    self.deferred.put_off(log, from, self.server_ms(), self.env.clock.now_ms());
+                    return Ok(Pushed::All);
+                }
                 Next::Pull if pulls == PULLS => break,
                 Next::Pull => {
                     pulls += 1;
@@ -181,9 +201,7 @@ impl Core {
         let me = self.me.clone();
         let (judged, rng) = (company.clone(), self.env.randomness.rng());
         let now_ms = self.env.clock.now_ms();
-        let server_ms = self.server_ms();
-        let refused_until = engine.update_from.get(&log).copied().unwrap_or_default();
-        let updates_ms = Some(server_ms).filter(|now| *now > 0 && *now >= refused_until);
+        let updates_ms = self.updates_ms(&engine, log);
         let (mut ledger, step, prepared) = self
             .store
             .read(move |conn| {
@@ -221,34 +239,19 @@ impl Core {
                     .await?;
             }
             (Step::Seal(intents), _) => {
-                let first = ledger.row.own_index == RecordIndex(0);
-                let gossip = self.gossip(&mut engine, log, first).await?;
-                let sealed = seal::records(&self.me, &ledger, intents.clone(), gossip, now_ms);
-                if sealed.is_empty() {
-                    Self::put_ledger(&mut engine, ledger);
-                    return Ok(Step::Rest);
-                }
-                let local = ledger.row.local;
-                self.store
+                let mut sealing = self.sealing(&engine, company, ledger);
+                let intents = intents.clone();
+                let (sealing, next) = self
+                    .store
                     .write(move |tx| {
-                        for new in &sealed {
-                            match (&new.sealed, new.intent.message_id) {
-                                (Some((sealed, key)), message_id) => {
-                                    outbox::seal(tx, new.intent.id, sealed)?;
-                                    let shown = match message_id {
-                                        Some(id) => message::set_record_key(tx, local, id, key)?,
-                                        None => false,
-                                    };
-                                    if !shown {
-                                        history::seal_key(tx, new.intent.id, key)?;
-                                    }
-                                }
-                                (None, _) => outcome::fail(tx, local, &new.intent, REASON_DEFECT)?,
-                            }
-                        }
-                        Ok::<_, AccountError>(())
+                        let sealed = sealing.seal(tx, intents)?;
+                        let next = if sealed { sealing.next(tx)? } else { Step::Rest };
+                        Ok::<_, AccountError>((sealing, next))
                     })
                     .await?;
+                sealing.done(&mut engine);
+                // Another step may be one that is carried out here.
+                return Ok(if matches!(next, Step::Send(_) | Step::Rest) { next } else { step });
             }
             (Step::Fail(ids, reason), _) => {
                 let (ids, reason) = (ids.clone(), *reason);
@@ -321,9 +324,11 @@ impl Core {
                         .write(move |tx| Ok::<_, AccountError>(end_change(tx, intent, reason)?))
                         .await?;
                 }
-                let all = outcomes.iter().all(|given| outcome::meaning(given) == Next::Done);
-                if !all {
-                    return Ok(Next::Pull);
+                let mut meant = outcomes.iter().map(outcome::meaning);
+                match meant.find(|next| *next != Next::Done) {
+                    Some(later @ (Next::Later | Next::NotBefore(_))) => return Ok(later),
+                    Some(_) => return Ok(Next::Pull),
+                    None => {}
                 }
                 // They count once they come back; more people take more batches than pulls are
                 // allowed without anything being accepted.
@@ -362,7 +367,7 @@ impl Core {
         outcome: Option<&Outcome>,
     ) -> Result<Next, AccountError> {
         let next = outcome.map_or(Next::Later, outcome::meaning);
-        if next == Next::Later {
+        if matches!(next, Next::Later | Next::NotBefore(_)) {
             return Ok(next);
         }
         self.pull_all().await?;

@@ -180,8 +180,7 @@ impl Account {
         };
         let vault = self.core.documents.vault.clone();
         self.core
-            .store
-            .write(move |tx| {
+            .say(log, move |tx| {
                 let local = writable(tx, log)?;
                 let say = Say { ptype: PayloadType::Content, content: Bytes(content.clone()) };
                 let id = outbox::insert(

@@ -114,6 +114,7 @@ impl Changes {
     /// Writes it all down, with the ledger that it belongs to.
     pub fn store(mut self, tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(), StoreError> {
         adopt::make_room(tx, me, ledger)?;
+        ledger.begin(tx)?;
         self.take_back(tx, ledger)?;
         ledger.store(tx, &self.touched)?;
         let local = ledger.row.local;

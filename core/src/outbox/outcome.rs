@@ -8,7 +8,7 @@ use crate::inbound::Code;
 use crate::ledger::{Ledger, Touched};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::file;
-use crate::store::rows::log::{self, LocalLog, LogState};
+use crate::store::rows::log::{LocalLog, LogState};
 use crate::store::rows::message::{self, MessageState, Place};
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::{StoreError, Tx};
@@ -22,6 +22,8 @@ pub enum Next {
     Pull,
     /// The same bytes again, later.
     Later,
+    /// The same bytes again, at this time of the server's clock.
+    NotBefore(TimeMs),
     /// The server will not take it, for this reason.
     Refused(u64),
 }
@@ -36,7 +38,8 @@ pub fn meaning(outcome: &Outcome) -> Next {
         | Outcome::RekeyFirst
         | Outcome::Cap
         | Outcome::Behind(_) => Next::Pull,
-        Outcome::Session | Outcome::Restoring | Outcome::Quota(_) => Next::Later,
+        Outcome::Session | Outcome::Restoring => Next::Later,
+        Outcome::Quota(from) => Next::NotBefore(*from),
         // An update that comes too early does not hold up what waits behind it (C13).
         other => Next::Refused(other.code()),
     }
@@ -121,7 +124,6 @@ pub fn sealed(
         outbox::unseal_log(tx, local.id)?;
     }
     ledger.store(tx, &touched)?;
-    log::update(tx, &ledger.row)?;
     Ok(next)
 }
 

@@ -25,6 +25,8 @@ pub struct ConversationRow {
     pub title: Option<String>,
     /// The other person of a dm.
     pub peer: Option<UserId>,
+    /// The time that a view shows beside it: of its newest line, or of its beginning.
+    pub last_ms: TimeMs,
     /// The newest line of its timeline.
     pub last: Option<LastLine>,
     /// Messages of others that were not read.
@@ -57,7 +59,7 @@ pub struct LastLine {
 /// A row's place in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConversationCursor {
-    /// The time by which the row is ordered; what a view shows beside it.
+    /// The time by which the row is ordered; of the first row it may be older than what it shows.
     pub order_ms: TimeMs,
     /// Its number in this database; it tells rows of one time apart.
     pub number: i64,
@@ -65,7 +67,7 @@ pub struct ConversationCursor {
 
 const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce(c.title, p.name),
         l.peer, c.last_author, c.last_kind, c.last_state, c.last_text, c.unread, c.read_seq,
-        c.muted, c.draft, coalesce(c.last_fate, 0), c.unread_mentions
+        c.muted, c.draft, coalesce(c.last_fate, 0), c.unread_mentions, c.last_ms
     FROM conversation c
     CROSS JOIN log l ON l.id = c.log
     LEFT JOIN person p ON p.user = l.peer";
@@ -94,6 +96,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
         muted: cell(row, 13)?,
         draft: cell(row, 14)?,
         unread_mentions: cell(row, 16)?,
+        last_ms: cell(row, 17)?,
     })
 }
 

@@ -65,6 +65,7 @@ pub fn own(seq: u64, text: &str, state: MessageState) -> Message {
 pub fn room(number: u8, title: &str) -> ConversationRow {
     ConversationRow {
         cursor: ConversationCursor { order_ms: NOON, number: i64::from(number) },
+        last_ms: NOON,
         log: LogId([number; 16]),
         r#type: LogType::Group,
         state: LogState::Active,

@@ -13,7 +13,7 @@ use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::{ArchiveAnswer, ArchiveRequest, LogPlace};
 
 use super::answer::{Answer, Cbor, Empty, Refusal};
-use super::checkpoint;
+use super::checkpoint::{self, HeadsTrees};
 use super::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use super::node::Node;
 use super::session::{Claim, Session};
@@ -27,12 +27,17 @@ pub async fn entries(
     claim: Claim,
     Cbor(request): Cbor<ArchiveRequest>,
 ) -> Result<Answer<ArchiveAnswer>, Refusal> {
-    node.read_as(&claim, move |tx, session| stretch(tx, session, &request)).await.map(Answer)
+    let shared = Arc::clone(&node);
+    let job = move |tx: &dyn ReadTx, session: &Session| {
+        stretch(tx, session, &shared.heads_trees, &request)
+    };
+    node.read_as(&claim, job).await.map(Answer)
 }
 
 fn stretch(
     tx: &dyn ReadTx,
     session: &Session,
+    trees: &HeadsTrees,
     request: &ArchiveRequest,
 ) -> Result<ArchiveAnswer, Refusal> {
     session.must_have(&READERS)?;
@@ -53,7 +58,7 @@ fn stretch(
     let checkpoint = checkpoint::newest_after(tx, era, None)?;
     // A log begun after the newest checkpoint has no place in it yet.
     let proof = match &checkpoint {
-        Some(_) => match checkpoint::prove_heads(tx, (era, tx.outer_size(era)?), &[log.no]) {
+        Some(_) => match trees.prove(tx, (era, tx.outer_size(era)?), &[log.no]) {
             Ok(proofs) => proofs.into_iter().next(),
             Err(Refusal::NotFound) => None,
             Err(refusal) => return Err(refusal),

@@ -1,10 +1,11 @@
 //! Checkpoints: the heads of all logs under one signed root, and the proofs that go with it.
 //!
-//! Nothing here is remembered between two calls: which heads the newest checkpoint covers, and the
-//! outer tree's nodes, stand in the store, so that any node may make the next one.
+//! Which heads the newest checkpoint covers, and the outer tree's nodes, stand in the store, so that any
+//! node may make the next one. What is remembered between two calls ([`HeadsTrees`]) can be made
+//! again by any of them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -13,7 +14,7 @@ use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CompanyId, Digest, LogId, LogNo, TimeMs};
 use hauspost_protocol::tree::checkpoint::{LogSigner, TreeHead};
 use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead, OuterLeaf, heads_tree};
-use hauspost_protocol::tree::merkle::{self, Nodes};
+use hauspost_protocol::tree::merkle::{self, Nodes, Tree};
 use hauspost_protocol::wire::{
     CheckpointNews, ConsistencyRequest, HeadsProof, HeadsProofRequest, Principal,
 };
@@ -263,10 +264,11 @@ pub async fn heads(
     if request.logs.len() > PROVED_AT_ONCE {
         return Err(Refusal::TooLarge);
     }
+    let shared = Arc::clone(&node);
     let job = move |tx: &dyn ReadTx, session: &Session| {
         let places = request.logs.iter().map(|log| place(tx, session, *log));
         let places: Vec<LogNo> = places.collect::<Result<_, _>>()?;
-        prove_heads(tx, (request.era, request.size), &places)
+        shared.heads_trees.prove(tx, (request.era, request.size), &places)
     };
     node.read_as(&claim, job).await.map(Answer)
 }
@@ -280,29 +282,66 @@ fn place(tx: &dyn ReadTx, session: &Session, log: LogId) -> Result<LogNo, Refusa
     tx.log(log)?.map(|log| log.no).ok_or(Refusal::NotFound)
 }
 
-/// Proves places in the heads tree of the newest leaf of an outer tree (era, size).
-pub fn prove_heads(
-    tx: &dyn ReadTx,
-    (era, size): (u64, u64),
-    places: &[LogNo],
-) -> Result<Vec<HeadsProof>, Refusal> {
-    let newest = size.checked_sub(1).filter(|newest| *newest < u64::MAX >> 1);
-    let newest = newest.ok_or(Refusal::NotFound)?;
-    if era >= u64::MAX >> 1 || tx.outer(era, newest)?.is_none() {
-        return Err(Refusal::NotFound);
+/// Heads trees that proofs were asked of, by their roots: the leaves of a root never change, so every
+/// node may keep its own.
+#[derive(Default)]
+pub struct HeadsTrees(Mutex<VecDeque<(Digest, Arc<HeadsOf>)>>);
+
+/// A heads tree with its leaves.
+struct HeadsOf {
+    leaves: Vec<HeadsLeaf>,
+    tree: Tree,
+}
+
+/// Trees that are kept: the newest, and those that phones still ask about meanwhile.
+const KEPT_TREES: usize = 4;
+
+impl HeadsTrees {
+    /// Proves places in the heads tree of the newest leaf of an outer tree (era, size).
+    pub fn prove(
+        &self,
+        tx: &dyn ReadTx,
+        (era, size): (u64, u64),
+        places: &[LogNo],
+    ) -> Result<Vec<HeadsProof>, Refusal> {
+        let newest = size.checked_sub(1).filter(|newest| *newest < u64::MAX >> 1);
+        let newest = newest.filter(|_| era < u64::MAX >> 1).ok_or(Refusal::NotFound)?;
+        let row = tx.outer(era, newest)?.ok_or(Refusal::NotFound)?;
+        let outer = OuterLeaf::parse(&row.leaf).map_err(|_| StoreError::Damaged("outer leaf"))?;
+        let heads = self.heads(tx, (era, newest), outer.heads_root)?;
+        let prove = |no: &LogNo| {
+            let place = usize::try_from(no.0).ok();
+            let leaf = place.and_then(|place| heads.leaves.get(place)).ok_or(Refusal::NotFound)?;
+            let path = heads.tree.inclusion(no.0).map_err(|_| Refusal::NotFound)?;
+            Ok(HeadsProof { leaf: Bytes(encode(leaf)), position: *no, path })
+        };
+        places.iter().map(prove).collect()
     }
-    let damaged = |_| StoreError::Damaged("heads leaf");
-    let leaves = tx.heads(era, newest)?;
-    let leaves = leaves.iter().map(|(_, leaf)| decode(leaf));
-    let leaves: Vec<HeadsLeaf> = leaves.collect::<Result<_, _>>().map_err(damaged)?;
-    let tree = heads_tree(&leaves);
-    let prove = |no: &LogNo| {
-        let place = usize::try_from(no.0).ok();
-        let leaf = place.and_then(|place| leaves.get(place)).ok_or(Refusal::NotFound)?;
-        let path = tree.inclusion(no.0).map_err(|_| Refusal::NotFound)?;
-        Ok(HeadsProof { leaf: Bytes(encode(leaf)), position: *no, path })
-    };
-    places.iter().map(prove).collect()
+
+    fn heads(
+        &self,
+        tx: &dyn ReadTx,
+        (era, newest): (u64, u64),
+        root: Digest,
+    ) -> Result<Arc<HeadsOf>, Refusal> {
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, heads)) = kept().iter().find(|(of, _)| *of == root) {
+            return Ok(Arc::clone(heads));
+        }
+        let leaves = tx.heads(era, newest)?;
+        let leaves = leaves.iter().map(|(_, leaf)| decode(leaf));
+        let leaves: Vec<HeadsLeaf> =
+            leaves.collect::<Result<_, _>>().map_err(|_| StoreError::Damaged("heads leaf"))?;
+        let tree = heads_tree(&leaves);
+        if tree.root() != root {
+            return Err(StoreError::Damaged("heads tree").into());
+        }
+        let heads = Arc::new(HeadsOf { leaves, tree });
+        let mut trees = kept();
+        trees.truncate(KEPT_TREES - 1);
+        trees.push_front((root, Arc::clone(&heads)));
+        Ok(heads)
+    }
 }
 
 /// POST: shows that two outer trees of an era are one.

@@ -15,6 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
+use super::checkpoint::HeadsTrees;
 use super::company::{COMPANY_LOG, CompanyCopies};
 use super::folder::{Access, DataFolder};
 use super::limits::{BlobLimits, Limits};
@@ -62,6 +63,8 @@ pub struct Node {
     pub quotas: Quotas,
     /// The company, as copies.
     pub company: CompanyCopies,
+    /// Heads trees that proofs were asked of.
+    pub heads_trees: HeadsTrees,
     /// Live streams.
     pub live: Live,
     /// Requests under way.
@@ -107,6 +110,7 @@ impl Node {
             keys,
             sessions: SessionKeys::new(&session_key),
             company: CompanyCopies::default(),
+            heads_trees: HeadsTrees::default(),
             live: Live::default(),
             limits: Limits::default(),
             metrics: Metrics::default(),

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use hauspost_core::inbound::{self, Me, Reader};
+use hauspost_core::inbound::{self, Changes, Me, Reader};
 use hauspost_core::ledger::{Ledger, Touched};
 use hauspost_core::outbox::intent::Say;
 use hauspost_core::outbox::seal::{self, NewSealed};
 use hauspost_core::store::rows::outbox::{Intent, IntentKind, IntentState};
 use hauspost_core::store::rows::{account, company};
-use hauspost_core::store::{Store, StoreError};
+use hauspost_core::store::{Store, StoreError, Tx};
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -19,8 +19,12 @@ use hauspost_protocol::mls::certificate::DeviceCertificate;
 use hauspost_protocol::statement::PayloadType;
 use hauspost_protocol::wire::LogNews;
 use rand::rngs::StdRng;
+use rusqlite::Connection;
 
 use crate::world::{Phone, now_ms};
+
+/// News that a pull takes in and stores in one transaction, at most.
+const FEW: usize = 8;
 
 pub struct PhoneLog {
     pub store: Store,
@@ -61,31 +65,30 @@ impl PhoneLog {
         Self { store, me: Arc::new(me), company: Arc::new(company), ledger }
     }
 
-    /// Takes in news and stores what came of them, as a pull does.
+    /// Takes in news and stores what came of them, as a pull does: a few records in one transaction,
+    /// more in a snapshot first.
     pub async fn take(mut self, news: LogNews) -> Self {
         let (me, company) = (self.me.clone(), self.company.clone());
         let rng: StdRng = rand::make_rng();
+        let few = news.entries.len() <= FEW;
         let mut ledger = self.ledger;
-        let (mut ledger, changes) = self
-            .store
-            .read::<_, StoreError, _>(move |conn| {
-                let now_ms = now_ms();
-                let mut reader =
-                    Reader { conn, me: &me, company: &company, rng, now_ms, inherited: 0 };
-                let changes = inbound::take(&mut reader, &mut ledger, &news)?;
-                Ok((ledger, changes))
-            })
-            .await
-            .unwrap();
+        let take = move |conn: &Connection| {
+            let now_ms = now_ms();
+            let mut reader = Reader { conn, me: &me, company: &company, rng, now_ms, inherited: 0 };
+            let changes = inbound::take(&mut reader, &mut ledger, &news)?;
+            Ok::<_, StoreError>((ledger, changes))
+        };
         let me = self.me.clone();
-        self.ledger = self
-            .store
-            .write::<_, StoreError, _>(move |tx| {
-                changes.store(tx, &me, &mut ledger)?;
-                Ok(ledger)
-            })
-            .await
-            .unwrap();
+        let store = move |tx: &Tx<'_>, (mut ledger, changes): (Ledger, Changes)| {
+            changes.store(tx, &me, &mut ledger)?;
+            Ok::<_, StoreError>(ledger)
+        };
+        self.ledger = if few {
+            self.store.write(move |tx| store(tx, take(tx)?)).await.unwrap()
+        } else {
+            let taken = self.store.read(take).await.unwrap();
+            self.store.write(move |tx| store(tx, taken)).await.unwrap()
+        };
         self
     }
 

@@ -1,5 +1,8 @@
 //! Changes that the server refuses: the person sees which and why, and nothing waits behind them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hauspost_core::read::WantedChange;
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_core::sync::Response;
@@ -94,6 +97,42 @@ async fn a_message_that_failed_is_no_change_that_could_be_put_aside() {
     for id in 0..20 {
         scene.ben.account.dismiss(scene.log, id).await.unwrap_err();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_rests_until_the_time_that_the_server_named_and_others_go_on() {
+    let scene = Scene::open().await;
+    scene.ben.settle().await;
+    let other = scene.ben.account.create_group(None, Vec::new()).await.unwrap();
+    scene.ben.settle().await;
+    let (asked, log) = (Arc::new(AtomicUsize::new(0)), scene.log);
+    let counted = asked.clone();
+    scene.lies.answers(move |request| {
+        if request.path != path::APPEND {
+            return None;
+        }
+        let append: AppendRequest = decode(&request.body).unwrap();
+        if append.log != log {
+            return None;
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        let outcomes = vec![Outcome::Quota(u64::MAX >> 1); append.entries.len()];
+        Some(Ok(Response { status: 200, body: encode(&outcomes) }))
+    });
+    for text in ["vier", "fünf"] {
+        scene.ben.account.send_text(log, text).await.unwrap();
+        scene.ben.account.send_text(other, text).await.unwrap();
+        scene.ben.account.send_once().await.unwrap();
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(scene.ben.state(log, "fünf").await, Some(MessageState::Queued));
+    assert_eq!(scene.ben.state(other, "fünf").await, Some(MessageState::Sent));
+    // A phone that is opened anew asks once more; then the server takes both, in their order.
+    scene.lies.is_honest_again();
+    let ben = scene.ben.restart().await;
+    ben.settle().await;
+    scene.anna.settle().await;
+    assert_eq!(scene.anna.texts(log).await, ["eins", "zwei", "drei", "vier", "fünf"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

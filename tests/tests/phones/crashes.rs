@@ -1,8 +1,9 @@
 //! A phone killed at every write of sending and receiving, and switched on again.
 
-use hauspost_core::store::FaultPoint;
+use hauspost_core::store::rows::outbox::{self, IntentState};
+use hauspost_core::store::{FaultPoint, StoreError};
 
-use hauspost_tests::real::World;
+use hauspost_tests::real::{Phone, World};
 
 /// More writes than any of the rounds needs, so that the last rounds run without a kill.
 const WRITES: u64 = 12;
@@ -50,6 +51,41 @@ async fn a_sender_killed_at_any_write_loses_and_doubles_nothing() {
     }
     assert_eq!(ben.gaps(log).await + ben.alarms().await + anna.alarms().await, 0);
     assert!(deaths >= 12, "the phone died {deaths} times only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_sealed_by_the_transaction_that_stores_it_and_outlives_a_kill_behind_it() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "eins").await.unwrap();
+    anna.settle().await;
+    anna.account.send_text(log, "zwei").await.unwrap();
+    // What is said before the first one is answered waits for its turn.
+    anna.account.send_text(log, "drei").await.unwrap();
+    let states = |phone: &Phone| {
+        let store = phone.account.store().clone();
+        async move {
+            let open = store.read::<_, StoreError, _>(move |conn| outbox::open(conn, log, 9));
+            open.await.unwrap().iter().map(|intent| intent.state).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(states(&anna).await, [IntentState::Sealed, IntentState::Queued]);
+    let anna = anna.restart().await;
+    assert_eq!(states(&anna).await, [IntentState::Sealed, IntentState::Queued]);
+    anna.settle().await;
+    assert!(states(&anna).await.is_empty());
+    // There is one write, and killed in it the phone has neither the text nor its bytes.
+    anna.kill_at(1, FaultPoint::BeforeCommit);
+    anna.account.send_text(log, "verloren").await.unwrap_err();
+    let anna = anna.restart().await;
+    assert!(states(&anna).await.is_empty(), "nothing of it was stored");
+    anna.account.send_text(log, "vier").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["eins", "zwei", "drei", "vier"]);
+    assert_eq!(ben.gaps(log).await + ben.alarms().await + anna.alarms().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -297,6 +297,26 @@ async fn a_source_that_changed_or_went_fails_its_message_and_its_new_content_may
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_know_the_conversation_fails_the_message_and_is_not_asked_for_ever()
+{
+    let (world, network, anna, ben, log) = two().await;
+    let source = written(&world, "source", &text(100));
+    network.answers(|request: &Request| {
+        let blob = request.path.starts_with(path::BLOB);
+        blob.then(|| Ok(Response { status: 404, body: Vec::new() }))
+    });
+    let id = send(&anna, log, &source, "a.pdf").await;
+    anna.account.send_once().await.unwrap();
+    let row = documents(&anna, log).await.remove(0);
+    assert_eq!((row.state, row.reason), (MessageState::Failed, Some(Outcome::NoLog.code())));
+    network.is_honest_again();
+    anna.account.retry(log, id).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert!(content(&ben, log, id).await == text(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_quota_fails_the_message_with_its_reason_and_a_full_server_is_tried_again() {
     let (world, network, anna, ben, log) = two().await;
     let source = written(&world, "source", &text(100));

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use hauspost_protocol::file::{FileCipher, Layout, Leaves};
+use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::{BlobBegin, Outcome};
 
 use super::{IN_FLIGHT, Progress, Transfer, TransferState, UPLOADS, blocking, document, lock};
@@ -166,7 +167,10 @@ impl Core {
         };
         let root = upload.file.blob_root;
         let begin = BlobBegin { size: layout.blob_size(), leaves };
-        let present = self.server.begin_blob(id, root, &begin).await?;
+        let present = match self.server.begin_blob(id, root, &begin).await {
+            Err(SyncError::Refused(404)) => return self.not_taken(id).await,
+            begun => begun?,
+        };
         let missing: Vec<u32> = present.missing(layout).collect();
         let waiting = missing.iter().filter_map(|chunk| layout.sealed_len(*chunk));
         let waiting: u64 = waiting.map(|len| len as u64).sum();
@@ -214,6 +218,20 @@ impl Core {
             None if held => Ok(Carried::Held),
             None => Ok(Carried::Whole),
         }
+    }
+
+    /// The server knows no such conversation of this device. What was not pulled yet shows why; if
+    /// that was everything, it is so for good.
+    async fn not_taken(&self, id: LogId) -> Result<Carried, AccountError> {
+        self.pull_all().await?;
+        let log = self.store.read(move |conn| Ok::<_, AccountError>(log::find(conn, id)?)).await?;
+        Ok(match log {
+            Some(log) if log.state == LogState::Left => Carried::Failed(REASON_LEFT),
+            Some(log) if log.state == LogState::Active && log.own_leaf.is_some() => {
+                Carried::Failed(Outcome::NoLog.code())
+            }
+            _ => Carried::Waits,
+        })
     }
 
     /// What an upload reads from. The document of another message is fetched if it is not here.
@@ -279,7 +297,7 @@ fn reason(error: &AccountError) -> Option<u64> {
         AccountError::Document(DocumentError::TooLarge)
         | AccountError::Sync(SyncError::Refused(413)) => Some(Outcome::TooLarge.code()),
         AccountError::Sync(SyncError::Refused(403)) => Some(Outcome::Quota(0).code()),
-        // Not in the log, as the server knows it: the next pull shows why.
+        // The server let go of the upload meanwhile: it is begun anew.
         AccountError::Sync(SyncError::Refused(404)) => None,
         AccountError::Sync(SyncError::Refused(_) | SyncError::Form(_)) => Some(REASON_DEFECT),
         _ => None,

@@ -1,4 +1,4 @@
--- version 9
+-- version 10
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -82,7 +82,7 @@ CREATE TABLE conversation (
     muted INTEGER NOT NULL DEFAULT 0,
     draft TEXT,
     draft_ms INTEGER
-, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0, title_seq INTEGER) STRICT;
+, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0, title_seq INTEGER, last_ms INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE entry (
     key INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -218,12 +218,12 @@ CREATE TABLE mls_state (
     key BLOB PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT;
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+CREATE TABLE "outbox" (
+    id INTEGER PRIMARY KEY,
     log BLOB NOT NULL,
     kind INTEGER NOT NULL,
     state INTEGER NOT NULL,
-    message_id BLOB UNIQUE,
+    message_id BLOB,
     body BLOB NOT NULL,           -- what is to be said or done, before sealing
     gen INTEGER,
     epoch INTEGER,
@@ -335,8 +335,9 @@ CREATE INDEX message_documents ON message (key) WHERE kind = 5;
 CREATE INDEX message_pinned ON message (key) WHERE pin_key IS NOT NULL;
 CREATE INDEX message_starred ON message (starred_ms) WHERE starred_ms IS NOT NULL;
 CREATE INDEX message_unreadable ON message (key) WHERE kind = 4;
-CREATE INDEX outbox_by_log ON outbox (log, state, id);
-CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL;
+CREATE INDEX outbox_by_log ON outbox (log, state, id) WHERE state <> 3;
+CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL AND state <> 1;
+CREATE INDEX outbox_failed ON outbox (message_id) WHERE state = 4;
 CREATE INDEX person_folded ON person (folded);
 CREATE INDEX preview_waiting ON preview (id) WHERE state = 0;
 CREATE INDEX unread_granted ON unread (key) WHERE record_key IS NOT NULL;

@@ -1,7 +1,7 @@
 //! The list of conversations, one small row each, kept up to date with every message.
 
 use hauspost_protocol::ids::{Seq, TimeMs};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::LocalLog;
 use super::{PENDING, key, seq_key};
@@ -21,7 +21,7 @@ pub(in crate::store) fn refresh(
     let mut update = conn.prepare_cached(
         "UPDATE conversation
          SET last_key = m.key, last_author = m.author, last_kind = m.kind, last_state = m.state,
-             last_text = substr(m.text, 1, ?4), last_fate = m.fate, order_ms = m.t_ms,
+             last_text = substr(m.text, 1, ?4), last_fate = m.fate, last_ms = m.t_ms,
              unread = unread + ?5
          FROM (SELECT key, author, kind, state, text, fate, t_ms FROM message
                WHERE key BETWEEN ?2 AND ?3 ORDER BY key DESC LIMIT 1) m
@@ -43,6 +43,55 @@ pub(in crate::store) fn refresh(
         )?
         .execute([log.number])?;
     }
+    move_to_its_place(conn, log)
+}
+
+/// Moves a conversation to its place in the list. The one on top may show a later time than the one by
+/// which it is ordered, until another one comes near: it stays on top all the same.
+fn move_to_its_place(conn: &Connection, log: LocalLog) -> Result<(), StoreError> {
+    let mut select =
+        conn.prepare_cached("SELECT order_ms, last_ms FROM conversation WHERE log = ?1")?;
+    let place = select.query_row([log.number], |row| Ok((row.get(0)?, row.get(1)?)));
+    let place: Option<(i64, i64)> = place.optional()?;
+    let Some((order_ms, last_ms)) = place.filter(|(order_ms, last_ms)| order_ms != last_ms) else {
+        return Ok(());
+    };
+    let mut select = conn.prepare_cached(
+        "SELECT log, order_ms FROM conversation ORDER BY order_ms DESC, log DESC LIMIT 1",
+    )?;
+    let (top, top_ms): (i64, i64) = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if top == log.number && last_ms > order_ms {
+        return Ok(());
+    }
+    if last_ms >= top_ms {
+        settle(conn, top)?;
+    }
+    settle(conn, log.number)
+}
+
+/// Orders a conversation by the time that it shows.
+fn settle(conn: &Connection, number: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE conversation SET order_ms = last_ms WHERE log = ?1 AND order_ms <> last_ms",
+    )?
+    .execute([number])?;
+    Ok(())
+}
+
+/// Adds the row of a new conversation; `order_ms` is its first place in the list.
+pub(super) fn insert(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    title: Option<&str>,
+    order_ms: TimeMs,
+) -> Result<(), StoreError> {
+    let top = "SELECT log FROM conversation ORDER BY order_ms DESC, log DESC LIMIT 1";
+    if let Some(top) = tx.query_row(top, [], |row| row.get(0)).optional()? {
+        settle(tx, top)?;
+    }
+    let row = "INSERT INTO conversation (log, title, order_ms, last_ms) VALUES (?1, ?2, ?3, ?3)";
+    tx.prepare_cached(row)?.execute(params![log.number, title, C(order_ms)])?;
+    tx.touch(Change::Conversations);
     Ok(())
 }
 
@@ -125,4 +174,36 @@ pub fn set_muted(tx: &Tx<'_>, log: LocalLog, muted: bool) -> Result<(), StoreErr
         .execute(params![log.number, muted])?;
     tx.touch(Change::Conversations);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read::conversations;
+    use crate::store::fixture::{enrolled, group, text};
+    use crate::store::rows::message;
+
+    /// The list's order and the times that it shows.
+    async fn list(store: &crate::store::Store) -> Vec<(i64, u64)> {
+        let rows = store.read(|conn| conversations(conn, None, 10)).await.unwrap();
+        rows.iter().map(|row| (row.cursor.number, row.last_ms)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_list_is_ordered_by_its_newest_messages_whoever_is_written_to_in_a_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let (a, b) = (group(&store, 1, "Lager").await, group(&store, 2, "Baustelle").await);
+        let said = [(a, 1, 100), (a, 2, 200), (a, 3, 300), (b, 1, 250), (b, 2, 400), (a, 4, 350)];
+        let mut newest = std::collections::BTreeMap::new();
+        for (log, seq, t_ms) in said {
+            let mut message = text(seq, "Morgen");
+            message.t_ms = t_ms;
+            store.write(move |tx| message::insert(tx, log, &message).map(|_| ())).await.unwrap();
+            newest.insert(log.number, t_ms);
+            let mut wanted: Vec<_> = newest.iter().map(|(log, t_ms)| (*log, *t_ms)).collect();
+            wanted.sort_by_key(|(_, t_ms)| std::cmp::Reverse(*t_ms));
+            let found = list(&store).await;
+            assert_eq!(found[..wanted.len()], wanted, "after {t_ms}");
+        }
+    }
 }

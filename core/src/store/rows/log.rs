@@ -7,6 +7,7 @@ use hauspost_protocol::ids::{
 use rusqlite::types::{FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::conversation;
 use crate::observe::Change;
 use crate::store::cell::{C, Cell, cell, code_cell};
 use crate::store::{StoreError, Tx};
@@ -191,11 +192,9 @@ pub fn insert(
         ],
         |row| row.get(0),
     )?;
-    tx.prepare_cached("INSERT INTO conversation (log, title, order_ms) VALUES (?1, ?2, ?3)")?
-        .execute(params![number, title, C(order_ms)])?;
     let local = LocalLog { number, id: log.local.id };
+    conversation::insert(tx, local, title, order_ms)?;
     tx.touch(Change::Log(local.id));
-    tx.touch(Change::Conversations);
     Ok(local)
 }
 

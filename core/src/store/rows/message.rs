@@ -174,7 +174,9 @@ impl Message {
 /// The columns of [`read`].
 pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kind, m.state, m.t_ms,
     m.sent_ms, m.missing, m.text, m.content,
-    CASE WHEN m.state = 4 THEN (SELECT reason FROM outbox o WHERE o.message_id = m.message_id) END,
+    CASE WHEN m.state = 4 THEN (
+        SELECT reason FROM outbox o WHERE o.message_id = m.message_id AND o.state = 4
+    ) END,
     m.fate, m.change_key, m.reply_to, m.markdown, m.origin, m.mentions, m.mentions_me, m.pin_key,
     m.starred_ms, m.reacted";
 

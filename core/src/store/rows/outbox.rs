@@ -42,7 +42,7 @@ code_cell! {
         Sealed = 1,
         /// The server ordered it.
         Accepted = 2,
-        /// A checkpoint covers it.
+        /// A checkpoint covers it, or the person took it back.
         Secured = 3,
         /// It ended, with a reason.
         Failed = 4,
@@ -65,7 +65,7 @@ pub struct NewIntent {
     pub log: LogId,
     /// What is to be done.
     pub kind: IntentKind,
-    /// The message, of a record; an intent with this id is added once.
+    /// The message, of a record.
     pub message_id: Option<MessageId>,
     /// What is to be said or done, as the outbox encodes it.
     pub body: Vec<u8>,
@@ -185,10 +185,15 @@ pub fn find(conn: &Connection, id: i64) -> Result<Option<Intent>, StoreError> {
     Ok(select.query_row([id], read).optional()?)
 }
 
+/// What every question about what is under way says, so that its index answers: all that was ever
+/// sent is much more.
+const UNDER_WAY: &str = "state <> 3";
+
 /// The intents of a log that are to be sealed or sent, in order.
 pub fn open(conn: &Connection, log: LogId, limit: u32) -> Result<Vec<Intent>, StoreError> {
     let mut select = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox WHERE log = ?1 AND state IN (0, 1) ORDER BY id LIMIT ?2",
+        "SELECT {COLUMNS} FROM outbox WHERE log = ?1 AND state IN (0, 1) AND {UNDER_WAY}
+         ORDER BY id LIMIT ?2",
     ))?;
     let rows = select.query_map(params![C(log), limit], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -197,7 +202,8 @@ pub fn open(conn: &Connection, log: LogId, limit: u32) -> Result<Vec<Intent>, St
 /// The intents of a log that nothing was sent of, in order; those that wait for a document too.
 pub fn unsent(conn: &Connection, log: LogId, limit: u32) -> Result<Vec<Intent>, StoreError> {
     let mut select = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox WHERE log = ?1 AND state IN (0, 1, 5) ORDER BY id LIMIT ?2",
+        "SELECT {COLUMNS} FROM outbox WHERE log = ?1 AND state IN (0, 1, 5) AND {UNDER_WAY}
+         ORDER BY id LIMIT ?2",
     ))?;
     let rows = select.query_map(params![C(log), limit], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -217,10 +223,10 @@ pub fn uploaded(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
 /// The logs that have something to be sealed or sent, oldest intent first. One intent that is not
 /// put off is enough.
 pub fn logs_with_work(conn: &Connection, now_ms: TimeMs) -> Result<Vec<LogId>, StoreError> {
-    let mut select = conn.prepare_cached(
-        "SELECT log FROM outbox WHERE state IN (0, 1)
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT log FROM outbox WHERE state IN (0, 1) AND {UNDER_WAY}
          GROUP BY log HAVING min(next_ms) <= ?1 ORDER BY min(id)",
-    )?;
+    ))?;
     let rows = select.query_map([C(now_ms)], |row| cell(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -229,7 +235,7 @@ pub fn logs_with_work(conn: &Connection, now_ms: TimeMs) -> Result<Vec<LogId>, S
 pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<Intent>, StoreError> {
     let mut select = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM outbox
-         WHERE log = ?1 AND state = 4 AND (message_id IS NULL OR EXISTS (
+         WHERE log = ?1 AND state = 4 AND {UNDER_WAY} AND (message_id IS NULL OR EXISTS (
              SELECT 1 FROM mark m WHERE m.key >> 40 = (SELECT id FROM log WHERE log = ?1)
                  AND m.message_id = outbox.message_id))
          ORDER BY id",
@@ -240,8 +246,10 @@ pub fn failed_changes(conn: &Connection, log: LogId) -> Result<Vec<Intent>, Stor
 
 /// When the next intent is due that is put off until after this time.
 pub fn next_due(conn: &Connection, after_ms: TimeMs) -> Result<Option<TimeMs>, StoreError> {
-    let mut select = conn
-        .prepare_cached("SELECT min(next_ms) FROM outbox WHERE state IN (0, 1) AND next_ms > ?1")?;
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT min(next_ms) FROM outbox
+         WHERE state IN (0, 1) AND {UNDER_WAY} AND next_ms > ?1",
+    ))?;
     Ok(select.query_row([C(after_ms)], |row| cell(row, 0))?)
 }
 
@@ -250,14 +258,14 @@ pub fn put_off(tx: &Tx<'_>, id: i64, until_ms: TimeMs) -> Result<(), StoreError>
     change(tx, "UPDATE outbox SET next_ms = ?2 WHERE id = ?1", params![id, C(until_ms)])
 }
 
-/// The intent to send this message, whatever its state.
+/// The intent to send this message, as long as it is under way.
 pub fn by_message(
     conn: &Connection,
     log: LogId,
     message_id: MessageId,
 ) -> Result<Option<Intent>, StoreError> {
     let mut select = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox WHERE message_id = ?1 AND log = ?2"
+        "SELECT {COLUMNS} FROM outbox WHERE log = ?2 AND {UNDER_WAY} AND message_id = ?1",
     ))?;
     Ok(select.query_row(params![C(message_id), C(log)], read).optional()?)
 }
@@ -268,16 +276,24 @@ pub fn by_core(
     log: LogId,
     core: CoreHash,
 ) -> Result<Option<Intent>, StoreError> {
-    let mut select =
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE core = ?1 AND log = ?2"))?;
-    Ok(select.query_row(params![C(core), C(log)], read).optional()?)
+    let ordered = "core = ?1 AND log = ?2 AND state <> 1".to_owned();
+    let sealed = format!("log = ?2 AND state = 1 AND {UNDER_WAY} AND core = ?1");
+    for which in [ordered, sealed] {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE {which}");
+        let mut select = conn.prepare_cached(&sql)?;
+        if let Some(found) = select.query_row(params![C(core), C(log)], read).optional()? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The intents of a log that the server ordered and no checkpoint covers yet.
 pub fn accepted(conn: &Connection, log: LogId) -> Result<Vec<(i64, Seq)>, StoreError> {
-    let mut select = conn.prepare_cached(
-        "SELECT id, seq FROM outbox WHERE log = ?1 AND state = 2 AND seq IS NOT NULL ORDER BY id",
-    )?;
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT id, seq FROM outbox
+         WHERE log = ?1 AND state = 2 AND {UNDER_WAY} AND seq IS NOT NULL ORDER BY id",
+    ))?;
     let rows = select.query_map([C(log)], |row| Ok((row.get(0)?, cell(row, 1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -318,7 +334,8 @@ pub fn unseal(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
 
 /// All sealed records of a log go back to Queued, since their epoch ended.
 pub fn unseal_log(tx: &Tx<'_>, log: LogId) -> Result<(), StoreError> {
-    change(tx, &format!("{UNSEAL} WHERE log = ?1 AND state = 1 AND kind = 0"), [C(log)])
+    let which = format!("log = ?1 AND state = 1 AND {UNDER_WAY} AND kind = 0");
+    change(tx, &format!("{UNSEAL} WHERE {which}"), [C(log)])
 }
 
 /// Sealed → Accepted.
@@ -340,8 +357,10 @@ pub fn reopen(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
 pub fn secure(tx: &Tx<'_>, log: LogId, below: Seq) -> Result<(), StoreError> {
     change(
         tx,
-        "UPDATE outbox SET state = 3, head = NULL, payload = NULL
-         WHERE log = ?1 AND state = 2 AND seq < ?2",
+        &format!(
+            "UPDATE outbox SET state = 3, head = NULL, payload = NULL
+             WHERE log = ?1 AND state = 2 AND {UNDER_WAY} AND seq < ?2"
+        ),
         params![C(log), C(below)],
     )
 }
@@ -374,9 +393,12 @@ pub fn redirect(
     )
 }
 
-/// Forgets an intent: the person took it back.
+/// Forgets an intent: the person took it back. Of the newest one its number stays, which is never used
+/// again.
 pub fn discard(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
-    change(tx, "DELETE FROM outbox WHERE id = ?1", [id])
+    change(tx, "DELETE FROM outbox WHERE id = ?1 AND id < (SELECT max(id) FROM outbox)", [id])?;
+    change(tx, &format!("{UNSEAL}, message_id = NULL, body = x'' WHERE id = ?1"), [id])?;
+    change(tx, "UPDATE outbox SET state = 3 WHERE id = ?1", [id])
 }
 
 fn change(tx: &Tx<'_>, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {

@@ -158,7 +158,6 @@ async fn an_intent_walks_from_queued_to_secured_and_back_when_it_must_be_sealed_
         };
         let first = outbox::insert(tx, &intent(1))?;
         let second = outbox::insert(tx, &intent(2))?;
-        assert!(outbox::insert(tx, &intent(2)).is_err(), "an intent is idempotent by message id");
         assert_eq!(outbox::logs_with_work(tx, 0)?, [log.id]);
 
         assert!(!tx.is_flushed(), "what is only wanted may go with the phone's power");
@@ -187,6 +186,14 @@ async fn an_intent_walks_from_queued_to_secured_and_back_when_it_must_be_sealed_
         outbox::retry(tx, second)?;
         let again = outbox::open(tx, log.id, 9)?;
         assert_eq!((again[0].id, again[0].reason), (second, None));
+
+        outbox::discard(tx, second)?;
+        assert!(outbox::open(tx, log.id, 9)?.is_empty());
+        assert!(outbox::by_message(tx, log.id, MessageId([2; 32]))?.is_none());
+        let third = outbox::insert(tx, &intent(3))?;
+        assert!(third > second, "no number is used again, not even the newest");
+        outbox::discard(tx, second)?;
+        assert!(outbox::find(tx, second)?.is_none(), "nor is it kept for ever");
         Ok(())
     })
     .await;

@@ -108,7 +108,7 @@ fn room_lines(
     is_selected: bool,
 ) -> [Line<'static>; 2] {
     let bar = if is_selected { "▌" } else { " " };
-    let time = short_time(room.cursor.order_ms, state);
+    let time = short_time(room.last_ms, state);
     let kind = if room.r#type == LogType::Group { "# " } else { "" };
     let sound = if room.muted { " ∅" } else { "" };
     let time = format!("{time}{sound}");

@@ -324,6 +324,30 @@ async fn a_checkpoint_covers_all_logs_and_its_proofs_hold() {
 }
 
 #[tokio::test]
+async fn a_place_is_proven_under_the_root_that_was_asked_about_however_often_and_in_which_order() {
+    let (world, anna, _ben, room) = two().await;
+    let mut leaves = Vec::new();
+    for index in 0..6 {
+        anna.append(&world, &room.request(vec![room.record(0, index, b"a")])).await;
+        world.advance(10_000);
+        assert!(world.make_checkpoint().await.is_some());
+        let request =
+            SyncRequest { since: None, cursors: vec![], company_next: Seq(0), checkpoint: None };
+        let answer: SyncAnswer = world.ask(path::SYNC, &anna.token, &request).await;
+        leaves.push(OuterLeaf::parse(&answer.checkpoint.unwrap().leaf).unwrap());
+    }
+    let there_and_back: Vec<usize> = (0..6).chain((0..6).rev()).collect();
+    for (size, leaf) in there_and_back.iter().map(|at| (*at as u64 + 1, leaves[*at])) {
+        let request = HeadsProofRequest { era: 0, size, logs: vec![room.log] };
+        let proofs: Vec<HeadsProof> = world.ask(path::PROOF_HEADS, &anna.token, &request).await;
+        let heads: HeadsLeaf = decode(&proofs[0].leaf).unwrap();
+        let (place, path) = (proofs[0].position.0, &proofs[0].path);
+        merkle::verify_inclusion(heads.leaf_hash(), place, leaf.logs, path, leaf.heads_root)
+            .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn payloads_are_released_to_officers_under_an_opening_in_its_scope_and_to_nobody_else() {
     let (world, anna, ben, room) = two().await;
     anna.append(&world, &room.request(vec![room.record(0, 0, b"in")])).await;

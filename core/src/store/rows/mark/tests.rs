@@ -127,7 +127,7 @@ async fn the_last_edit_of_the_author_is_shown_and_found_and_nobody_elses() {
     assert_eq!(texts, ["Montag", "Dienstag", "Mittwoch"]);
     let list = store.read(|conn| read::conversations(conn, None, 5)).await.unwrap();
     assert_eq!(list[0].last.as_ref().unwrap().text.as_deref(), Some("Mittwoch"));
-    assert_eq!((list[0].unread, list[0].cursor.order_ms), (1, 1_001), "a change is no news");
+    assert_eq!((list[0].unread, list[0].last_ms), (1, 1_001), "a change is no news");
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn reactions_are_counted_once_for_each_person_and_emoji_and_taken_back() {
     let who = store.read(move |conn| read::reactions(conn, log.id, id(1), 10)).await.unwrap();
     assert_eq!(who, [(ANNA, "👍".to_owned()), (BEN, "❤️".to_owned())]);
     let list = store.read(|conn| read::conversations(conn, None, 5)).await.unwrap();
-    assert_eq!((list[0].unread, list[0].cursor.order_ms), (1, 1_001), "a reaction is no news");
+    assert_eq!((list[0].unread, list[0].last_ms), (1, 1_001), "a reaction is no news");
     assert_eq!(list[0].last.as_ref().unwrap().text.as_deref(), Some("Feierabend"));
 }
 
