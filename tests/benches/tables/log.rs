@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hauspost_core::inbound::{self, Changes, Me, Reader};
-use hauspost_core::ledger::{Ledger, Touched};
+use hauspost_core::ledger::Ledger;
 use hauspost_core::outbox::intent::Say;
 use hauspost_core::outbox::seal::{self, NewSealed};
 use hauspost_core::store::rows::outbox::{Intent, IntentKind, IntentState};
@@ -95,15 +95,6 @@ impl PhoneLog {
     /// Seals intents at the next places of the own chain.
     pub fn seal(&self, intents: Vec<Intent>) -> Vec<NewSealed> {
         seal::records(&self.me, &self.ledger, intents, None, now_ms())
-    }
-
-    /// The server took what was sealed: the own chain moves on.
-    pub fn accepted(&mut self, sealed: &[NewSealed]) {
-        for new in sealed {
-            let (sealed, _) = new.sealed.as_ref().unwrap();
-            self.ledger.own_accepted(sealed.leaf_index, &mut Touched::default());
-            self.ledger.row.own_dctr += 1;
-        }
     }
 }
 
