@@ -329,6 +329,13 @@ impl Timeline {
         runtime::run(async move { Ok(core.remove_member(log, person).await?) }).await
     }
 
+    /// Makes the group's keys anew in the cipher suite that fits its size, once; an owner does so when
+    /// it grew past a hundred devices. Everybody sees a line about it.
+    pub async fn change_suite(&self) -> Result<(), HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.change_suite(log).await?) }).await
+    }
+
     /// Gives the conversation another name. The server never learns it.
     pub async fn rename(&self, title: String) -> Result<(), HauspostError> {
         let (core, log) = (self.core.clone(), self.log);

@@ -5,6 +5,7 @@
 //! a screen but through [`harmless`] or [`line()`]. What is kept, signed and sent stays as it was
 //! written.
 
+use hauspost_protocol::unseen::is_unseen;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Scalars that one character on the screen may be made of; the largest emoji have ten. More are
@@ -40,15 +41,6 @@ fn picture(c: char) -> impl Iterator<Item = char> {
         c => Some(c),
     };
     std::iter::repeat_n(shown.unwrap_or(INSTEAD), 1)
-}
-
-/// Marks, embeddings, overrides and isolates that reorder; separators that break lines; what shows
-/// nothing, but for the joiners that scripts and emoji need.
-pub(crate) fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{00AD}'
-        | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}')
 }
 
 #[cfg(test)]

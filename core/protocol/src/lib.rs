@@ -21,7 +21,8 @@
 //! 8. [`archive_key`] and [`key_list`] open the archive, in two halves that never meet; [`xwing`] and
 //!    [`hpke`] seal to a key that may be needed in ten years.
 //! 9. [`mod@grant`] hands record keys to a device that comes later.
-//! 10. [`wire`] is what travels between phone and server, [`invitation`] what a new phone is given.
+//! 10. [`wire`] is what travels between phone and server, [`invitation`] what a new phone is given;
+//!     [`unseen`] lists what nobody may put into a text unseen.
 //!
 //! `fuzz` plays them all with bytes that nobody meant; the product is built without it.
 
@@ -56,6 +57,7 @@ pub mod key_list;
 pub mod xwing;
 
 pub mod invitation;
+pub mod unseen;
 pub mod wire;
 
 #[cfg(any(test, feature = "fuzzing"))]

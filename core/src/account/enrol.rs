@@ -33,6 +33,7 @@ use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
 use crate::store::rows::account::{self, Account, AccountState};
+use crate::store::rows::attempt::AttemptKind;
 use crate::store::rows::outbox;
 use crate::sync::{Connection, Server, Session, SyncError};
 
@@ -139,7 +140,13 @@ async fn finish(
     }
     let der = account.certificate.as_deref().ok_or(AccountError::NotEnrolled)?;
     let certificate = DeviceCertificate::parse(der).map_err(|_| AccountError::Certificate)?;
-    let inherited = store.read(|conn| Ok::<_, AccountError>(outbox::newest(conn)?)).await?;
+    let (inherited, entering, resetting) = store
+        .read(|conn| {
+            let entering = Entering::load(conn, AttemptKind::Enter)?;
+            let resetting = Entering::load(conn, AttemptKind::Reset)?;
+            Ok::<_, AccountError>((outbox::newest(conn)?, entering, resetting))
+        })
+        .await?;
     let session =
         Session::new(account.company, account.device, env.key_store.clone(), env.clock.clone());
     Ok(Core {
@@ -175,9 +182,9 @@ async fn finish(
         link: LinkTeller::default(),
         inspecting: Inspecting::default(),
         previews: Previews::default(),
-        entering: Entering::default(),
+        entering,
         past: Past::default(),
-        resetting: Entering::default(),
+        resetting,
     })
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{Epoch, Gen, LogId, TimeMs};
+use rusqlite::Connection;
 
 use super::AccountError;
 use super::engine::Core;
@@ -20,6 +21,8 @@ use super::way_in::most_vouched_first;
 use crate::inbound;
 use crate::ledger::Touched;
 use crate::outbox::{change, jitter, plan};
+use crate::store::StoreError;
+use crate::store::rows::attempt::{self, AttemptKind, Attempts};
 use crate::store::rows::outbox;
 use crate::sync::SyncError;
 
@@ -32,21 +35,23 @@ const LONGEST_WAIT_MS: u64 = 600_000;
 /// What was tried longer ago does not count any more.
 const FORGET_MS: u64 = 3_600_000;
 
-/// The attempts to enter groups.
-#[derive(Default)]
-pub(super) struct Entering(Mutex<HashMap<LogId, Attempts>>);
-
-#[derive(Clone, Copy)]
-struct Attempts {
-    count: u32,
-    last_ms: TimeMs,
-    not_before_ms: TimeMs,
+/// The attempts to enter groups, or to make them anew. They are stored, so that a phone that is killed
+/// again and again waits all the same; the wait before the first is drawn anew.
+pub(super) struct Entering {
+    kind: AttemptKind,
+    all: Mutex<HashMap<LogId, Attempts>>,
 }
 
 impl Entering {
+    /// Those that are stored.
+    pub(super) fn load(conn: &Connection, kind: AttemptKind) -> Result<Self, StoreError> {
+        let all = attempt::all(conn, kind)?.into_iter().collect();
+        Ok(Self { kind, all: Mutex::new(all) })
+    }
+
     /// Whether to try now; `wait` draws how long a phone waits before its first attempt.
     pub(super) fn is_due(&self, log: LogId, now_ms: TimeMs, wait: impl FnOnce() -> u64) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was put back forgets as well.
         all.retain(|_, tried| now_ms.abs_diff(tried.last_ms) < FORGET_MS);
         let tried = all.entry(log).or_insert_with(|| Attempts {
@@ -59,16 +64,16 @@ impl Entering {
 
     /// How long until the next attempt that is waited for.
     pub(super) fn wait_ms(&self, now_ms: TimeMs) -> Option<u64> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = all.values().filter_map(|tried| tried.not_before_ms.checked_sub(now_ms));
         ahead.filter(|wait_ms| *wait_ms > 0).min()
     }
 
-    /// Notes an attempt; gives how many came before it.
-    pub(super) fn note(&self, log: LogId, now_ms: TimeMs) -> u32 {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(tried) = all.get_mut(&log) else { return 0 };
-        let before = tried.count;
+    /// Notes an attempt, and gives all for this log with it.
+    fn note(&self, log: LogId, now_ms: TimeMs) -> Attempts {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = Attempts { count: 0, last_ms: now_ms, not_before_ms: now_ms };
+        let tried = all.entry(log).or_insert(none);
         tried.count += 1;
         tried.last_ms = now_ms;
         if tried.count >= AT_ONCE {
@@ -76,7 +81,7 @@ impl Entering {
             let wait_ms = (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS);
             tried.not_before_ms = now_ms.saturating_add(wait_ms);
         }
-        before
+        *tried
     }
 }
 
@@ -101,7 +106,7 @@ impl Core {
             Err(SyncError::Refused(_)) => Vec::new(),
             infos => infos?,
         };
-        let before = self.entering.note(log, now_ms);
+        let before = self.note_attempt(&self.entering, log, now_ms).await?;
         let infos = most_vouched_first(infos);
         let from = (before as usize).checked_rem(infos.len()).unwrap_or(0);
         for group_info in infos[from..].iter().chain(&infos[..from]) {
@@ -111,6 +116,22 @@ impl Core {
         }
         tracing::warn!(%log, "no GroupInfo by which this group could be entered");
         self.reset(log, ResetReason::Broken, None).await
+    }
+
+    /// Notes and stores an attempt; gives how many came before it.
+    pub(super) async fn note_attempt(
+        &self,
+        which: &Entering,
+        log: LogId,
+        now_ms: TimeMs,
+    ) -> Result<u32, AccountError> {
+        let (kind, attempts) = (which.kind, which.note(log, now_ms));
+        self.store
+            .write(move |tx| {
+                Ok::<_, AccountError>(attempt::put(tx, log, kind, &attempts, FORGET_MS)?)
+            })
+            .await?;
+        Ok(attempts.count - 1)
     }
 
     /// How long this phone waits before its first attempt, where many may try at once.
@@ -191,9 +212,13 @@ mod tests {
 
     const LOG: LogId = LogId([1; 16]);
 
+    fn none() -> Entering {
+        Entering { kind: AttemptKind::Enter, all: Mutex::default() }
+    }
+
     #[test]
     fn the_first_attempt_comes_after_the_wait_that_was_drawn() {
-        let entering = Entering::default();
+        let entering = none();
         assert!(!entering.is_due(LOG, 1_000, || 500));
         assert_eq!(entering.wait_ms(1_200), Some(300));
         assert!(entering.is_due(LOG, 1_500, || 500));
@@ -202,16 +227,16 @@ mod tests {
 
     #[test]
     fn each_attempt_after_the_third_waits_twice_as_long_until_an_hour_of_peace() {
-        let entering = Entering::default();
+        let entering = none();
         for before in 0..3 {
             assert!(entering.is_due(LOG, 0, || 0));
-            assert_eq!(entering.note(LOG, 0), before);
+            assert_eq!(entering.note(LOG, 0).count, before + 1);
         }
         assert!(!entering.is_due(LOG, 1_999, || 0));
         assert!(entering.is_due(LOG, 2_000, || 0));
         entering.note(LOG, 2_000);
         assert!(!entering.is_due(LOG, 5_999, || 0));
         assert!(entering.is_due(LOG, 2_000 + FORGET_MS, || 0));
-        assert_eq!(entering.note(LOG, 2_000 + FORGET_MS), 0);
+        assert_eq!(entering.note(LOG, 2_000 + FORGET_MS).count, 1);
     }
 }

@@ -55,7 +55,7 @@ impl Core {
         // Whoever came first has done it.
         self.pull_all().await?;
         let Some(wanted) = self.wanted(log, why).await? else { return Ok(false) };
-        self.resetting.note(log, now_ms);
+        self.note_attempt(&self.resetting, log, now_ms).await?;
         let mut others = wanted.devices.clone();
         others.retain(|device| *device != self.me.device);
         let taken = match others.is_empty() {

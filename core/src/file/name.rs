@@ -1,5 +1,7 @@
 //! Names that somebody else chose, as this phone may write them.
 
+use hauspost_protocol::unseen::{is_joiner, is_unseen};
+
 /// Bytes of a file's name in every file system that we meet.
 const NAME_BYTES: usize = 255;
 
@@ -43,11 +45,7 @@ fn safe_char(c: char) -> Option<char> {
         '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => Some('_'),
         c if c.is_control() => None,
         // Marks of direction and width, which make "gpj.exe" of "exe.jpg".
-        '\u{061c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => None,
+        c if is_unseen(c) || is_joiner(c) => None,
         c => Some(c),
     }
 }
@@ -76,6 +74,7 @@ mod tests {
             ("C:evil.exe", "C_evil.exe"),
             ("a\0b\nc\u{1b}[2Jd.txt", "abc[2Jd.txt"),
             ("Rechnung\u{202e}fdp.exe", "Rechnungfdp.exe"),
+            ("soft\u{ad}\u{3164}\u{fffa}.pdf", "soft.pdf"),
             ("zero\u{200b}width\u{feff}.pdf", "zerowidth.pdf"),
         ] {
             assert_eq!(safe(name), expected, "{name:?}");

@@ -169,6 +169,8 @@ pub enum Effect {
     Remove(LogId, UserId),
     /// Leave a group.
     Leave(LogId),
+    /// Make a group's keys anew in the suite that fits its size.
+    ChangeSuite(LogId),
     /// Give a group another name.
     Rename(LogId, String),
     /// Let a conversation make no sound, or again.

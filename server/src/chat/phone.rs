@@ -123,6 +123,7 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::CreateGroup(title, users) => Event::Begun(group(account, &title, users).await?),
         Effect::Add(log, users) => return account.add_members(log, users).await.map(|()| None),
         Effect::Remove(log, user) => return account.remove_member(log, user).await.map(|()| None),
+        Effect::ChangeSuite(log) => return account.change_suite(log).await.map(|()| None),
         Effect::Leave(log) => return account.leave(log).await.map(|()| None),
         Effect::Rename(log, title) => return account.rename(log, &title).await.map(|()| None),
         Effect::Mute(log, muted) => return account.set_muted(log, muted).await.map(|()| None),

@@ -1,10 +1,10 @@
 //! Text on the screen: measured, wrapped and folded. What others wrote passes [`harmless`] or
 //! [`line()`] first.
 
+use hauspost_protocol::unseen::is_unseen;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::harmless::is_unseen;
 pub use crate::harmless::{harmless, line};
 
 /// What a person typed or pasted, without what no keyboard types: control characters and those

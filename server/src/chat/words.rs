@@ -5,10 +5,12 @@ use hauspost_core::store::rows::mark::MarkKind;
 
 mod documents;
 mod english;
+mod enrol;
 mod german;
 mod talk;
 
 pub use documents::DocumentWords;
+pub use enrol::EnrolWords;
 
 /// What the client says, in one language.
 #[derive(Debug)]
@@ -137,6 +139,8 @@ pub struct Words {
     pub months: [&'static str; 12],
     /// The months, short.
     pub short_months: [&'static str; 12],
+    /// What is said while a device enrols.
+    pub enrol: &'static EnrolWords,
     /// What it says about documents.
     pub documents: &'static DocumentWords,
     /// What stands behind the number of a day.
@@ -245,6 +249,8 @@ mod tests {
             (english.reset, german.reset),
             (english.created, german.created),
             (english.failed, german.failed),
+            (english.enrol.waits, german.enrol.waits),
+            (english.enrol.approved, german.enrol.approved),
             (english.failed_change, german.failed_change),
             (english.found_in, german.found_in),
             (english.people_of, german.people_of),

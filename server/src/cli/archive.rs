@@ -157,9 +157,12 @@ impl Fetch {
         bar.finish_and_clear();
         export.write(&self.out, Some(&fetched.0))?;
         let entries: usize = export.logs.values().map(Vec::len).sum();
+        let conversations = match export.logs.len() {
+            1 => "1 conversation".to_owned(),
+            count => format!("{count} conversations"),
+        };
         terminal::result(format_args!(
-            "{} conversations, {entries} entries, company log of {} entries, in {}",
-            export.logs.len(),
+            "{conversations}, {entries} entries, company log of {} entries, in {}",
             export.company.len(),
             self.out.display()
         ));

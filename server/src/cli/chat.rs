@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use super::Failure;
 use super::terminal::{self, Terminal};
 use crate::chat::event::Event;
-use crate::chat::words::Words;
+use crate::chat::words::{EnrolWords, Words, fill};
 use crate::chat::{self, ChatError, screen};
 
 /// An invitation is shorter than this, in bytes.
@@ -69,7 +69,7 @@ impl Chat {
         let approved = account.approve_device(code, None).await;
         account.suspend().await;
         let device = approved.map_err(|error| failure(&error))?;
-        terminal::result(format_args!("approved {device}"));
+        terminal::result(fill(self.words().enrol.approved, &[&device.to_string()]));
         Ok(())
     }
 
@@ -82,20 +82,21 @@ impl Chat {
     /// Opens the account, or enrols it.
     async fn account(&self, terminal: &Terminal) -> Result<Account, Failure> {
         let env = env(&self.profile);
-        match until_approved(|| Account::open(&self.profile, env.clone())).await {
+        let words = self.words().enrol;
+        match until_approved(words, || Account::open(&self.profile, env.clone())).await {
             Ok(account) => {
                 if self.invitation.is_some() {
-                    terminal::say("This profile is enrolled already; the invitation was not used.");
+                    terminal::say(words.unused);
                 }
                 return Ok(account);
             }
             Err(AccountError::NotEnrolled) => {}
             Err(error) => return Err(failure(&error)),
         }
-        let invitation = invitation(self.invitation.as_deref())?;
-        let waiting = terminal.spinner("enrolling …");
+        let invitation = invitation(words, self.invitation.as_deref())?;
+        let waiting = terminal.spinner(words.enrolling);
         let enrol = || Account::enrol(&self.profile, invitation.trim(), env.clone());
-        let enrolled = until_approved(enrol).await;
+        let enrolled = until_approved(words, enrol).await;
         waiting.finish_and_clear();
         enrolled.map_err(|error| failure(&error))
     }
@@ -132,7 +133,10 @@ impl Chat {
 }
 
 /// Tries again as long as nobody has signed for this device; its code is shown once.
-async fn until_approved<F>(begin: impl Fn() -> F) -> Result<Account, AccountError>
+async fn until_approved<F>(
+    words: &EnrolWords,
+    begin: impl Fn() -> F,
+) -> Result<Account, AccountError>
 where
     F: Future<Output = Result<Account, AccountError>>,
 {
@@ -141,12 +145,7 @@ where
         match begin().await {
             Err(AccountError::NeedsApproval(code)) => {
                 if !shown {
-                    terminal::say(format_args!(
-                        "You have a device already. Approve this one there, by its code:\n\n    {code}\n\n\
-                         In its client press F6; or, when that is closed:\n\
-                         hauspost chat --profile YOUR-FIRST-PROFILE --approve {code}\n\n\
-                         If you have lost it, read the code to your admin."
-                    ));
+                    terminal::say(fill(words.waits, &[&code, &code]));
                     shown = true;
                 }
                 tokio::time::sleep(ASK_EVERY).await;
@@ -166,7 +165,7 @@ fn env(profile: &Path) -> Env {
     }
 }
 
-fn invitation(given: Option<&str>) -> Result<String, Failure> {
+fn invitation(words: &EnrolWords, given: Option<&str>) -> Result<String, Failure> {
     let unreadable = |error: io::Error| Failure::files(format!("no invitation was read: {error}"));
     let mut text = String::new();
     match given {
@@ -176,9 +175,7 @@ fn invitation(given: Option<&str>) -> Result<String, Failure> {
         }
         Some(given) => return Ok(given.to_owned()),
         None if io::stdin().is_terminal() => {
-            terminal::say(
-                "This profile is new. Paste your invitation (hauspost1:…) and press Enter:",
-            );
+            terminal::say(words.paste);
             let mut limited = io::stdin().lock().take(INVITATION_BYTES);
             limited.read_line(&mut text).map_err(unreadable)?;
         }

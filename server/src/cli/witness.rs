@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::Handle;
 use clap::{Args, Subcommand};
 use hauspost_protocol::tree::checkpoint::verifier_key;
 
@@ -16,7 +16,7 @@ use crate::archive::time;
 use crate::company::client::Client;
 use crate::company::holder::Holder;
 use crate::serve::folder::Access;
-use crate::serve::{Tls, system_clock, tls};
+use crate::serve::{Tls, socket, system_clock, tls};
 use crate::witness::endpoint;
 use crate::witness::keeper::{Cosigned, Keeper, KeeperError};
 use crate::witness::pull::{PullError, keep_asking};
@@ -154,11 +154,11 @@ impl Run {
     fn answer(&self, keeper: &Arc<Keeper>, listen: SocketAddr) -> Result<(), Failure> {
         let names = Tls::CompanyCa { names: self.hosts.clone() };
         let config = tls::server_config(&names, keeper.folder(), listen, super::now_ms());
-        let config = RustlsConfig::from_config(config.map_err(Failure::files)?);
+        let config = config.map_err(Failure::files)?;
         let taken = |error| Failure::files(format_args!("cannot listen on {listen}: {error}"));
         let listener = std::net::TcpListener::bind(listen).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        let server = axum_server::from_tcp_rustls(listener, config).map_err(taken)?;
+        let server = socket::server(listener, config, Handle::new()).map_err(taken)?;
         let router = endpoint::router(Arc::clone(keeper), system_clock());
         terminal::result(format_args!("hauspost witness answers https://{address}"));
         tokio::spawn(async move {

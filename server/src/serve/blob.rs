@@ -375,8 +375,21 @@ pub async fn collect(node: &Arc<Node>) -> Result<usize, Refusal> {
     }
 }
 
-/// Removes the bytes of blobs whose shred key is gone: a crash may have come before their removal.
+/// Removes the bytes of blobs whose shred key is gone, and the keys of blobs that were never begun: a
+/// crash may have come before the former's removal, and between the two.
 pub async fn sweep(node: &Arc<Node>) -> Result<usize, Refusal> {
+    let mut after = None;
+    loop {
+        let drop = move |tx: &mut dyn Tx| tx.drop_idle_keys(after, KEYS_AT_ONCE);
+        let (dropped, next) = node.database.write(drop).await?;
+        if dropped > 0 {
+            tracing::info!(dropped, "keys of documents that were never begun are deleted");
+        }
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
     let store = Arc::clone(&node.blobs);
     let found = blocking(move || store.list()).await?;
     let job = move |tx: &dyn ReadTx| {
@@ -394,6 +407,8 @@ pub async fn sweep(node: &Arc<Node>) -> Result<usize, Refusal> {
     Ok(count)
 }
 
+/// Shred keys looked at in one transaction, at most.
+const KEYS_AT_ONCE: usize = 1_000;
 /// Uploads dropped in one transaction, at most.
 const DROPPED_AT_ONCE: usize = 64;
 

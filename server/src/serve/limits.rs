@@ -17,6 +17,8 @@ pub const SERVER_REQUESTS: usize = 2_048;
 pub const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// A connection whose request headers take longer is closed.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// A connection that stands idle so long between two requests is asked over HTTP/2 whether it lives.
+pub const PING_TIME: Duration = Duration::from_secs(60);
 /// Requests of one HTTP/2 connection at the same time.
 pub const CONNECTION_STREAMS: u32 = 32;
 /// What an HTTP/1 connection buffers, and so its longest headers, in bytes.

@@ -1,6 +1,6 @@
 //! `hauspost serve`: the server as a value that a process, or a test, starts and stops.
 //!
-//! A request meets the modules in this order: [`tls`] and the listener below; `routes`, the one
+//! A request meets the modules in this order: [`tls`] and [`socket`]; `routes`, the one
 //! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
 //! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
 //! and `conversation`, `blob`, `sync`, `history`, `live`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
@@ -30,6 +30,7 @@ mod packages;
 mod quota;
 mod routes;
 mod session;
+pub mod socket;
 mod sync;
 pub mod tls;
 mod uploads;
@@ -47,8 +48,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::RustlsConfig;
 use hauspost_protocol::ids::TimeMs;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -172,24 +171,7 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     let address = listener.local_addr().map_err(listen)?;
     let node = Node::open(folder, &config).await?;
     let handle = Handle::new();
-    let mut server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
-        .map_err(listen)?
-        // A small answer must not wait for the acknowledgement of the one before (40 ms).
-        .map(|tls| tls.acceptor(NoDelayAcceptor::new()))
-        .handle(handle.clone())
-        .first_request_timeout(limits::HEADER_TIME);
-    server
-        .http_builder()
-        .http1()
-        .header_read_timeout(limits::HEADER_TIME)
-        .max_buf_size(limits::CONNECTION_BUFFER);
-    server
-        .http_builder()
-        .http2()
-        .max_concurrent_streams(limits::CONNECTION_STREAMS)
-        .max_header_list_size(limits::HEADER_BYTES)
-        .auto_date_header(false)
-        .keep_alive_interval(routes::PING_TIME);
+    let server = socket::server(listener, tls, handle.clone()).map_err(listen)?;
     let router = routes::router(&node);
     let url = format!("https://{address}");
     node.folder.write(ADDRESS, url.as_bytes(), Access::Public)?;

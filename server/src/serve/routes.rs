@@ -1,27 +1,23 @@
 //! All routes in one table: the router is built from it, and so is their description.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{MethodRouter, get, post, put};
 use hauspost_protocol::file::SEALED_CHUNK_BYTES;
 use hauspost_protocol::wire::path;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer::Refusal;
 use super::limits::{
-    APPEND_BODY, BLOB_BODY, FOUND_BODY, LIST_BODY, REQUEST_TIME, SERVER_REQUESTS, SMALL_BODY,
-    SYNC_BODY,
+    APPEND_BODY, BLOB_BODY, FOUND_BODY, LIST_BODY, SERVER_REQUESTS, SMALL_BODY, SYNC_BODY,
 };
 use super::node::Node;
 use super::{
     append, archive, blob, checkpoint, directory, enrol, founding, history, live, log_key,
-    material, metrics, openapi, packages, session, sync, witness,
+    material, metrics, openapi, packages, session, socket, sync, witness,
 };
 
 /// Who may ask.
@@ -387,24 +383,9 @@ pub fn router(node: &Arc<Node>) -> Router {
         let handler = route.handler.layer(DefaultBodyLimit::max(route.body_bytes));
         router = router.route(&route.path, handler);
     }
-    let places = Arc::new(Semaphore::new(SERVER_REQUESTS));
-    router
-        .fallback(|| async { Refusal::NotFound })
-        .layer(middleware::from_fn_with_state(places, bound))
+    let router = router.fallback(|| async { Refusal::NotFound });
+    socket::bounded(router, SERVER_REQUESTS)
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state(Arc::clone(node), metrics::observe))
         .with_state(Arc::clone(node))
 }
-
-/// Bounds how many requests run at once, and how long one takes until its answer begins; the
-/// body's time is in it.
-async fn bound(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(_place) = places.try_acquire() else { return Refusal::Busy.into_response() };
-    match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Refusal::Late.into_response(),
-    }
-}
-
-/// How long a connection may stand idle between two requests before HTTP/2 asks whether it lives.
-pub const PING_TIME: Duration = Duration::from_secs(60);

@@ -98,4 +98,11 @@ pub trait BlobWrites: BlobReads {
     fn name_blob(&mut self, no: LogNo, root: Digest, seq: Seq) -> Result<(), StoreError>;
     /// Forgets a blob and deletes its shred key; its bytes are for the caller to remove.
     fn drop_blob(&mut self, no: LogNo, root: Digest) -> Result<Option<BlobId>, StoreError>;
+    /// Deletes shred keys that no blob has, of at most `most` behind `after`: a crash came between a key
+    /// and its blob. How many, and where to go on.
+    fn drop_idle_keys(
+        &mut self,
+        after: Option<BlobId>,
+        most: usize,
+    ) -> Result<(usize, Option<BlobId>), StoreError>;
 }

@@ -11,20 +11,24 @@ use axum::routing::post;
 use hauspost_protocol::tree::witness::{AddCheckpoint, Refused, SIZE_TYPE};
 
 use super::keeper::{AnswerError, Keeper};
-use crate::serve::Clock;
+use crate::serve::{Clock, socket};
 
 /// A checkpoint with the longest proof and every signature that a note may have.
 const BODY: usize = 128 * 1024;
+
+/// Requests at the same time: a handful of logs ask, each of them seldom.
+const REQUESTS: usize = 64;
 
 /// The witness and its clock.
 type Shared = State<(Arc<Keeper>, Clock)>;
 
 /// The standard's routes; the submission prefix is the root.
 pub fn router(keeper: Arc<Keeper>, clock: Clock) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .layer(DefaultBodyLimit::max(BODY))
-        .with_state((keeper, clock))
+        .with_state((keeper, clock));
+    socket::bounded(router, REQUESTS)
 }
 
 async fn add_checkpoint(State((keeper, clock)): Shared, body: String) -> Response {

@@ -145,9 +145,11 @@ mod endpoint {
 
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
+    use axum_server::Handle;
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::serve::{Tls, socket, tls};
 
     async fn send(keeper: &Arc<Keeper>, body: String) -> (StatusCode, String, String) {
         let router = crate::witness::endpoint::router(keeper.clone(), Arc::new(|| NOW_MS));
@@ -180,5 +182,33 @@ mod endpoint {
         assert_eq!(status, StatusCode::BAD_REQUEST);
         let (status, ..) = send(&keeper, "x".repeat(1 << 20)).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_large_headers_is_refused_and_another_one_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = Arc::new(init(folder.path(), 0, &log_key(1)).unwrap());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let names = Tls::CompanyCa { names: Vec::new() };
+        let now_ms = crate::serve::system_clock()();
+        let config = tls::server_config(&names, keeper.folder(), address, now_ms).unwrap();
+        let server = socket::server(listener, config, Handle::new()).unwrap();
+        let router = crate::witness::endpoint::router(keeper.clone(), Arc::new(|| NOW_MS));
+        tokio::spawn(server.serve(router.into_make_service()));
+        let ca = std::fs::read(folder.path().join("ca.pem")).unwrap();
+        let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+        let url = format!("https://{address}/add-checkpoint");
+        for only_http1 in [true, false] {
+            let client = reqwest::Client::builder().tls_certs_only([ca.clone()]);
+            let client = if only_http1 { client.http1_only() } else { client };
+            let client = client.build().unwrap();
+            let post = || client.post(&url).body("old 1\n\nnothing\n");
+            let large = post().header("x-large", "x".repeat(100_000)).send().await;
+            let large = large.ok().map(|answer| answer.status().as_u16());
+            assert!(large.is_none_or(|answer| answer == 431), "{only_http1}: {large:?}");
+            let answer = post().send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 400);
+        }
     }
 }

@@ -1,5 +1,11 @@
 //! A conversation that goes on in a new group (docs/protocol.md §7, "Reset").
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hauspost_core::env::seeded::ManualClock;
+use hauspost_core::env::system::SystemClock;
+use hauspost_core::env::{Clock as _, Env};
 use hauspost_core::inbound::Code;
 use hauspost_core::read::Window;
 use hauspost_core::store::FaultPoint;
@@ -12,7 +18,7 @@ use hauspost_protocol::ids::{Gen, LogId};
 use hauspost_protocol::wire::path;
 use hauspost_tests::bomb;
 use hauspost_tests::hostile::Hostile;
-use hauspost_tests::real::{Phone, World};
+use hauspost_tests::real::{Phone, World, env};
 
 /// The state and the generation of a conversation on a phone.
 async fn place(phone: &Phone, log: LogId) -> (LogState, Gen) {
@@ -122,6 +128,51 @@ async fn attacks_2_a_commit_bomb_that_cannot_be_entered_past_is_healed_by_a_rese
     assert_eq!(dora.texts(log).await, ["hört ihr mich?", "wieder da"]);
     let alarms = ben.alarm_codes().await;
     assert_eq!(alarms, [Code::Mls as u64, Code::Reset as u64]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_is_killed_again_and_again_waits_between_its_attempts_to_enter() {
+    let mut world = World::found().await;
+    let (lies, nets) = (Hostile::default(), Hostile::default());
+    let anna = world.phone_over("anna", lies.network()).await;
+    let clock = Arc::new(ManualClock::at(SystemClock.now_ms()));
+    let (user, invitation) = world.invited("ben").await;
+    let env = Env { clock: clock.clone(), ..env(nets.network()) };
+    let mut ben = world.try_to_enrol("ben", &invitation, env).await.unwrap();
+    let dora = world.phone("dora").await;
+    anna.account.sync_all().await.unwrap();
+    let log = anna.account.create_group(None, vec![user]).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    bomb::arm_once(&anna, &lies).await;
+    anna.account.add_members(log, vec![dora.account.user()]).await.unwrap();
+    anna.account.send_once().await.unwrap();
+
+    // There is no way in, and none to a new group.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    nets.answers(move |request| {
+        if request.path == path::PACKAGES_TAKE {
+            return Some(Err(NetworkError::Broken));
+        }
+        let asks = request.path.starts_with(path::GROUP_INFO);
+        count.fetch_add(usize::from(asks), Ordering::SeqCst);
+        asks.then(|| Ok(Response { status: 200, body: encode(&Vec::<Bytes>::new()) }))
+    });
+    for attempts in [1, 2, 3, 3, 3] {
+        ben.try_to_settle().await;
+        assert_eq!(asked.load(Ordering::SeqCst), attempts);
+        ben = ben.restart().await;
+    }
+    clock.advance(2_000);
+    ben.try_to_settle().await;
+    ben = ben.restart().await;
+    ben.try_to_settle().await;
+    assert_eq!(asked.load(Ordering::SeqCst), 4, "and then it waits twice as long");
+    nets.is_honest_again();
+    clock.advance(4_000);
+    ben.settle().await;
+    assert_eq!(place(&ben, log).await.0, LogState::Active);
 }
 
 #[tokio::test(flavor = "multi_thread")]

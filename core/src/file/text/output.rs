@@ -1,5 +1,7 @@
 //! Where readers put text: within a limit, without what no one reads, until they are told to stop.
 
+use hauspost_protocol::unseen::{is_joiner, is_unseen};
+
 use super::TEXT_BYTES;
 use crate::file::apart::Stop;
 
@@ -31,7 +33,7 @@ impl<'s> Output<'s> {
                 '\n' | '\r' | '\u{c}' => self.line(),
                 letter if letter.is_whitespace() => self.space(),
                 // Soft hyphens and marks of direction are in no word that anybody types.
-                letter if letter.is_control() || is_unseen(letter) => {}
+                letter if is_nothing(letter) => {}
                 letter => self.text.push(letter),
             }
             if self.text.len() >= TEXT_BYTES {
@@ -75,10 +77,9 @@ impl<'s> Output<'s> {
     }
 }
 
-fn is_unseen(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fffd}')
+/// What nobody searches for, and what stood for a letter that could not be read.
+fn is_nothing(letter: char) -> bool {
+    letter.is_control() || letter == '\u{fffd}' || is_unseen(letter) || is_joiner(letter)
 }
 
 impl<'s> Output<'s> {

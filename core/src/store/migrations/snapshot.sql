@@ -1,4 +1,4 @@
--- version 10
+-- version 11
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -36,6 +36,14 @@ CREATE TABLE asking (
     attempts INTEGER NOT NULL,
     next_ms INTEGER NOT NULL      -- not asked again before
 ) STRICT;
+CREATE TABLE attempt (
+    log BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    not_before_ms INTEGER NOT NULL,
+    PRIMARY KEY (log, kind)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE author (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     device BLOB NOT NULL,

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod alarm;
+pub mod attempt;
 pub mod author;
 pub mod checkpoint;
 pub mod company;

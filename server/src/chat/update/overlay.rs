@@ -237,7 +237,11 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
             state.overlay = Some(Overlay::Rename(members.log, title));
             return;
         }
-        (KeyCode::Char('a' | 'r' | 'l' | 'n'), None) => {
+        // An owner may, once; who may not sees why in the conversation.
+        (KeyCode::Char('k'), None) if is_group => {
+            return effects.push(Effect::ChangeSuite(members.log));
+        }
+        (KeyCode::Char('a' | 'r' | 'l' | 'n' | 'k'), None) => {
             state.notice = Some(state.words.no_group.to_owned());
         }
         _ => {}

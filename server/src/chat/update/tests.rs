@@ -259,6 +259,18 @@ fn a_dialog_of_two_cannot_be_left() {
 }
 
 #[test]
+fn the_keys_of_a_group_are_made_anew_from_the_list_of_its_people() {
+    let group = super::super::fixture::room(9, "Tour Nord");
+    let mut client = Client::new(vec![group.clone()]);
+    client.hear(Event::Begun(LOG));
+    client.hear(Event::Room(LOG, Some(Box::new(group))));
+    client.ctrl('p');
+    client.wanted();
+    client.press(KeyCode::Char('k'));
+    assert_eq!(client.wanted(), [Effect::ChangeSuite(LOG)]);
+}
+
+#[test]
 fn leaving_and_removing_ask_first() {
     let mut group = super::super::fixture::room(9, "Tour Nord");
     group.log = LOG;

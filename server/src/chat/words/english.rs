@@ -1,4 +1,4 @@
-use super::{Words, documents, talk};
+use super::{Words, documents, enrol, talk};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -28,6 +28,7 @@ pub static WORDS: Words = Words {
     ],
     coming: "{} of {} have come from another device",
     erased: ["erased", "erased by a rule of retention"],
+    enrol: &enrol::ENGLISH,
     documents: &documents::ENGLISH,
     people_changed: "people changed",
     older: "↑ older",
@@ -204,6 +205,7 @@ pub static WORDS: Words = Words {
         ("  has:file", "or picture, sound, video, document, text"),
         ("F4, Ctrl-G", "begin a group"),
         ("F5, Ctrl-P", "people: add, remove, leave; another name"),
+        ("  k", "there: its keys anew, in the suite that fits its size"),
         ("F6", "let in another device of yours"),
         ("List", ""),
         ("↑ ↓ PgUp PgDn", "choose a conversation"),

@@ -1,4 +1,4 @@
-use super::{Words, documents, talk};
+use super::{Words, documents, enrol, talk};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -32,6 +32,7 @@ pub static WORDS: Words = Words {
     ],
     coming: "{} von {} kamen von einem anderen Gerät",
     erased: ["gelöscht", "nach der Löschregel gelöscht"],
+    enrol: &enrol::GERMAN,
     documents: &documents::GERMAN,
     people_changed: "Teilnehmer geändert",
     older: "↑ ältere",
@@ -212,6 +213,7 @@ pub static WORDS: Words = Words {
         ("  hat:datei", "oder bild, ton, video, dokument, text"),
         ("F4, Strg-G", "eine Gruppe beginnen"),
         ("F5, Strg-P", "Teilnehmer: dazu, entfernen, austreten"),
+        ("  k", "dort: Schlüssel neu, passend zur Größe"),
         ("F6", "ein anderes Gerät von dir aufnehmen"),
         ("Liste", ""),
         ("↑ ↓ Bild↑ Bild↓", "eine Unterhaltung wählen"),

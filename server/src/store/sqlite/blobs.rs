@@ -155,6 +155,28 @@ impl BlobWrites for SqliteTx<'_, &mut StdRng> {
         change(self.main, ACTION, sql, [int(size)])?;
         Ok(Some(BlobId(id)))
     }
+
+    fn drop_idle_keys(
+        &mut self,
+        after: Option<BlobId>,
+        most: usize,
+    ) -> Result<(usize, Option<BlobId>), StoreError> {
+        const ACTION: &str = "drop keys without a document";
+        let sql = "SELECT id FROM blob_keys WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let after = after.map(|after| after.0.to_vec()).unwrap_or_default();
+        let keys = params![after, int(most as u64)];
+        let keys: Vec<[u8; 16]> = all(self.shred, ACTION, sql, keys, |row| row.get(0))?;
+        let mut dropped = 0;
+        for id in &keys {
+            let sql = "SELECT 1 FROM blobs WHERE id = ?1";
+            if one(self.main, ACTION, sql, [id], |_| Ok(()))?.is_none() {
+                change(self.shred, ACTION, "DELETE FROM blob_keys WHERE id = ?1", [id])?;
+                dropped += 1;
+            }
+        }
+        let next = keys.last().filter(|_| keys.len() == most).map(|id| BlobId(*id));
+        Ok((dropped, next))
+    }
 }
 
 /// A row as it is stored; without a bitmap all chunks are there.

@@ -1,11 +1,13 @@
 use futures_util::FutureExt as _;
-use hauspost_protocol::ids::{EntryHash, LogNo, Seq};
+use hauspost_protocol::file::{Layout, Leaves};
+use hauspost_protocol::ids::{DeviceId, Digest, EntryHash, LogNo, Seq};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::blobs::NewBlob;
 use crate::store::contract::{append, contract_tests, two_logs};
 use crate::store::{Budget, Database, StoreError, Tx};
 
@@ -28,6 +30,42 @@ async fn what_was_answered_is_there_after_a_restart() {
     let database = open(folder.path()).unwrap();
     let found = database.read::<_, StoreError>(|tx| tx.setting("a")).await.unwrap();
     assert_eq!(found, Some(b"1".to_vec()));
+}
+
+/// Keys are committed before the blobs that they seal, so a crash may come between the two.
+#[tokio::test]
+async fn attacks_11_a_shred_key_without_a_document_is_deleted_and_no_other() {
+    let (database, folder) = empty();
+    two_logs(&database).await;
+    let begin = |tx: &mut dyn Tx| {
+        let layout = Layout::of_plain(1).unwrap();
+        let (root, leaves) = (Digest([7; 32]), [Digest([8; 32])].into_iter().collect::<Leaves>());
+        let uploader = DeviceId([1; 16]);
+        tx.begin_blob(LogNo(1), &NewBlob { root, layout, leaves: &leaves, uploader, begun_ms: 1 })
+    };
+    let begun = database.write::<_, StoreError>(begin).await.unwrap();
+    drop(database);
+    let shred = Connection::open(folder.path().join(SHRED_FILE)).unwrap();
+    for idle in 0..5u8 {
+        let key = rusqlite::params![[idle; 16], [idle; 32]];
+        shred.execute("INSERT INTO blob_keys (id, key) VALUES (?1, ?2)", key).unwrap();
+    }
+    let database = open(folder.path()).unwrap();
+    let (mut dropped, mut after) = (0, None);
+    loop {
+        let job = move |tx: &mut dyn Tx| tx.drop_idle_keys(after, 2);
+        let (more, next) = database.write::<_, StoreError>(job).await.unwrap();
+        dropped += more;
+        after = next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(dropped, 5);
+    let left = shred.query_row("SELECT count(*) FROM blob_keys", [], |row| row.get::<_, i64>(0));
+    assert_eq!(left.unwrap(), 1);
+    let key = database.read::<_, StoreError>(move |tx| tx.blob_key(begun)).await.unwrap();
+    assert!(key.is_some());
 }
 
 #[tokio::test]
