@@ -202,10 +202,13 @@ fn document(
     // Of equals the first.
     let best = counted.min_by_key(|(found, ..)| Reverse(*found));
     let Some((_, position, file, known, in_name, parts)) = best else { return Ok(None) };
-    // The part with a word that the name has not, or with any.
-    let beyond = parts.iter().zip(&in_name).find_map(|(part, in_name)| part.filter(|_| !in_name));
-    let inside = match (known, beyond.or_else(|| parts.iter().flatten().next().copied())) {
-        (Some(known), Some(part)) => asked.snippet(&known.text(conn, part)?),
+    // At the word that comes last, of those that the name has not if there are any: the rarest, as a rule.
+    let known_parts = || parts.iter().enumerate().filter_map(|(at, part)| Some((at, (*part)?)));
+    let beyond =
+        known_parts().filter(|(at, _)| !in_name[*at]).min_by_key(|(_, part)| Reverse(*part));
+    let shown = beyond.or_else(|| known_parts().min_by_key(|(_, part)| Reverse(*part)));
+    let inside = match (known, shown) {
+        (Some(known), Some((at, part))) => asked.snippet_at(&known.text(conn, part)?, at),
         _ => Vec::new(),
     };
     Ok(Some(FoundDocument { position, name: asked.marked(&file.name), inside }))

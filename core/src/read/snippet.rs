@@ -58,8 +58,17 @@ impl Asked {
 
     /// The part of a text around the first word that was asked for, or its beginning.
     pub(super) fn snippet(&self, text: &str) -> Vec<SnippetPart> {
+        self.around(text, |word| self.is_asked(word))
+    }
+
+    /// The part of a text around this one of the words, or its beginning.
+    pub(super) fn snippet_at(&self, text: &str, at: usize) -> Vec<SnippetPart> {
+        self.around(text, |word| Spellings::of(word).begins_with(&self.words[at]))
+    }
+
+    fn around(&self, text: &str, is_it: impl Fn(&str) -> bool) -> Vec<SnippetPart> {
         let mut words = spans(text);
-        let first = words.find(|span| self.is_asked(&text[span.clone()]));
+        let first = words.find(|span| is_it(&text[span.clone()]));
         let first = first.map_or(0, |span| span.start);
         let start = text[..first].char_indices().rev().nth(BEFORE_CHARS).map_or(0, |(at, _)| at);
         let end =
