@@ -205,7 +205,7 @@ pub static WORDS: Words = Words {
         ("  has:file", "or picture, sound, video, document, text"),
         ("F4, Ctrl-G", "begin a group"),
         ("F5, Ctrl-P", "people: add, remove, leave; another name"),
-        ("  k", "there: its keys anew, in the suite that fits its size"),
+        ("  k", "there: keys anew, as fits its size"),
         ("F6", "let in another device of yours"),
         ("List", ""),
         ("↑ ↓ PgUp PgDn", "choose a conversation"),
