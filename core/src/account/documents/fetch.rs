@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::{future, stream};
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::file::{Layout, SEALED_CHUNK_BYTES};
 use hauspost_protocol::ids::{LogId, MessageId};
@@ -235,17 +235,20 @@ impl Core {
         let mut progress = Progress::begin(self, transfer);
         let get = |chunk| self.server.chunk(log, root, chunk);
         let mut coming = std::pin::pin!(stream::iter(first..chunks).map(get).buffered(IN_FLIGHT));
-        while let Some(sealed) = coming.next().await {
+        let mut came = coming.next().await;
+        while let Some(sealed) = came {
             let sealed = sealed.map_err(|error| match error {
                 SyncError::Refused(404) => DocumentError::Gone.into(),
                 error => AccountError::from(error),
             })?;
             let len = sealed.len() as u64;
-            fetching = blocking(move || {
+            let take = blocking(move || {
                 fetching.take(sealed)?;
                 Ok(fetching)
-            })
-            .await?;
+            });
+            // The next ones travel while this one is taken in.
+            let (taken, next) = future::join(take, coming.next()).await;
+            (fetching, came) = (taken?, next);
             progress.advance(len);
             if lock(&self.documents.stopped).remove(&which) {
                 return Err(DocumentError::Stopped.into());
