@@ -543,7 +543,7 @@ def grants():
     equal("payload", payload, unhex(vectors["payload"]))
     core = labelled_hash("hauspost/1 core", cbor([head, sha256(payload), len(payload)]))
     equal("core", core, unhex(vectors["core"]))
-    equal("what asks for it", read_cbor(encoded("ask", vectors["ask"])), [4, None, ranges])
+    equal("what asks for it", read_cbor(encoded("ask", vectors["ask"])), [6, None, ranges])
 
 
 CHECKS = (
