@@ -286,7 +286,8 @@ async fn attacks_8_a_checkpoint_that_has_another_history_than_the_phone_is_a_for
     let scene = Scene::open().await;
     // Ben is shown another time for the last message, and nobody says a word that would tell him.
     scene.ben_pulls(|news| news.entries[1].t_ms += 1).await;
-    scene.ben.account.send_text(scene.log, "vier").await.unwrap();
+    // The server makes checkpoints by its own clock, too: one of them may have told him already.
+    let _ = scene.ben.account.send_text(scene.log, "vier").await;
     let _ = scene.ben.account.send_once().await;
     scene.world.checkpoint().await;
     scene.ben.account.sync_all().await.unwrap();
