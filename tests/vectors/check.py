@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 import primitives as p
+from policies import COUNCIL_ITEMS, GENERAL_ITEMS, offset, quiet, read_part
 from primitives import Refused, cbor, read_cbor, read_cbor_prefix, sha256
 
 FOLDER = pathlib.Path(__file__).parent
@@ -397,6 +398,29 @@ def company():
     equal("seed signature", p.ed25519_sign(seed, message), seed_signature)
 
 
+def policy():
+    vectors = load("policy.json")
+    for case in vectors["documents"]:
+        council, rest = read_cbor(unhex(case["bytes"]))
+        faults = [name for name, _ in case["faults"]]
+        for name, part, known, read in (
+            ("CouncilPart", council, COUNCIL_ITEMS, case["read_council"]),
+            ("GeneralPart", rest, GENERAL_ITEMS, case["read_rest"]),
+        ):
+            taken, found = read_part(part, known)
+            equal(case["what"], cbor(taken), unhex(read))
+            found = [name] if found is True else found
+            named = [fault for fault in faults if fault == name or fault in [item[0] for item in known]]
+            equal(f"faults of {case['what']}", found, named)
+    plan = vectors["quiet_hours"]
+    for zone in vectors["clock"]:
+        for time in zone["times"]:
+            seconds = time["t_ms"] // 1000 + offset(zone["rule"], time["t_ms"] // 1000)
+            day, minute = seconds // 86400, seconds % 86400 // 60
+            equal("day", [day, (day + 3) % 7, minute], [time["day"], time["weekday"], time["minute"]])
+            equal("quiet", any(quiet(span, (day + 3) % 7, minute) for span in plan), time["quiet"])
+
+
 def tree_root(leaves):
     """MTH of RFC 9162 §2.1.1 over leaf hashes."""
     if not leaves:
@@ -549,7 +573,7 @@ def grants():
 CHECKS = (
     encoding, hashes, entries, keys, xwing, capsules, records, content, resets, files, shares, hpke,
     grants,
-    company, tree,
+    company, policy, tree,
 )
 
 

@@ -4,7 +4,7 @@
 //! that is called an invoice is told as what it is, and what a phone opens is judged by both
 //! ([`Rule::allows`]).
 
-use hauspost_protocol::company::body::DocumentRule;
+use hauspost_protocol::company::policy::DocumentRule;
 use hauspost_protocol::limits;
 
 use super::name;

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hauspost_protocol::company::body::{CompanyBody, Scope};
 use hauspost_protocol::company::entry::{CompanyPayload, company_head};
+use hauspost_protocol::company::policy::Terms;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::SigningKey;
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -19,6 +20,10 @@ use hauspost_protocol::ids::{CompanyId, KeyId, TimeMs};
 use hauspost_protocol::wire::NewEntry;
 use serde::{Deserialize, Serialize};
 
+use crate::company::policy::{
+    self,
+    words::{Setting, settings},
+};
 use crate::harmless::line;
 
 const FORMAT: &str = "hauspost-request-1";
@@ -163,6 +168,14 @@ impl Approval {
                 let first = format!("The archive was opened under entry {}:", opened.opening);
                 let count = |(log, count): &(_, _)| format!("  log {log}: {count} record keys");
                 Ok([first].into_iter().chain(opened.counts.iter().map(count)).collect())
+            }
+            CompanyBody::Policy(entry) => {
+                let document = policy::readable(&entry.document, Terms::without_policy());
+                let document = document.ok_or(ApprovalError::Unshown(Kind::Policy))?;
+                let first = format!("Version {} of the policy:", entry.version);
+                let settings = settings(&document.terms(), &|user| user.to_string());
+                let setting = |said: Setting| format!("  {}: {}", said.key, said.value);
+                Ok([first].into_iter().chain(settings.into_iter().map(setting)).collect())
             }
             other => Err(ApprovalError::Unshown(other.kind())),
         }

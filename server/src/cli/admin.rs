@@ -1,6 +1,7 @@
 //! `hauspost admin`.
 
 mod office;
+mod policy;
 mod watch;
 
 use std::fs;
@@ -43,6 +44,8 @@ pub enum Admin {
     Witness(office::Witness),
     #[command(subcommand)]
     LogKey(office::LogKey),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Show the company log in words.
     Log(watch::Log),
     /// Show whether all is well, and what devices report.
@@ -196,6 +199,7 @@ impl Admin {
             Self::List(list) => list.run().await,
             Self::Witness(witness) => witness.run(terminal).await,
             Self::LogKey(log_key) => log_key.run(terminal).await,
+            Self::Policy(policy) => policy.run(terminal).await,
             Self::Log(log) => log.run().await,
             Self::Status(status) => status.run().await,
             Self::Reset(reset) => reset.run(terminal).await,

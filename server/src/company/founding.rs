@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use hauspost_protocol::archive_key::ArchiveSeed;
 use hauspost_protocol::company::body::{
-    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry,
-    PolicyDocument, PolicyEntry, Role, RoleEntry, company_pin, history_key_hash,
+    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry, PolicyEntry,
+    Role, RoleEntry, company_pin, history_key_hash,
 };
 use hauspost_protocol::company::entry::{CompanyPayload, company_entry};
+use hauspost_protocol::company::policy::{GeneralPart, PolicyDocument, Terms, Zone};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::{PublicKey, SigningKey, hash};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
@@ -360,9 +361,8 @@ fn archive_key(side: ArchiveSide, seed: &ArchiveSeed, shares: Vec<Digest>) -> Ar
 /// The first policy: a handover needs the council, and everything that could watch people is off
 /// because nothing turns it on.
 fn first_policy() -> PolicyEntry {
-    let council = encode(&(true,));
-    let rest = encode(&Vec::<u64>::new());
-    let document = PolicyDocument { council: Bytes(council), rest: Bytes(rest) };
+    let general = GeneralPart { zone: Some(Zone::berlin()), ..GeneralPart::default() };
+    let document = PolicyDocument::of(&Terms { general, ..Terms::default() });
     PolicyEntry { seen: None, version: 1, document: Bytes(encode(&document)) }
 }
 

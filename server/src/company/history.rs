@@ -9,6 +9,7 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::ids::{Seq, TimeMs};
 
+use super::policy::Fingerprints;
 use crate::harmless::line;
 
 /// An entry in words.
@@ -83,7 +84,11 @@ fn words(company: &Company, body: &CompanyBody) -> (&'static str, String) {
             let (role, state) = (role(body.role), state(body.active));
             ("role", format!("{role}, key {}, {state}", body.key.id()))
         }
-        CompanyBody::Policy(body) => ("policy", format!("version {}", body.version)),
+        CompanyBody::Policy(body) => {
+            let Fingerprints { document, council } = Fingerprints::of(&body.document);
+            let version = body.version;
+            ("policy", format!("version {version}, {document}, council's part {council}"))
+        }
         CompanyBody::ArchiveKey(body) => {
             let side = if body.side == ArchiveSide::A { "A" } else { "B" };
             ("archive_key", format!("{side}, key {}", body.id()))

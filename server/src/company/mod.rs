@@ -6,7 +6,7 @@
 //! [`client`] the way to the server. On top of them [`founding`] makes the
 //! company, [`people`] invites, revokes and lists, [`devices`] lets a person's further device in,
 //! [`reset`] orders a conversation's reset, [`office`] is what the root signs later, and [`history`] the
-//! company log in words.
+//! company log in words; [`policy`] is what is decided for everybody, written, read and signed.
 
 pub mod card;
 pub mod client;
@@ -18,5 +18,6 @@ pub mod key_file;
 pub mod office;
 pub mod page;
 pub mod people;
+pub mod policy;
 pub mod reset;
 pub mod sealed;

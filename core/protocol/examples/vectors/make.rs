@@ -36,6 +36,8 @@ mod company;
 mod files;
 #[path = "grants.rs"]
 mod grants;
+#[path = "policy.rs"]
+mod policy;
 #[path = "resets.rs"]
 mod resets;
 #[path = "tree.rs"]
@@ -57,6 +59,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("hpke.json", sealed()),
         ("grants.json", grants::grants()),
         ("company.json", company::company()),
+        ("policy.json", policy::policy()),
         ("tree.json", tree::tree()),
     ]
 }

@@ -4,6 +4,7 @@ use crate::archive_key::ArchiveSeed;
 use crate::company::body::*;
 use crate::company::entry::company_entry;
 use crate::company::finding::Applied;
+use crate::company::policy::PolicyDocument;
 use crate::company::state::Company;
 use crate::company::voucher::{Enrolment, Voucher};
 use crate::crypto::{PublicKey, Secret, SigningKey};

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use crate::archive_key::ArchiveKey;
 use crate::company::body::{
-    ArchiveKeyEntry, CompanyBody, DeviceEntry, EraseReason, PolicyDocument, RoleEntry, WitnessEntry,
+    ArchiveKeyEntry, CompanyBody, DeviceEntry, EraseReason, RoleEntry, WitnessEntry,
 };
 use crate::company::checked::{Claim, Signatures};
 use crate::company::entry::{CompanyPayload, LABEL};
 use crate::company::finding::Finding;
+use crate::company::policy::PolicyDocument;
 use crate::company::signers::{Signer, required, suffice};
 use crate::company::state::{Company, Purpose};
 use crate::company::timeline::Timeline;

@@ -3,7 +3,8 @@
 //! A kind needs one of several lists of parts. Each part of a list is played by a different key of
 //! a different user; a key without a user counts as a user of its own. More signatures are allowed.
 
-use crate::company::body::{CompanyBody, EraseReason, PolicyDocument, Role};
+use crate::company::body::{CompanyBody, EraseReason, Role};
+use crate::company::policy::PolicyDocument;
 use crate::company::view::CompanyAt;
 use crate::crypto::PublicKey;
 use crate::encoding::decode;
@@ -89,7 +90,7 @@ pub(crate) fn required(body: &CompanyBody, before: &CompanyAt<'_>) -> Vec<Vec<Pa
             EraseReason::Rewrap => vec![vec![role(Role::Officer), role(Role::Council)]],
         },
         CompanyBody::Handover(_) => {
-            if before.policy_document().is_none_or(|policy| policy.handover_council()) {
+            if before.terms().council.handover_council {
                 vec![vec![role(Role::Hr), role(Role::Council)]]
             } else {
                 vec![vec![role(Role::Hr)]]

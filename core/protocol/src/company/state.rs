@@ -20,9 +20,10 @@ use crate::company::body::{
 use crate::company::checked::Signatures;
 use crate::company::finding::{Applied, ChainBreak, Finding};
 use crate::company::judge::{Offered, claims, judge};
+use crate::company::policy::{PolicyDocument, Terms};
 use crate::company::timeline::Timeline;
 use crate::crypto::PublicKey;
-use crate::encoding::Bytes;
+use crate::encoding::{Bytes, decode};
 use crate::entry::{Entry, Head, Kind, Seen};
 use crate::ids::{CompanyId, DeviceId, Digest, EntryHash, KeyId, LogId, Seq, TimeMs, UserId};
 use crate::limits;
@@ -153,6 +154,8 @@ pub struct Policy {
     pub version: u64,
     /// The signed document.
     pub document: Bytes,
+    /// What it says.
+    pub terms: Terms,
     /// The entry that says so.
     pub entered: Seq,
 }
@@ -377,7 +380,10 @@ impl Facts {
                 self.roles.entry((key.id(), role)).or_default().set(seq, holding);
             }
             CompanyBody::Policy(PolicyEntry { version, document, .. }) => {
-                self.policies.set(seq, Policy { version, document, entered });
+                // One whose two parts cannot be told apart does not count (`judge`).
+                let terms = decode::<PolicyDocument>(&document).map(|parts| parts.terms());
+                let terms = terms.unwrap_or_default();
+                self.policies.set(seq, Policy { version, document, terms, entered });
             }
             CompanyBody::ArchiveKey(body) => {
                 // One that cannot be sealed to does not count (`judge`).

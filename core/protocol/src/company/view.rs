@@ -3,7 +3,8 @@
 //! Server, phones and verifier all judge a commit by the same prefix of the company log
 //! (docs/attacks.md 9, 15), so every question can be asked of any size.
 
-use crate::company::body::{ArchiveSide, CompanyBody, OpeningEntry, PolicyDocument, Role};
+use crate::company::body::{ArchiveSide, CompanyBody, OpeningEntry, Role};
+use crate::company::policy::{PolicyDocument, Terms};
 use crate::company::state::{ArchiveKey, Company, Device, LogKey, Policy, RoleKey, Witness};
 use crate::crypto::PublicKey;
 use crate::encoding::decode;
@@ -195,6 +196,11 @@ impl<'a> CompanyAt<'a> {
     /// The policy in force.
     pub fn policy(&self) -> Option<&'a Policy> {
         self.company.facts.policies.at(self.size)
+    }
+
+    /// What the policy in force says; without one, what holds without one.
+    pub fn terms(&self) -> &'a Terms {
+        self.policy().map_or(Terms::without_policy(), |policy| &policy.terms)
     }
 
     /// The policy's two parts.

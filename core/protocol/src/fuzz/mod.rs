@@ -18,6 +18,7 @@ use crate::capsule::{HalfA, HalfB};
 use crate::company::body::*;
 use crate::company::entry::{CompanyPayload, company_entry};
 use crate::company::fixture::{COMPANY, Founded};
+use crate::company::policy::{CouncilPart, GeneralPart, PolicyDocument, QuietPlan, Zone};
 use crate::company::voucher::Voucher;
 use crate::content::{Content, Message};
 use crate::crypto::{Secret, SigningKey};
@@ -165,7 +166,8 @@ thread_local! {
 
 /// Company entries: the kind, who signs, the body. What may be appended counts once it is.
 pub fn company(data: &[u8]) {
-    one_form!(data; CompanyPayload, Voucher, Scope, PolicyDocument);
+    one_form!(data; CompanyPayload, Voucher, Scope, PolicyDocument, QuietPlan, Zone);
+    policy(data);
     let Some(([code, signers], body)) = data.split_first_chunk::<2>() else { return };
     let Ok(kind) = decode::<Kind>(&encode(&u64::from(*code))) else { return };
     let _ = CompanyPayload::parse(kind, body);
@@ -198,6 +200,30 @@ pub fn company(data: &[u8]) {
         assert_eq!(known.map(|known| known.finding()), Ok(applied.finding()));
         assert_eq!(again.now().hash(), company.now().hash());
     });
+}
+
+/// A policy, or one of its parts: whatever the bytes say, what is read of them is a policy that can be
+/// signed, and its clock and its quiet hours have an answer for every time.
+fn policy(data: &[u8]) {
+    let document = decode::<PolicyDocument>(data).unwrap_or_else(|_| {
+        let (council, rest) = split(data);
+        PolicyDocument { council: council.into(), rest: rest.into() }
+    });
+    let terms = document.terms();
+    assert_eq!(terms.faults(), []);
+    assert_eq!(PolicyDocument::of(&terms).terms(), terms);
+    let (council, faults) = CouncilPart::read(data);
+    if faults.is_empty() {
+        assert!(council.to_bytes().len() >= data.len(), "nothing that was said is lost");
+    }
+    let (general, _) = GeneralPart::read(data);
+    let t_ms = data.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    for general in [&general, &terms.general] {
+        let local = general.zone().local(t_ms);
+        assert!(local.minute < 1_440 && local.weekday() < 7);
+        let ends = general.quiet_hours.ends(general.zone(), t_ms);
+        assert!(ends.is_none_or(|ends| ends > t_ms));
+    }
 }
 
 /// Requests and answers.

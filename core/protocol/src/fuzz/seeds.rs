@@ -50,6 +50,7 @@ struct Vectors {
     files: &'static str,
     grants: &'static str,
     keys: &'static str,
+    policy: &'static str,
     records: &'static str,
     shares: &'static str,
     tree: &'static str,
@@ -62,7 +63,8 @@ macro_rules! vectors {
 }
 
 const VECTORS: Vectors = vectors!(
-    capsules, company, content, encoding, entries, files, grants, keys, records, shares, tree
+    capsules, company, content, encoding, entries, files, grants, keys, policy, records, shares,
+    tree
 );
 
 /// Every string in these vectors: as bytes if it is hexadecimal, else as text.
@@ -128,6 +130,7 @@ fn company() -> Vec<Vec<u8>> {
             seeds.push([&[kind.code() as u8, 0xff], &body[..]].concat());
         }
     }
+    seeds.extend(strings(&[VECTORS.policy]));
     let founded = Founded::new();
     for entry in &founded.entries {
         let Payload::Kept(payload) = &entry.payload else { continue };

@@ -21,6 +21,8 @@ use crate::mls::{MlsError, MlsObject};
 
 /// The extension type of [`GroupBinding`] (RFC 9420 §17.3, private use).
 pub const GROUP_BINDING: u16 = 0xFF01;
+/// The version of [`GroupBinding`] that new groups have.
+pub const GROUP_BINDING_VERSION: u64 = 1;
 /// The extension type of [`Age`] (RFC 9420 §17.3, private use).
 pub const AGE: u16 = 0xFF02;
 /// The component of the safe exporter that gives an epoch's secret (draft-ietf-mls-extensions,

@@ -233,7 +233,7 @@ impl Core {
     async fn document_rule(&self) -> Result<Rule, AccountError> {
         let mut engine = self.engine.lock().await;
         let company = self.company(&mut engine).await?;
-        Ok(Rule(company.now().policy_document().and_then(|policy| policy.documents())))
+        Ok(Rule(company.now().terms().general.documents.clone()))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::archive::time;
 use crate::company::client::Client;
 use crate::company::history;
 use crate::company::holder::Holder;
+use crate::company::policy::Fingerprints;
 use crate::harmless;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::ids::Seq;
@@ -71,6 +72,13 @@ impl Status {
         terminal::result(format_args!("company {} at {}", holder.card.company, client.server()));
         let (size, devices) = (company.size(), company.now().devices().count());
         terminal::result(format_args!("company log: {size} entries, {devices} active devices"));
+        if let Some(policy) = company.now().policy() {
+            let Fingerprints { document, council } = Fingerprints::of(&policy.document);
+            terminal::result(format_args!(
+                "policy version {} by entry {}: {document}, council's part {council}",
+                policy.version, policy.entered
+            ));
+        }
         for (seq, finding) in company.findings() {
             terminal::result(format_args!("entry {seq} does not count: {finding}"));
         }

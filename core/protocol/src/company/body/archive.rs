@@ -1,7 +1,7 @@
 //! How long things are kept, who may read them, and what happened to them: policy, archive keys,
 //! openings, holds, erasures, and what devices report.
 
-use crate::encoding::{Bytes, Item as _, read_prefix};
+use crate::encoding::Bytes;
 use crate::entry::Seen;
 use crate::ids::{DeviceId, Digest, KeyId, LogId, Seq, TimeMs, UserId};
 use crate::tree::checkpoint::TreeHead;
@@ -15,62 +15,8 @@ array_item! {
         pub seen: Option<Seen>,
         /// The version: the one before it + 1; the first is 1.
         pub version: u64,
-        /// The document, a [`PolicyDocument`].
+        /// The document, a [`PolicyDocument`](crate::company::policy::PolicyDocument).
         pub document: Bytes,
-    }
-}
-
-array_item! {
-    /// A policy in two parts, of which the council must sign changes of the first.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct PolicyDocument {
-        /// What the works council has a say in. CBOR list whose first item is `handover_council`.
-        pub council: Bytes,
-        /// Everything else. CBOR list whose first item, if there is one, is a [`DocumentRule`].
-        pub rest: Bytes,
-    }
-}
-
-array_item! {
-    /// Which documents people may send and open. Each word is an ending in small letters without its dot,
-    /// or a media type.
-    #[derive(Debug, Clone, PartialEq, Eq, Default)]
-    pub struct DocumentRule {
-        /// Those that they may not.
-        pub blocked: Vec<String>,
-        /// If set, the only ones that they may.
-        pub allowed: Option<Vec<String>>,
-    }
-}
-
-impl DocumentRule {
-    /// Whether one of these words, by which a document is known, is blocked.
-    pub fn blocks(&self, words: &[&str]) -> bool {
-        any(&self.blocked, words)
-    }
-
-    /// Whether one of these words is allowed, or all are.
-    pub fn allows(&self, words: &[&str]) -> bool {
-        self.allowed.as_ref().is_none_or(|allowed| any(allowed, words))
-    }
-}
-
-fn any(listed: &[String], words: &[&str]) -> bool {
-    listed.iter().any(|known| words.iter().any(|word| known.eq_ignore_ascii_case(word)))
-}
-
-impl PolicyDocument {
-    /// Whether a handover needs the council's signature. It does, unless the council part says 0.
-    pub fn handover_council(&self) -> bool {
-        // The rest of the council part belongs to the policy; only its first item is read here.
-        let first = read_prefix(&self.council, |from| from.list(|from, _| from.uint()));
-        !matches!(first, Ok((0, _)))
-    }
-
-    /// Which documents people may send and open, if the policy says so.
-    pub fn documents(&self) -> Option<DocumentRule> {
-        let first = read_prefix(&self.rest, |from| from.list(|from, _| DocumentRule::read(from)));
-        first.ok().map(|(rule, _)| rule)
     }
 }
 
