@@ -93,6 +93,17 @@ impl World {
         Self { folder, server, rng }
     }
 
+    /// A founded company, with people of these handles who have a phone each.
+    pub async fn of<const N: usize>(handles: [&str; N]) -> (Self, [Phone; N]) {
+        let mut world = Self::found().await;
+        let mut phones = Vec::new();
+        for handle in handles {
+            phones.push(world.phone(handle).await);
+        }
+        let phones = phones.try_into().unwrap_or_else(|_| panic!("a phone for each handle"));
+        (world, phones)
+    }
+
     /// The server's data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("server")
@@ -376,6 +387,14 @@ impl Phone {
     pub async fn stopped(&self, log: LogId) -> Option<u64> {
         let row = self.account.store().read(move |conn| log::find(conn, log)).await.unwrap();
         row.and_then(|row| row.stop_code)
+    }
+
+    /// Begins a conversation with somebody by a text, which reaches the server.
+    pub async fn writes_first(&self, to: &Phone, text: &str) -> LogId {
+        let log = self.account.create_dm(to.account.user()).await.unwrap();
+        self.account.send_text(log, text).await.unwrap();
+        self.settle().await;
+        log
     }
 
     /// Sends everything and pulls everything.

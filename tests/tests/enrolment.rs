@@ -110,12 +110,8 @@ async fn an_unreachable_server_is_offline_and_the_enrolment_goes_on_later() {
 }
 
 async fn enrolled() -> (World, Phone) {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "da").await.unwrap();
-    anna.settle().await;
+    let (world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    anna.writes_first(&ben, "da").await;
     anna.account.suspend().await;
     (world, anna)
 }
@@ -176,9 +172,7 @@ async fn a_phone_whose_clock_is_off_by_years_talks_all_the_same() {
         let mut env = env(Arc::new(Https));
         env.clock = Arc::new(ManualClock::at(year_ms));
         let phone = world.try_to_enrol(handle, &text, env).await.unwrap();
-        let log = phone.account.create_dm(ben.account.user()).await.unwrap();
-        phone.account.send_text(log, "wie spät ist es?").await.unwrap();
-        phone.settle().await;
+        let log = phone.writes_first(&ben, "wie spät ist es?").await;
         ben.settle().await;
         assert_eq!(ben.texts(log).await, ["wie spät ist es?"]);
         ben.account.send_text(log, "zu spät").await.unwrap();
@@ -190,12 +184,8 @@ async fn a_phone_whose_clock_is_off_by_years_talks_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_says_so_and_what_was_written_before_is_there() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "vorher").await;
     anna.fills_its_disk().await;
     let long = "Lieferschein ".repeat(2_000);
     let mut error = None;
@@ -228,9 +218,7 @@ async fn a_full_file_system_says_so_and_what_was_written_before_is_there() {
     };
     let anna = world.phone("anna").await;
     let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let log = anna.writes_first(&ben, "vorher").await;
     disk.fill();
     let long = "Lieferschein ".repeat(2_000);
     let mut refused = None;

@@ -165,11 +165,12 @@ impl Walk<'_> {
         }
         let had_leaf = before.leaf_of(reader.me.device).is_some();
         self.begin_epoch(reader, ledger, entry, (had_leaf, entered), facts.epoch);
-        // A device without a leaf, too, is out when its person is.
+        // Who left is out, though his leaf may still be there, and a device without a leaf when its
+        // person is.
         let may_enter =
             ledger.conversation.as_ref().is_some_and(|known| known.may_enter(reader.me.user));
         let is_out = might_enter && !may_enter;
-        if is_out && ledger.row.state != LogState::Stopped {
+        if !may_enter && ledger.row.state != LogState::Stopped {
             ledger.row.state = LogState::Left;
         }
         // A further device of somebody who was in it shows what the first one shows.

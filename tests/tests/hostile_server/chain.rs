@@ -34,8 +34,7 @@ async fn a_message_that_is_numbered_anew_is_a_gap_and_an_alarm() {
             }
         })
         .await;
-    assert_eq!(scene.ben.alarm_codes().await.first(), Some(&(Code::Index as u64)));
-    assert!(scene.ben.gaps(scene.log).await > 0);
+    is_out_of_turn(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,11 +100,7 @@ async fn attacks_8_two_who_were_shown_two_histories_hear_of_it_from_each_other()
     // Ben is shown another time for the same messages: a history of his own.
     scene.ben_pulls(|news| news.entries.iter_mut().for_each(|entry| entry.t_ms += 1)).await;
     assert_eq!(scene.ben.texts(scene.log).await, ["eins", "zwei", "drei"]);
-    scene.anna.account.send_text(scene.log, "vier").await.unwrap();
-    scene.anna.settle().await;
-    let _ = scene.ben.account.sync_all().await;
-    assert_eq!(scene.ben.stopped(scene.log).await, Some(Code::Fork as u64));
-    assert_eq!(scene.ben.alarm_codes().await, [Code::Fork as u64]);
+    hears_of_the_fork(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,14 +140,38 @@ async fn an_entry_of_another_conversation_stops_this_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_with_one_bit_changed_is_a_gap_and_its_reader_hears_of_the_fork() {
     let scene = Scene::open().await;
-    scene
-        .ben_pulls(|news| {
-            if let Payload::Kept(Bytes(payload)) = &mut news.entries[0].payload {
-                payload[30] ^= 1;
-            }
-        })
-        .await;
+    scene.ben_pulls(|news| flips_a_bit(&mut news.entries[0], |_| 30)).await;
     hears_of_a_fork_after_a_gap(&scene).await;
+}
+
+/// The first of the news is not what its author wrote.
+fn changes_head(news: &mut LogNews, change: impl FnOnce(&mut Head)) {
+    let entry = &mut news.entries[0];
+    let mut head = Head::parse(&entry.head).unwrap();
+    change(&mut head);
+    entry.head = Bytes(encode(&head));
+}
+
+/// A bit of this byte of a payload of so many bytes is another.
+fn flips_a_bit(entry: &mut Entry, at: impl FnOnce(usize) -> usize) {
+    let Payload::Kept(Bytes(payload)) = &mut entry.payload else { panic!("it was sent") };
+    let at = at(payload.len());
+    payload[at] ^= 1;
+}
+
+/// A message stands where it is not its author's turn.
+async fn is_out_of_turn(scene: &Scene) {
+    assert_eq!(scene.ben.alarm_codes().await.first(), Some(&(Code::Index as u64)));
+    assert!(scene.ben.gaps(scene.log).await > 0);
+}
+
+/// What Anna writes next names a history that is not Ben's.
+async fn hears_of_the_fork(scene: &Scene) {
+    scene.anna.account.send_text(scene.log, "vier").await.unwrap();
+    scene.anna.settle().await;
+    let _ = scene.ben.account.sync_all().await;
+    assert_eq!(scene.ben.stopped(scene.log).await, Some(Code::Fork as u64));
+    assert_eq!(scene.ben.alarm_codes().await, [Code::Fork as u64]);
 }
 
 /// The second message does not open; the third does, since a gap uses up its turn. The first message
@@ -160,11 +179,7 @@ async fn a_payload_with_one_bit_changed_is_a_gap_and_its_reader_hears_of_the_for
 async fn hears_of_a_fork_after_a_gap(scene: &Scene) {
     assert_eq!(scene.ben.gaps(scene.log).await, 1);
     assert_eq!(scene.ben.texts(scene.log).await, ["eins", "drei"]);
-    scene.anna.account.send_text(scene.log, "vier").await.unwrap();
-    scene.anna.settle().await;
-    let _ = scene.ben.account.sync_all().await;
-    assert_eq!(scene.ben.stopped(scene.log).await, Some(Code::Fork as u64));
-    assert_eq!(scene.ben.alarm_codes().await, [Code::Fork as u64]);
+    hears_of_the_fork(scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,18 +200,9 @@ async fn a_message_kept_back_without_an_erasure_is_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_23_an_index_far_off_costs_the_reader_nothing() {
     let scene = Scene::open().await;
-    scene
-        .ben_pulls(|news| {
-            let entry = &mut news.entries[0];
-            let mut head = Head::parse(&entry.head).unwrap();
-            if let Some(slot) = &mut head.slot {
-                slot.index.0 = 1 << 31;
-            }
-            entry.head = Bytes(encode(&head));
-        })
-        .await;
-    assert_eq!(scene.ben.alarm_codes().await.first(), Some(&(Code::Index as u64)));
-    assert!(scene.ben.gaps(scene.log).await > 0);
+    let far_off = |head: &mut Head| head.slot.as_mut().unwrap().index.0 = 1 << 31;
+    scene.ben_pulls(move |news| changes_head(news, far_off)).await;
+    is_out_of_turn(&scene).await;
 }
 
 /// A third person is added, and the news of it are changed on the way to Ben.
@@ -237,10 +243,7 @@ async fn a_commit_without_its_capsule_waits_for_it() {
 async fn attacks_5_a_capsule_that_the_commit_does_not_name_stops_the_conversation() {
     let scene = after_a_commit(|news| {
         let capsule = place(news, Kind::Capsule);
-        if let Payload::Kept(Bytes(payload)) = &mut news.entries[capsule].payload {
-            let last = payload.len() - 1;
-            payload[last] ^= 1;
-        }
+        flips_a_bit(&mut news.entries[capsule], |length| length - 1);
     })
     .await;
     scene.is_stopped_for(Code::Capsule, &["eins", "zwei", "drei"]).await;
@@ -250,12 +253,8 @@ async fn attacks_5_a_capsule_that_the_commit_does_not_name_stops_the_conversatio
 async fn attacks_2_a_commit_changed_by_the_server_stops_the_conversation() {
     let scene = after_a_commit(|news| {
         let commit = place(news, Kind::Commit);
-        if let Payload::Kept(Bytes(payload)) = &mut news.entries[commit].payload {
-            // The confirmation tag stands near the end of the MLS message; the device's outer
-            // signature covers it.
-            let middle = payload.len() / 2;
-            payload[middle] ^= 1;
-        }
+        // The device's outer signature covers all of it.
+        flips_a_bit(&mut news.entries[commit], |length| length / 2);
     })
     .await;
     let stopped = scene.ben.stopped(scene.log).await.unwrap();
@@ -268,13 +267,6 @@ async fn attacks_2_a_commit_changed_by_the_server_stops_the_conversation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_6_a_head_changed_by_the_server_does_not_open() {
     let scene = Scene::open().await;
-    scene
-        .ben_pulls(|news| {
-            let entry = &mut news.entries[0];
-            let mut head = Head::parse(&entry.head).unwrap();
-            head.transient = true;
-            entry.head = Bytes(encode(&head));
-        })
-        .await;
+    scene.ben_pulls(|news| changes_head(news, |head| head.transient = true)).await;
     hears_of_a_fork_after_a_gap(&scene).await;
 }

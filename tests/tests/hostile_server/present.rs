@@ -74,9 +74,7 @@ async fn a_phone_whose_clock_is_off_by_years_raises_no_alarm_and_can_be_added() 
         let anna = world.phone("anna").await;
         let (ben, clock, _) = phone_at(&mut world, now_ms).await;
         anna.settle().await;
-        let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-        anna.account.send_text(log, "hallo").await.unwrap();
-        anna.settle().await;
+        let log = anna.writes_first(&ben, "hallo").await;
         for _ in 0..20 {
             world.checkpoint().await;
             anna.account.send_text(log, "weiter").await.unwrap();

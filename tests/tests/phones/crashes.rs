@@ -10,10 +10,7 @@ const WRITES: u64 = 12;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_killed_at_any_write_loses_and_doubles_nothing() {
-    let mut world = World::found().await;
-    let mut anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (_world, [mut anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     anna.settle().await;
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
     anna.settle().await;
@@ -55,12 +52,8 @@ async fn a_sender_killed_at_any_write_loses_and_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_is_sealed_by_the_transaction_that_stores_it_and_outlives_a_kill_behind_it() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "eins").await.unwrap();
-    anna.settle().await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "eins").await;
     anna.account.send_text(log, "zwei").await.unwrap();
     // What is said before the first one is answered waits for its turn.
     anna.account.send_text(log, "drei").await.unwrap();
@@ -90,10 +83,7 @@ async fn a_text_is_sealed_by_the_transaction_that_stores_it_and_outlives_a_kill_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_killed_at_any_write_loses_and_doubles_nothing() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let mut ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (_world, [anna, mut ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     anna.settle().await;
     let log = anna.account.create_group(Some("Lager"), vec![ben.account.user()]).await.unwrap();
     let mut written = Vec::new();
@@ -129,9 +119,7 @@ async fn an_enrolment_that_broke_off_goes_on_as_the_same_device() {
     let (_, invitation) = world.invited("ben").await;
     let ben = world.enrol_in_two_tries("ben", &invitation).await;
     anna.settle().await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "willkommen").await.unwrap();
-    anna.settle().await;
+    let log = anna.writes_first(&ben, "willkommen").await;
     ben.settle().await;
     assert_eq!(ben.texts(log).await, ["willkommen"]);
 }

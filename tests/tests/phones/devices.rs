@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hauspost_core::account::AccountError;
 use hauspost_core::env::Env;
 use hauspost_core::read::Window;
+use hauspost_core::store::rows::log::LogState;
 use hauspost_core::store::rows::message::{Event, MessageKind};
 use hauspost_core::sync::Https;
 use hauspost_protocol::encoding::encode;
@@ -32,9 +33,7 @@ async fn waits(world: &mut World, handle: &str, folder: &str) -> (String, String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_phone_enters_every_conversation_and_reads_what_is_said_from_then_on() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (mut world, [anna, ben]) = World::of(["anna", "ben"]).await;
     let pair = anna.account.create_dm(ben.account.user()).await.unwrap();
     let group = ben.account.create_group(None, vec![anna.account.user()]).await.unwrap();
     anna.account.send_text(pair, "vorher").await.unwrap();
@@ -70,9 +69,7 @@ async fn a_second_phone_enters_every_conversation_and_reads_what_is_said_from_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_1_nobody_but_the_person_s_phone_or_an_admin_lets_a_second_phone_in() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (mut world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.settle().await;
     let (code, invitation, env) = waits(&mut world, "anna", "anna-2").await;
     // The server shows Ben nothing of it, and he could not sign for it.
@@ -112,12 +109,8 @@ async fn attacks_1_who_stole_an_invitation_shows_another_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_19_a_phone_that_takes_a_lost_one_s_place_revokes_it_in_the_same_entry() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let (mut world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "vorher").await;
     ben.settle().await;
     let lost = anna.account.device();
     let (code, invitation, env) = waits(&mut world, "anna", "anna-2").await;
@@ -161,9 +154,7 @@ async fn attacks_41_who_had_no_key_package_enters_by_himself_when_he_comes() {
 /// Anna's group with Ben, and her tablet, which has no leaf in it yet, and nothing by which others
 /// could give it one.
 async fn a_tablet_without_a_leaf() -> (World, [Phone; 3], LogId) {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (mut world, [anna, ben]) = World::of(["anna", "ben"]).await;
     let log = ben.account.create_group(None, vec![anna.account.user()]).await.unwrap();
     ben.account.send_text(log, "vorher").await.unwrap();
     ben.settle().await;
@@ -200,6 +191,26 @@ async fn a_tablet_without_a_leaf_is_shown_that_its_person_was_removed() {
     let phone = world.try_to_enrol("anna-3", &invitation, env).await.unwrap();
     phone.settle().await;
     assert!(phone.account.conversation(log).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_stays_out_though_another_enters_before_his_leaf_is_taken() {
+    let (_world, [anna, ben, tablet], log) = a_tablet_without_a_leaf().await;
+    ben.account.leave(log).await.unwrap();
+    ben.settle().await;
+    // An external commit takes nobody else's leaf.
+    tablet.settle().await;
+    ben.settle().await;
+    let row = ben.account.conversation(log).await.unwrap().unwrap();
+    assert_eq!(row.state, LogState::Left);
+    assert!(ben.account.send_text(log, "noch da?").await.is_err());
+    tablet.account.send_text(log, "ohne Ben").await.unwrap();
+    tablet.settle().await;
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(anna.texts(log).await, ["vorher", "ohne Ben"]);
+    assert_eq!(ben.texts(log).await, ["vorher"]);
+    assert_eq!(ben.alarms().await + anna.alarms().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -460,9 +460,7 @@ async fn a_sender_killed_at_any_write_sends_its_document_once_or_never_had_it() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_of_two_who_begin_with_each_other_at_once_arrive_in_the_one_conversation() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.sync_all().await.unwrap();
     let source = written(&world, "source", &text(100_000));
     let annas = anna.account.create_dm(ben.account.user()).await.unwrap();

@@ -88,9 +88,7 @@ async fn with_tablet() -> (World, Phone, Phone, Phone, LogId) {
 
 /// The same after so many messages.
 async fn with_tablet_after(messages: usize) -> (World, Phone, Phone, Phone, LogId) {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (mut world, [anna, ben]) = World::of(["anna", "ben"]).await;
     let log = anna.account.create_group(Some("Halle 3"), vec![ben.account.user()]).await.unwrap();
     for number in 0..messages {
         let phone = if number % 2 == 0 { &anna } else { &ben };
@@ -148,10 +146,7 @@ async fn started_phones_bring_the_past_to_a_new_one_by_themselves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_give_who_comes_later_the_past_where_the_conversation_says_so_and_nowhere_else() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (_world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     anna.account.sync_all().await.unwrap();
     let members = vec![ben.account.user()];
     let open = anna.account.create_group_as(None, members.clone(), HistoryRule::Members);
@@ -226,9 +221,7 @@ async fn a_phone_that_dies_while_it_gives_gives_the_rest_when_it_is_back() {
     let network = Hostile::default();
     let anna = world.phone_over("anna", network.network()).await;
     let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let log = anna.writes_first(&ben, "vorher").await;
     let tablet = world.second_phone("anna", &anna).await;
     tablet.settle().await;
     round(&tablet).await;
@@ -359,9 +352,7 @@ async fn a_phone_whose_grant_is_not_answered_backs_off_and_the_past_comes_later(
     let network = Hostile::default();
     let anna = world.phone_over("anna", network.network()).await;
     let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let log = anna.writes_first(&ben, "vorher").await;
     let tablet = world.second_phone("anna", &anna).await;
     tablet.settle().await;
     round(&tablet).await;

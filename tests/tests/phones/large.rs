@@ -20,10 +20,7 @@ use hauspost_tests::real::{Phone, World, env};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_hundreds_is_created_in_the_classic_suite_talks_and_grows_by_many_at_once() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     let mut crowd = world.crowd(anna.account.company(), &[Suite::Classic], 240).await;
     let later = crowd.split_off(200);
     anna.account.sync_all().await.unwrap();
@@ -51,9 +48,7 @@ async fn a_group_of_hundreds_is_created_in_the_classic_suite_talks_and_grows_by_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_group_stays_in_the_hybrid_suite_while_it_grows_until_its_owner_changes_it() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (world, [anna, ben]) = World::of(["anna", "ben"]).await;
     let crowd = world.crowd(anna.account.company(), &Suite::ALL, HYBRID_LEAVES).await;
     anna.account.sync_all().await.unwrap();
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();

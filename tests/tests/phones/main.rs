@@ -18,12 +18,8 @@ use hauspost_tests::real::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_phones_talk_and_one_catches_up_after_it_was_off() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "Guten Morgen, Ben").await.unwrap();
-    anna.settle().await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "Guten Morgen, Ben").await;
     ben.settle().await;
     assert_eq!(ben.only_log().await, log);
     assert_eq!(ben.texts(log).await, ["Guten Morgen, Ben"]);
@@ -44,11 +40,7 @@ async fn two_phones_talk_and_one_catches_up_after_it_was_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_grows_shrinks_and_who_was_removed_reads_nothing_more() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
-    let dora = world.phone("dora").await;
+    let (_world, [anna, ben, carla, dora]) = World::of(["anna", "ben", "carla", "dora"]).await;
     anna.account.sync_all().await.unwrap();
     let members = vec![ben.account.user(), carla.account.user()];
     let log = anna.account.create_group(Some("Baustelle Nord"), members).await.unwrap();
@@ -87,11 +79,7 @@ async fn a_group_grows_shrinks_and_who_was_removed_reads_nothing_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_phones_that_commit_at_once_both_get_their_change() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
-    let dora = world.phone("dora").await;
+    let (_world, [anna, ben, carla, dora]) = World::of(["anna", "ben", "carla", "dora"]).await;
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
     anna.settle().await;
     ben.settle().await;
@@ -114,10 +102,7 @@ async fn of_two_phones_that_commit_at_once_both_get_their_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_phone_is_removed_by_the_next_sender_before_anything_is_said() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (mut world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     let members = vec![ben.account.user(), carla.account.user()];
     let log = anna.account.create_group(None, members).await.unwrap();
     anna.account.send_text(log, "alle").await.unwrap();
@@ -138,12 +123,8 @@ async fn a_revoked_phone_is_removed_by_the_next_sender_before_anything_is_said()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_secured_when_a_checkpoint_covers_it() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "sicher").await.unwrap();
-    anna.settle().await;
+    let (world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "sicher").await;
     world.checkpoint().await;
     anna.settle().await;
     assert_eq!(anna.state(log, "sicher").await, Some(MessageState::Secured));
@@ -151,9 +132,7 @@ async fn a_message_is_secured_when_a_checkpoint_covers_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_begin_a_conversation_with_each_other_at_once_end_in_one() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.sync_all().await.unwrap();
     let first = anna.account.create_dm(ben.account.user()).await.unwrap();
     let second = ben.account.create_dm(anna.account.user()).await.unwrap();
@@ -172,9 +151,7 @@ async fn two_who_begin_a_conversation_with_each_other_at_once_end_in_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn started_phones_talk_by_themselves_and_stop_when_they_are_suspended() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.start();
     ben.account.start();
     let log = anna.account.create_dm(ben.account.user()).await.unwrap();
@@ -195,10 +172,7 @@ async fn started_phones_talk_by_themselves_and_stop_when_they_are_suspended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_got_his_phone_since_the_last_pull_is_in_the_conversation_from_its_first_word_on() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (mut world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     let log = anna.account.create_dm(ben.account.user()).await.unwrap();
     anna.account.send_text(log, "bist du da?").await.unwrap();
     anna.account.send_once().await.unwrap();
@@ -234,9 +208,7 @@ async fn who_had_no_phone_when_the_conversation_began_is_added_when_he_has_one()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_failed_shows_why_and_can_be_taken_back() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
     anna.settle().await;
     ben.settle().await;
@@ -253,10 +225,7 @@ async fn a_message_that_failed_shows_why_and_can_be_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_a_group_is_out_before_the_next_word() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (_world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     let members = vec![ben.account.user(), carla.account.user()];
     let log = anna.account.create_group(None, members).await.unwrap();
     anna.account.send_text(log, "alle").await.unwrap();
@@ -287,10 +256,7 @@ async fn who_comes_back_misses_nothing_of_what_was_said_while_he_was_out() {
 
 /// Ben is out for one text, and has read what came before it by then, or reads it all at once.
 async fn come_back(reads_before: bool) {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let carla = world.phone("carla").await;
+    let (_world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
     anna.account.sync_all().await.unwrap();
     let members = vec![ben.account.user(), carla.account.user()];
     let log = anna.account.create_group(None, members).await.unwrap();

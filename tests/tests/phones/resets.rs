@@ -177,9 +177,7 @@ async fn a_phone_that_is_killed_again_and_again_waits_between_its_attempts_to_en
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_killed_at_any_write_of_its_reset_makes_it_once() {
-    let mut world = World::found().await;
-    let mut anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (mut world, [mut anna, ben]) = World::of(["anna", "ben"]).await;
     anna.settle().await;
     let mut deaths = 0;
     for nth in 1..=6 {

@@ -14,12 +14,8 @@ use hauspost_tests::real::{Phone, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_20_a_phone_restored_from_an_old_backup_enters_anew_before_it_sends() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "vorher").await;
     let anna = anna.backed_up().await;
     anna.account.send_text(log, "nach der Sicherung").await.unwrap();
     anna.settle().await;
@@ -38,12 +34,8 @@ async fn attacks_20_a_phone_restored_from_an_old_backup_enters_anew_before_it_se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_20_what_waited_in_the_backup_and_was_sent_after_it_is_not_sent_twice() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
-    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
-    anna.account.send_text(log, "vorher").await.unwrap();
-    anna.settle().await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let log = anna.writes_first(&ben, "vorher").await;
     anna.account.send_text(log, "wartet").await.unwrap();
     let anna = anna.backed_up().await;
     anna.settle().await;
@@ -60,9 +52,7 @@ async fn attacks_20_what_waited_in_the_backup_and_was_sent_after_it_is_not_sent_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_20_a_conversation_that_waited_in_the_backup_and_was_begun_after_it_goes_on() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.sync_all().await.unwrap();
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
     anna.account.send_text(log, "wartet").await.unwrap();
@@ -84,9 +74,7 @@ async fn attacks_20_a_conversation_that_waited_in_the_backup_and_was_begun_after
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_20_what_waited_in_the_backup_and_moved_to_the_other_s_conversation_is_not_sent_twice()
  {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.sync_all().await.unwrap();
     let waits = anna.account.create_dm(ben.account.user()).await.unwrap();
     anna.account.send_text(waits, "wartet").await.unwrap();
@@ -203,9 +191,7 @@ async fn attacks_20_what_cannot_have_been_sent_goes_on_when_the_phone_was_restor
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_20_a_restored_phone_stays_out_of_what_it_had_left() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.sync_all().await.unwrap();
     let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
     anna.settle().await;

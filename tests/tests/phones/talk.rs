@@ -60,9 +60,7 @@ async fn settle(phones: &[&Phone]) {
 
 /// Anna and Ben in a group that Anna began, with one message of hers.
 async fn group() -> (World, Phone, Phone, LogId) {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.sync_all().await.unwrap();
     let log = anna.account.create_group(Some("Lager"), vec![ben.account.user()]).await.unwrap();
     anna.account.send_text(log, "Montag?").await.unwrap();

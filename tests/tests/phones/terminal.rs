@@ -127,9 +127,7 @@ impl Seat {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_types_at_a_terminal_the_other_sees_at_another() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.refresh_people().await.unwrap();
     let (at_anna, at_ben) = (Seat::at(&anna.account), Seat::at(&ben.account));
     at_anna.sees("online").await;
@@ -161,9 +159,7 @@ async fn what_one_types_at_a_terminal_the_other_sees_at_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_one_sends_at_a_terminal_the_other_lists_opens_and_saves_at_another() {
-    let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    let (world, [anna, ben]) = World::of(["anna", "ben"]).await;
     anna.account.create_dm(ben.account.user()).await.unwrap();
     anna.settle().await;
     ben.settle().await;
@@ -193,6 +189,9 @@ async fn a_file_that_one_sends_at_a_terminal_the_other_lists_opens_and_saves_at_
     at_ben.sees("(300 kB, here)").await;
     let saved = folder.join("Rechnung März (2).txt");
     assert!(std::fs::read(saved).unwrap() == content, "beside the one that was there");
+    at_ben.types("/save 1 /nirgendwo");
+    at_ben.press(KeyCode::Enter);
+    at_ben.sees("not saved: there is no folder /nirgendwo").await;
     at_ben.types("/save 2");
     at_ben.press(KeyCode::Enter);
     at_ben.sees("there is no such document").await;
