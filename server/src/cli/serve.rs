@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use clap::Args;
 use hauspost_protocol::limits::DAY_MS;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::terminal::{self, Terminal};
-use crate::serve::{Allowance, Quotas, ServeConfig, ServeError, Tls};
+use crate::serve::{Allowance, ConnectionLimits, Quotas, ServeConfig, ServeError, Tls};
 
 /// Targets of our own only: no crate of others writes to the log, whatever it would like to say.
 const LOG_TARGETS: &str = "off,hauspost";
@@ -63,6 +64,12 @@ pub struct Serve {
     /// How much a device may append a day, in MiB, documents apart; half of it at once.
     #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(8..=1 << 20))]
     device_mib: u64,
+    /// How many connections there may be; each phone that is awake holds one.
+    #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(16..))]
+    connections: u32,
+    /// How many of them from one address, or one network of 64 bits of IPv6; a whole office may be one.
+    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..))]
+    address_connections: u32,
     /// Write the log as JSON lines.
     #[arg(long)]
     log_json: bool,
@@ -80,6 +87,7 @@ impl Serve {
             entries: Allowance { at_once: self.device_entries / 5, a_day: self.device_entries },
             bytes: Allowance { at_once: self.device_mib << 19, a_day: self.device_mib << 20 },
         };
+        config.connections = connections(self.connections, self.address_connections);
         config.blobs.device_bytes = self.device_upload_gib << 30;
         config.blobs.device_uploads = self.device_uploads;
         config.blobs.company_bytes = self.documents_gib.map(|gib| gib << 30);
@@ -107,6 +115,37 @@ impl Serve {
         stopping.finish_and_clear();
         Ok(())
     }
+}
+
+/// Files that the server may have open beside its connections: the store's, documents', the log.
+const OTHER_FILES: u64 = 256;
+
+/// As many connections as asked for, or as the system has files for.
+fn connections(total: u32, per_address: u32) -> ConnectionLimits {
+    let files = raise_open_files();
+    let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+    let (total, per_address) = (total as usize, per_address as usize);
+    if total > most {
+        tracing::warn!(
+            files,
+            connections = most,
+            "the system allows fewer connections than asked for"
+        );
+    }
+    ConnectionLimits { total: total.min(most), per_address }
+}
+
+/// Raises the number of files that this process may have open as far as the system lets it; how many it
+/// is. Service managers begin with 1,024 for the sake of old programs.
+fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    // No limit at all is none to keep.
+    current.unwrap_or(u64::MAX)
 }
 
 pub(super) fn start_log(json: bool) {

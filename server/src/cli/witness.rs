@@ -15,6 +15,7 @@ use super::{Failure, rng};
 use crate::archive::time;
 use crate::company::client::Client;
 use crate::company::holder::Holder;
+use crate::serve::door::Door;
 use crate::serve::folder::Access;
 use crate::serve::{Tls, socket, system_clock, tls};
 use crate::witness::endpoint;
@@ -158,7 +159,8 @@ impl Run {
         let taken = |error| Failure::files(format_args!("cannot listen on {listen}: {error}"));
         let listener = std::net::TcpListener::bind(listen).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        let server = socket::server(listener, config, Handle::new()).map_err(taken)?;
+        let door = Door::new(endpoint::CONNECTIONS);
+        let server = socket::server(listener, config, &door, Handle::new()).map_err(taken)?;
         let router = endpoint::router(Arc::clone(keeper), system_clock());
         terminal::result(format_args!("hauspost witness answers https://{address}"));
         tokio::spawn(async move {

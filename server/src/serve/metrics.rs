@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::answer::Refusal;
+use super::door::Door;
 use super::node::Node;
 use crate::store::StoreError;
 
@@ -47,9 +48,11 @@ pub struct Metrics {
     sent: Counter,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Nothing counted yet but what this door counts.
+    pub fn new(door: &Door) -> Self {
         let mut registry = Registry::with_prefix("hauspost");
+        door.register(&mut registry);
         let requests = Family::default();
         registry.register("requests", "Requests answered, by route and status", requests.clone());
         let buckets: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 16));
@@ -88,9 +91,7 @@ impl Default for Metrics {
             sent,
         }
     }
-}
 
-impl Metrics {
     /// So many entries were appended.
     pub fn appended(&self, entries: u64) {
         self.appended.inc_by(entries);

@@ -1,6 +1,6 @@
 //! `hauspost serve`: the server as a value that a process, or a test, starts and stops.
 //!
-//! A request meets the modules in this order: [`tls`] and [`socket`]; `routes`, the one
+//! A request meets the modules in this order: [`door`], [`tls`] and [`socket`]; `routes`, the one
 //! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
 //! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
 //! and `conversation`, `blob`, `sync`, `history`, `live`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
@@ -15,6 +15,7 @@ mod checkpoint;
 mod company;
 mod conversation;
 mod directory;
+pub mod door;
 mod enrol;
 pub mod folder;
 mod founding;
@@ -37,6 +38,7 @@ mod uploads;
 mod witness;
 
 pub use answer::Refusal;
+pub use door::ConnectionLimits;
 pub use limits::BlobLimits;
 pub use node::App;
 pub use quota::{Allowance, Quotas};
@@ -74,6 +76,8 @@ pub struct ServeConfig {
     pub blobs: BlobLimits,
     /// What a device may append.
     pub quotas: Quotas,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
     /// Where documents lie; the folder `blobs` of the data folder when nothing is named.
     pub blob_store: Option<Arc<dyn BlobStore>>,
     /// The clock, Unix time in milliseconds.
@@ -93,6 +97,7 @@ impl ServeConfig {
             checkpoints: CheckpointTimes::default(),
             blobs: BlobLimits::default(),
             quotas: Quotas::default(),
+            connections: ConnectionLimits::default(),
             blob_store: None,
             clock: system_clock(),
             seed: None,
@@ -171,7 +176,7 @@ pub async fn run(config: ServeConfig) -> Result<Server, ServeError> {
     let address = listener.local_addr().map_err(listen)?;
     let node = Node::open(folder, &config).await?;
     let handle = Handle::new();
-    let server = socket::server(listener, tls, handle.clone()).map_err(listen)?;
+    let server = socket::server(listener, tls, &node.door, handle.clone()).map_err(listen)?;
     let router = routes::router(&node);
     let url = format!("https://{address}");
     node.folder.write(ADDRESS, url.as_bytes(), Access::Public)?;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Refusal;
 use super::checkpoint::HeadsTrees;
 use super::company::{COMPANY_LOG, CompanyCopies};
+use super::door::Door;
 use super::folder::{Access, DataFolder};
 use super::limits::{BlobLimits, Limits};
 use super::live::Live;
@@ -67,6 +68,8 @@ pub struct Node {
     pub heads_trees: HeadsTrees,
     /// Live streams.
     pub live: Live,
+    /// Connections open.
+    pub door: Arc<Door>,
     /// Requests under way.
     pub limits: Limits,
     /// Counts and durations.
@@ -101,6 +104,7 @@ impl Node {
         }
         let blobs = config.blob_store.clone();
         let blobs = blobs.unwrap_or_else(|| Arc::new(FolderBlobs::new(folder.file(BLOBS))));
+        let door = Door::new(config.connections);
         Ok(Arc::new(Self {
             database,
             blobs,
@@ -113,7 +117,8 @@ impl Node {
             heads_trees: HeadsTrees::default(),
             live: Live::default(),
             limits: Limits::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(&door),
+            door,
             folder,
             stopping: CancellationToken::new(),
             clock: Arc::clone(&config.clock),

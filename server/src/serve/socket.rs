@@ -8,27 +8,27 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
 use super::answer::Refusal;
+use super::door::{Door, Doorkeeper};
 use super::limits::{
     CONNECTION_BUFFER, CONNECTION_STREAMS, HEADER_BYTES, HEADER_TIME, PING_TIME, REQUEST_TIME,
 };
 
-/// A server on this socket. Its headers are small and come in time, and a connection that stands idle is
+/// A server on this socket, behind this door. Its headers are small and come in time, and a connection that stands idle is
 /// asked whether it lives.
 pub fn server(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
+    door: &Arc<Door>,
     handle: Handle<SocketAddr>,
-) -> io::Result<Server<SocketAddr, RustlsAcceptor<NoDelayAcceptor>>> {
+) -> io::Result<Server<SocketAddr, RustlsAcceptor<Doorkeeper>>> {
     let mut server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))?
-        // A small answer must not wait for the acknowledgement of the one before (40 ms).
-        .map(|tls| tls.acceptor(NoDelayAcceptor::new()))
+        .map(|tls| tls.acceptor(Doorkeeper(Arc::clone(door))))
         .handle(handle)
         .first_request_timeout(HEADER_TIME);
     server.http_builder().http1().header_read_timeout(HEADER_TIME).max_buf_size(CONNECTION_BUFFER);

@@ -11,13 +11,16 @@ use axum::routing::post;
 use hauspost_protocol::tree::witness::{AddCheckpoint, Refused, SIZE_TYPE};
 
 use super::keeper::{AnswerError, Keeper};
-use crate::serve::{Clock, socket};
+use crate::serve::{Clock, ConnectionLimits, socket};
 
 /// A checkpoint with the longest proof and every signature that a note may have.
 const BODY: usize = 128 * 1024;
 
 /// Requests at the same time: a handful of logs ask, each of them seldom.
 const REQUESTS: usize = 64;
+
+/// Connections at the same time.
+pub const CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 256, per_address: 16 };
 
 /// The witness and its clock.
 type Shared = State<(Arc<Keeper>, Clock)>;

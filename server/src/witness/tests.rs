@@ -149,6 +149,7 @@ mod endpoint {
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::serve::door::Door;
     use crate::serve::{Tls, socket, tls};
 
     async fn send(keeper: &Arc<Keeper>, body: String) -> (StatusCode, String, String) {
@@ -193,7 +194,8 @@ mod endpoint {
         let names = Tls::CompanyCa { names: Vec::new() };
         let now_ms = crate::serve::system_clock()();
         let config = tls::server_config(&names, keeper.folder(), address, now_ms).unwrap();
-        let server = socket::server(listener, config, Handle::new()).unwrap();
+        let door = Door::new(crate::witness::endpoint::CONNECTIONS);
+        let server = socket::server(listener, config, &door, Handle::new()).unwrap();
         let router = crate::witness::endpoint::router(keeper.clone(), Arc::new(|| NOW_MS));
         tokio::spawn(server.serve(router.into_make_service()));
         let ca = std::fs::read(folder.path().join("ca.pem")).unwrap();

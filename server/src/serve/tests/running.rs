@@ -1,5 +1,7 @@
 //! The server with its socket: TLS, address, second start, live hints, end.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -8,7 +10,7 @@ use hauspost_protocol::wire::{TOKEN_HEADER, path};
 
 use super::world::World;
 use crate::serve::folder::FolderError;
-use crate::serve::{ServeConfig, ServeError, run};
+use crate::serve::{ConnectionLimits, ServeConfig, ServeError, run};
 
 fn client(folder: &std::path::Path) -> reqwest::Client {
     let ca = std::fs::read(folder.join("ca.pem")).unwrap();
@@ -31,6 +33,34 @@ async fn a_server_starts_on_an_empty_folder_answers_over_tls_and_ends_in_order()
     server.shut_down().await.unwrap();
     assert!(!folder.path().join("address").exists());
     assert!(client.get(format!("{address}/healthz")).send().await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_with_all_its_connections_is_refused_and_counted_until_one_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = ServeConfig::new(folder.path(), ([127, 0, 0, 1], 0).into());
+    config.connections = ConnectionLimits { total: 9, per_address: 1 };
+    let server = run(config).await.unwrap();
+    let asks = async |client: &reqwest::Client, path: &str| {
+        client.get(format!("{}{path}", server.url())).send().await
+    };
+    let first = client(folder.path());
+    assert_eq!(asks(&first, "/healthz").await.unwrap().status(), 200);
+    let refused = asks(&client(folder.path()), "/healthz").await.unwrap_err();
+    assert!(format!("{refused:?}").contains("AccessDenied"), "{refused:?}");
+
+    let ca = std::fs::read(folder.path().join("ca.pem")).unwrap();
+    let trusted = [reqwest::Certificate::from_pem(&ca).unwrap()];
+    let other = reqwest::Client::builder().no_proxy().tls_certs_only(trusted);
+    let other = other.local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let metrics = asks(&other, "/metrics").await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("hauspost_connections 2\n"), "{metrics}");
+    assert!(metrics.contains("hauspost_connections_refused_total{reason=\"address\"} 1\n"));
+
+    drop(first);
+    // The server hears of the end in its time.
+    while asks(&client(folder.path()), "/healthz").await.is_err() {}
+    server.shut_down().await.unwrap();
 }
 
 #[tokio::test]
