@@ -11,6 +11,7 @@ use hauspost_core::store::rows::account::{self, AccountState};
 use hauspost_core::store::{Store, StoreError};
 use hauspost_core::sync::Https;
 
+use crate::alarms::Alarm;
 use crate::cancel::{CancelHandle, until_cancelled};
 use crate::conversations::Conversations;
 use crate::documents::{Documents, MeteredLimits};
@@ -163,6 +164,22 @@ impl Account {
     pub async fn approve_device(&self, code: String) -> Result<String, HauspostError> {
         let core = self.0.clone();
         runtime::run(async move { Ok(core.approve_device(&code, None).await?.to_string()) }).await
+    }
+
+    /// What the person must hear of, at most `limit` rows: first what was not acknowledged, then the newest.
+    /// An app shows the first of them until it is acknowledged.
+    pub async fn alarms(&self, limit: u32) -> Result<Vec<Alarm>, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(
+            async move { Ok(core.alarms(limit).await?.into_iter().map(Alarm::from).collect()) },
+        )
+        .await
+    }
+
+    /// The person has seen all alarms up to this number. They stay, and admins hear of them all the same.
+    pub async fn acknowledge_alarms(&self, up_to: i64) -> Result<(), HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.acknowledge_alarms(up_to).await?) }).await
     }
 
     /// The list of conversations.

@@ -20,6 +20,7 @@ mod ids;
 mod runtime;
 
 pub mod account;
+pub mod alarms;
 pub mod cancel;
 pub mod conversations;
 pub mod documents;

@@ -31,7 +31,7 @@ pub enum Change {
     EveryConversation,
     /// What this person wants sent: it moved on or failed.
     Outbox,
-    /// Something is wrong, and the admin is told.
+    /// An alarm was raised, reported or acknowledged: `Account.alarms`.
     Alarms,
 }
 

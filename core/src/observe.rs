@@ -26,7 +26,7 @@ pub enum Change {
     Conversations,
     /// What the person wants sent: an intent was added, moved on or failed.
     Outbox,
-    /// An alarm was raised.
+    /// An alarm was raised, reported or acknowledged.
     Alarms,
     /// So many conversations that they are not named.
     EveryLog,

@@ -122,7 +122,7 @@ impl AccountError {
             Self::NotAllowed => "not-allowed",
             Self::TooMany => "too-many",
             Self::Document(DocumentError::Full) => "disk-full",
-            Self::Document(DocumentError::Folder(_)) => "folder",
+            Self::Document(DocumentError::Folder(_) | DocumentError::Target(_)) => "folder",
             Self::Document(DocumentError::Missing) => "no-document",
             Self::Document(DocumentError::Damaged) => "document-damaged",
             Self::Document(DocumentError::Gone) => "document-gone",

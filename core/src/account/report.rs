@@ -14,9 +14,10 @@ use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::ids::{LogId, Seq};
 use hauspost_protocol::wire::{AppendRequest, Outcome};
 
-use super::AccountError;
 use super::engine::Core;
+use super::{Account, AccountError};
 use crate::inbound;
+use crate::read::{self, AlarmRow};
 use crate::store::rows::alarm::{self, Alarm};
 
 /// How often an entry is made anew because the company log went on meanwhile.
@@ -29,6 +30,20 @@ struct Due {
     /// The first of them, which the entry names.
     first: Alarm,
     ids: Vec<i64>,
+}
+
+impl Account {
+    /// What this person must hear of: what was not acknowledged, and behind it what was, each newest
+    /// first. [`Change::Alarms`](crate::observe::Change) says when to look.
+    pub async fn alarms(&self, limit: u32) -> Result<Vec<AlarmRow>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::alarms(conn, limit)?)).await
+    }
+
+    /// The person has seen all alarms up to this [number](AlarmRow::number). They stay, and are
+    /// reported all the same.
+    pub async fn acknowledge_alarms(&self, up_to: i64) -> Result<(), AccountError> {
+        self.core.store.write(move |tx| Ok(alarm::acknowledge(tx, up_to)?)).await
+    }
 }
 
 impl Core {

@@ -63,6 +63,9 @@ pub enum DocumentError {
     /// The phone's folder cannot be used.
     #[error("this phone cannot keep the document")]
     Folder(#[source] io::Error),
+    /// The folder in which it was to be saved cannot be used.
+    #[error("the document cannot be saved in that folder")]
+    Target(#[source] io::Error),
 }
 
 impl DocumentError {

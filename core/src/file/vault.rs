@@ -182,10 +182,15 @@ impl Kept {
             match options.write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(out) => return self.write_out(out, &path).map(|()| path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(DocumentError::folder(error)),
+                Err(error) => {
+                    return Err(match DocumentError::folder(error) {
+                        DocumentError::Folder(error) => DocumentError::Target(error),
+                        full => full,
+                    });
+                }
             }
         }
-        Err(DocumentError::Folder(io::ErrorKind::AlreadyExists.into()))
+        Err(DocumentError::Target(io::ErrorKind::AlreadyExists.into()))
     }
 
     fn write_out(&self, mut out: File, path: &Path) -> Result<(), DocumentError> {

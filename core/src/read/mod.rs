@@ -4,6 +4,7 @@
 //! [`observe`](crate::observe) when to ask again. Nothing here writes.
 
 mod about;
+mod alarms;
 mod conversations;
 mod documents;
 mod failures;
@@ -14,6 +15,7 @@ mod snippet;
 mod timeline;
 
 pub use self::about::{Version, pinned, reactions, starred, versions};
+pub use self::alarms::{AlarmKind, AlarmReport, AlarmRow, alarms};
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
 };

@@ -10,6 +10,7 @@ use crate::store::rows::message::{self, Event, MessageKind, MessageState, NewMes
 use crate::store::rows::{conversation as rows, file, person};
 use crate::store::{Store, StoreError};
 
+mod alarms;
 mod inside;
 
 async fn add(store: &Store, log: LocalLog, messages: Vec<NewMessage>) -> Vec<bool> {

@@ -4,12 +4,13 @@
 //! the world is an [`Effect`]; [`phone`](super::phone) carries effects out on the core's account, in
 //! the order in which they were wanted, and answers with events.
 
+use std::io;
 use std::path::PathBuf;
 
 use hauspost_core::account::{Link, Transfer};
 use hauspost_core::observe::Change;
 use hauspost_core::read::{
-    ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage, SearchQuery,
+    AlarmRow, ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage, SearchQuery,
     TimelinePage, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
@@ -52,10 +53,14 @@ pub enum Event {
     FailedChanges(LogId, Vec<FailedChange>),
     /// A part of the list of a conversation's documents, and whether it goes on after an earlier one.
     Documents(LogId, DocumentKind, DocumentPage, bool),
+    /// What the person must hear of.
+    Alarms(Vec<AlarmRow>),
     /// The documents that are on their way.
     Transfers(Vec<Transfer>),
     /// A document was saved here.
     Saved(PathBuf),
+    /// A document was not saved in this folder, for this reason.
+    NotSaved(PathBuf, io::ErrorKind),
     /// A document was opened here.
     Opened(PathBuf),
     /// What a message said, and who reacts to it by what.
@@ -137,6 +142,10 @@ pub enum Effect {
     SendFiles(LogId, Vec<PathBuf>, String, String),
     /// Read so many of a conversation's documents, after those of an earlier page if one is named.
     LoadDocuments(LogId, DocumentKind, Option<i64>, u32),
+    /// Read what the person must hear of.
+    LoadAlarms,
+    /// The person has seen all alarms up to this number.
+    AcknowledgeAlarms(i64),
     /// Read which documents are on their way.
     LoadTransfers,
     /// Save a document in the usual folder.

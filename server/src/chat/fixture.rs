@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::style::Color;
 
 use super::event::{Effect, Event, Span};
 use super::state::State;
@@ -170,6 +171,14 @@ impl Client {
             line.trim_end().to_owned()
         };
         (0..rows).map(row).collect()
+    }
+
+    /// The colour in which a row of the screen begins.
+    pub fn colour(&self, row: u16) -> Color {
+        let (columns, rows) = self.state.size;
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        terminal.draw(|frame| view(&self.state, frame)).unwrap();
+        terminal.backend().buffer()[(1, row)].fg
     }
 
     /// Whether the screen shows this.

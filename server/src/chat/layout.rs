@@ -35,6 +35,8 @@ const MARKS: usize = 3;
 pub struct Areas {
     /// Server, person and link.
     pub status: Rect,
+    /// What the person must hear of.
+    pub alarm: Rect,
     /// The list of conversations.
     pub list: Rect,
     /// The open conversation's name.
@@ -54,8 +56,11 @@ pub fn areas(state: &State) -> Areas {
     let (columns, rows) = state.size;
     let status = Rect::new(0, 0, columns, rows.min(1));
     let footer = Rect::new(0, rows.saturating_sub(1), columns, u16::from(rows > 1));
-    let body = Rect::new(0, 1.min(rows), columns, rows.saturating_sub(2));
-    let mut areas = Areas { status, footer, ..Areas::default() };
+    let alarming = state.alarms.iter().any(|alarm| !alarm.is_acknowledged);
+    let alarm = Rect::new(0, 1, columns, u16::from(alarming && rows > 3));
+    let body =
+        Rect::new(0, rows.min(1 + alarm.height), columns, rows.saturating_sub(2 + alarm.height));
+    let mut areas = Areas { status, alarm, footer, ..Areas::default() };
     let is_wide = columns >= WIDE;
     let listed = if is_wide { (columns / 3).clamp(22, 38) } else { columns };
     if is_wide || state.focus == Focus::List || state.dialog.is_none() {

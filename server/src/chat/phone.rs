@@ -22,6 +22,8 @@ const PAGE: u32 = 500;
 const MORE: u32 = 100;
 /// People who react to a message that are read.
 const REACTIONS: u32 = 500;
+/// Rows of alarms that are read.
+const ALARMS: u32 = 100;
 /// Hits of a search that are read at once.
 const HITS: u32 = 50;
 
@@ -93,6 +95,10 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::LoadDocuments(log, kind, before, limit) => {
             let page = account.documents(log, kind, before, limit).await?;
             Event::Documents(log, kind, page, before.is_some())
+        }
+        Effect::LoadAlarms => Event::Alarms(account.alarms(ALARMS).await?),
+        Effect::AcknowledgeAlarms(up_to) => {
+            return account.acknowledge_alarms(up_to).await.map(|()| None);
         }
         Effect::LoadTransfers => Event::Transfers(account.transfers()),
         Effect::Stop(which) => {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_core::account::{Link, Transfer};
 use hauspost_core::read::{
-    ConversationRow, DocumentKind, DocumentRow, FailedChange, History, SearchHit, SearchQuery,
-    Version,
+    AlarmRow, ConversationRow, DocumentKind, DocumentRow, FailedChange, History, SearchHit,
+    SearchQuery, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::message::Message;
@@ -43,6 +43,8 @@ pub struct State {
     pub rooms: Rooms,
     /// The open conversation.
     pub dialog: Option<Dialog>,
+    /// What the person must hear of.
+    pub alarms: Vec<AlarmRow>,
     /// The documents that are on their way.
     pub transfers: BTreeMap<DocumentId, Transfer>,
     /// Where keys go, if nothing lies over it.
@@ -50,9 +52,28 @@ pub struct State {
     /// What lies over list and dialog.
     pub overlay: Option<Overlay>,
     /// A line for the person, until the next key.
-    pub notice: Option<String>,
+    pub notice: Option<Notice>,
     /// Whether the client is to end.
     pub is_ending: bool,
+}
+
+/// A line for the person; its kind says how it looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// What was wanted is done.
+    Done(String),
+    /// Nothing was done; something else has to come first.
+    Hint(String),
+    /// What was wanted failed.
+    Failed(String),
+}
+
+impl Notice {
+    /// What it says.
+    pub fn text(&self) -> &str {
+        let (Self::Done(text) | Self::Hint(text) | Self::Failed(text)) = self;
+        text
+    }
 }
 
 /// Where keys go.
@@ -202,6 +223,8 @@ pub enum Overlay {
     History(Vec<Version>, Vec<(UserId, String)>, usize),
     /// The documents of a conversation.
     Documents(Documents),
+    /// What the person must hear of, from this line on.
+    Alarms(usize),
 }
 
 /// The documents of a conversation.
@@ -367,6 +390,7 @@ impl State {
             people: People::new(Vec::new(), words.somebody),
             rooms: Rooms::default(),
             dialog: None,
+            alarms: Vec::new(),
             transfers: BTreeMap::new(),
             focus: Focus::List,
             overlay: None,

@@ -3,12 +3,14 @@
 
 use hauspost_core::store::rows::mark::MarkKind;
 
+mod alarms;
 mod documents;
 mod english;
 mod enrol;
 mod german;
 mod talk;
 
+pub use alarms::AlarmWords;
 pub use documents::DocumentWords;
 pub use enrol::EnrolWords;
 
@@ -141,6 +143,8 @@ pub struct Words {
     pub short_months: [&'static str; 12],
     /// What is said while a device enrols.
     pub enrol: &'static EnrolWords,
+    /// What it says of alarms.
+    pub alarms: &'static AlarmWords,
     /// What it says about documents.
     pub documents: &'static DocumentWords,
     /// What stands behind the number of a day.
@@ -171,6 +175,11 @@ impl Words {
     /// German.
     pub fn german() -> &'static Self {
         &german::WORDS
+    }
+
+    /// Every line of the help.
+    pub fn all_help(&self) -> Vec<(&'static str, &'static str)> {
+        [self.help, self.talk.help, self.documents.help, self.alarms.help].concat()
     }
 
     /// What a failed change of a message was.

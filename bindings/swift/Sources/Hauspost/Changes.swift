@@ -73,6 +73,11 @@ extension Account {
         try looks(when: { $0 == .account }) { try await self.info() }
     }
 
+    /// What the person must hear of, unseen first: at once, and again when something was raised or seen.
+    public func warnings(limit: UInt32 = 50) throws -> AsyncThrowingStream<[Alarm], any Error> {
+        try looks(when: { $0 == .alarms }) { try await self.alarms(limit: limit) }
+    }
+
     /// Looks at once and after each change that matters; many changes while it looks are one more look. Observing
     /// begins before the first look.
     private func looks<Seen: Equatable & Sendable>(

@@ -174,10 +174,37 @@ final class TwoPhonesTests {
         _ = try await ben.reads(room).first { $0.rows.contains { $0.messageId == id } }
     }
 
-    private func phone(_ shortName: String, _ name: String) async throws -> Account {
+    @Test func aPhonePutBackFromABackupSaysSoUntilItsPersonHasSeenIt() async throws {
+        let keys = SoftwareKeys()
+        let (anna, ben) = (try await phone("anna", "Anna", keys), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        try await anna.write(room, "vorher")
+        _ = try await ben.reads(room).first { $0.texts.contains("vorher") }
+        try await anna.suspend(deadlineMs: 5_000)
+        let (folder, backup) = (company.phoneFolder("anna"), company.phoneFolder("backup"))
+        try FileManager.default.copyItem(atPath: folder, toPath: backup)
+        try await anna.resume()
+        try await anna.start()
+        try await anna.write(room, "nach der Sicherung")
+        _ = try await ben.reads(room).first { $0.texts.contains("nach der Sicherung") }
+        try await anna.suspend(deadlineMs: 5_000)
+
+        let again = try await Account.open(folder: backup, keyStore: keys)
+        try await again.start()
+        let alarm = try #require(try await again.warnings().first { !$0.isEmpty }?.first)
+        #expect(alarm.kind == .copied && alarm.conversation == room && !alarm.acknowledged)
+        try await again.acknowledgeAlarms(upTo: alarm.number)
+        let seen = try await again.warnings().first { $0.allSatisfy(\.acknowledged) }
+        #expect(seen?.count == 1)
+        try await again.suspend(deadlineMs: 5_000)
+    }
+
+    private func phone(
+        _ shortName: String, _ name: String, _ keys: SoftwareKeys = SoftwareKeys()
+    ) async throws -> Account {
         let invitation = try company.invite(shortName, name: name)
         let account = try await Account.enrol(
-            folder: company.phoneFolder(shortName), invitation: invitation, keyStore: SoftwareKeys())
+            folder: company.phoneFolder(shortName), invitation: invitation, keyStore: keys)
         try await account.start()
         return account
     }

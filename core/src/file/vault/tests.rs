@@ -132,3 +132,19 @@ fn a_document_is_written_out_under_a_safe_name_and_gone_with_the_next_start() {
     vault.tidy(&[8]).unwrap();
     assert!(!keep.path().join("documents/7").exists(), "a copy that nobody knows goes");
 }
+
+#[test]
+fn a_folder_that_is_not_there_or_is_none_is_told_apart_from_the_vaults_own() {
+    let (keep, vault) = vault();
+    let (file, chunks, _) = document();
+    fetch_all(&vault, &file, &chunks).unwrap();
+    let save = |folder: &str| open(&vault).save_in(&keep.path().join(folder), "a.pdf");
+    fs::write(keep.path().join("datei"), b"").unwrap();
+    for (folder, why) in
+        [("nirgendwo", io::ErrorKind::NotFound), ("datei", io::ErrorKind::NotADirectory)]
+    {
+        let Err(DocumentError::Target(error)) = save(folder) else { panic!("{folder}") };
+        assert_eq!(error.kind(), why);
+    }
+    assert_eq!(save("").unwrap(), keep.path().join("a.pdf"));
+}

@@ -1,4 +1,4 @@
--- version 11
+-- version 12
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE alarm (
     evidence BLOB,
     t_ms INTEGER NOT NULL,
     reported INTEGER NOT NULL DEFAULT 0
-) STRICT;
+, acknowledged INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE asked (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     device BLOB NOT NULL,

@@ -61,6 +61,17 @@ pub fn unreported(conn: &Connection) -> Result<Vec<(i64, Alarm)>, StoreError> {
     )
 }
 
+/// The person has seen every alarm up to this number.
+pub fn acknowledge(tx: &Tx<'_>, up_to: i64) -> Result<(), StoreError> {
+    let seen = tx
+        .prepare_cached("UPDATE alarm SET acknowledged = 1 WHERE id <= ?1 AND acknowledged = 0")?
+        .execute([up_to])?;
+    if seen > 0 {
+        tx.touch(Change::Alarms);
+    }
+    Ok(())
+}
+
 fn select(conn: &Connection, query: &str) -> Result<Vec<(i64, Alarm)>, StoreError> {
     let mut select = conn.prepare_cached(query)?;
     let rows = select.query_map([], |row| {
@@ -79,5 +90,6 @@ fn select(conn: &Connection, query: &str) -> Result<Vec<(i64, Alarm)>, StoreErro
 /// An alarm was reported to the company log.
 pub fn reported(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE alarm SET reported = 1 WHERE id = ?1")?.execute([id])?;
+    tx.touch(Change::Alarms);
     Ok(())
 }

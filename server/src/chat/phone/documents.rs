@@ -15,8 +15,8 @@ use super::super::event::{Effect, Event};
 /// Something that may wait for the network.
 pub(super) struct Waits {
     which: Which,
-    /// Where it is saved; it is opened if that is nothing.
-    saved: Option<Option<PathBuf>>,
+    /// The folder in which it is saved; it is opened if that is nothing.
+    folder: Option<PathBuf>,
 }
 
 enum Which {
@@ -26,21 +26,27 @@ enum Which {
 
 /// The effect, if it may wait for the network; else the effect as it was.
 pub(super) fn beside(effect: Effect) -> Result<Waits, Box<Effect>> {
-    let (which, saved) = match effect {
-        Effect::Save(which) => (Which::This(which), Some(None)),
-        Effect::SaveNth(log, number, folder) => (Which::Nth(log, number), Some(folder)),
+    let (which, folder) = match effect {
+        Effect::Save(which) => (Which::This(which), Some(usual_folder())),
+        Effect::SaveNth(log, number, folder) => {
+            (Which::Nth(log, number), Some(folder.unwrap_or_else(usual_folder)))
+        }
         Effect::Open(which) => (Which::This(which), None),
         Effect::OpenNth(log, number) => (Which::Nth(log, number), None),
         other => return Err(Box::new(other)),
     };
-    Ok(Waits { which, saved })
+    Ok(Waits { which, folder })
 }
 
 impl Waits {
     pub(super) async fn carry_out(self, account: Account, later: mpsc::UnboundedSender<Event>) {
-        let event = match self.done(&account).await {
-            Ok(event) => event,
-            Err(error) => Event::Failed(error.code()),
+        let folder = self.folder.clone();
+        let event = match (self.done(&account).await, folder) {
+            (Ok(event), _) => event,
+            (Err(AccountError::Document(DocumentError::Target(error))), Some(folder)) => {
+                Event::NotSaved(folder, error.kind())
+            }
+            (Err(error), _) => Event::Failed(error.code()),
         };
         // Nobody listens any more when the client ends.
         let _ = later.send(event);
@@ -51,9 +57,8 @@ impl Waits {
             Which::This(which) => which,
             Which::Nth(log, number) => nth(account, log, number).await?,
         };
-        Ok(match self.saved {
+        Ok(match self.folder {
             Some(folder) => {
-                let folder = folder.unwrap_or_else(usual_folder);
                 Event::Saved(account.save_file_in(log, message_id, position, &folder).await?)
             }
             None => Event::Opened(account.open_file(log, message_id, position).await?),

@@ -9,7 +9,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::super::command::Command;
 use super::super::event::Effect;
-use super::super::state::{Documents, Overlay, Scroll, State};
+use super::super::state::{Documents, Notice, Overlay, Scroll, State};
 use super::super::words::fill;
 use super::relay;
 
@@ -26,13 +26,13 @@ pub(super) fn run(
     let command = match command {
         Ok(command) => command,
         Err(usage) => {
-            state.notice = Some(fill(state.words.documents.usage, &[usage]));
+            state.notice = Some(Notice::Hint(fill(state.words.documents.usage, &[usage])));
             return;
         }
     };
     let goes_on = dialog.row.as_ref().is_none_or(|row| row.state == LogState::Active);
     if matches!(command, Command::File(..)) && !goes_on {
-        state.notice = Some(state.words.not_here.to_owned());
+        state.notice = Some(Notice::Hint(state.words.not_here.to_owned()));
         return;
     }
     let log = dialog.log;
@@ -53,7 +53,7 @@ pub(super) fn run(
 /// Shows the documents of the open conversation.
 pub(super) fn show(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(dialog) = &state.dialog else {
-        state.notice = Some(state.words.open_first.to_owned());
+        state.notice = Some(Notice::Hint(state.words.open_first.to_owned()));
         return;
     };
     let (log, kind) = (dialog.log, DocumentKind::All);
@@ -143,6 +143,7 @@ pub(super) fn transfers(state: &mut State, transfers: Vec<Transfer>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
     use std::path::PathBuf;
 
     use hauspost_core::account::TransferState;
@@ -221,6 +222,8 @@ mod tests {
         }
         client.hear(Event::Saved(PathBuf::from("/tmp/a\u{1b}[2J.pdf")));
         assert!(client.shows("saved: /tmp/a␛[2J.pdf"));
+        client.hear(Event::NotSaved(PathBuf::from("/nowhere\u{1b}"), ErrorKind::NotFound));
+        assert!(client.shows("not saved: there is no folder /nowhere␛"));
         client.hear(Event::Stopped(0));
         assert!(client.shows("nothing is under way"));
         client.hear(Event::Failed("document-blocked"));

@@ -7,7 +7,9 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::super::editor::{Edit, Editor};
 use super::super::event::{Effect, Span};
 use super::super::layout;
-use super::super::state::{About, Dialog, Focus, Members, Overlay, Purpose, Scroll, Search, State};
+use super::super::state::{
+    About, Dialog, Focus, Members, Notice, Overlay, Purpose, Scroll, Search, State,
+};
 use super::{documents, end, open, overlay, pick, rooms_wanted, save_draft, scroll, send, talk};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
@@ -28,6 +30,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::F(4) => name_group(state),
         KeyCode::F(5) => show_members(state, effects),
         KeyCode::F(6) => approve(state),
+        KeyCode::F(9) => state.overlay = Some(Overlay::Alarms(0)),
         KeyCode::F(7) => documents::show(state, effects),
         _ if is_ctrl(key, 'o') => documents::show(state, effects),
         _ if is_ctrl(key, 'n') => choose_person(state),
@@ -80,6 +83,7 @@ fn list(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::Char('m') => effects.extend(mute(state)),
         KeyCode::Char('d') => approve(state),
         KeyCode::Char('/') => search(state),
+        KeyCode::Char('!') => state.overlay = Some(Overlay::Alarms(0)),
         KeyCode::Char('?') => state.overlay = Some(Overlay::Help(0)),
         KeyCode::Char('q') => end(state, effects),
         _ => {}
@@ -197,7 +201,7 @@ fn choose_person(state: &mut State) {
 
 fn show_members(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(dialog) = &state.dialog else {
-        state.notice = Some(state.words.open_first.to_owned());
+        state.notice = Some(Notice::Hint(state.words.open_first.to_owned()));
         return;
     };
     let members = Members { log: dialog.log, users: Vec::new(), selected: 0, asks: None };

@@ -17,7 +17,7 @@ use super::command;
 use super::editor::Editor;
 use super::event::{Effect, Event, Span};
 use super::layout;
-use super::state::{About, Dialog, Focus, Overlay, People, Picker, Purpose, Scroll, State};
+use super::state::{About, Dialog, Focus, Notice, Overlay, People, Picker, Purpose, Scroll, State};
 use super::text;
 use super::words::fill;
 
@@ -32,7 +32,7 @@ const UNREAD: u64 = 60;
 
 /// What a client asks for when it begins.
 pub fn begin() -> Vec<Effect> {
-    vec![Effect::LoadPeople, Effect::LoadRooms(ROOMS)]
+    vec![Effect::LoadPeople, Effect::LoadRooms(ROOMS), Effect::LoadAlarms]
 }
 
 /// What an event makes of the client, and what is to be done for it.
@@ -89,28 +89,43 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
                 dialog.composer = Editor::new(&written);
                 dialog.is_unsaved = true;
             }
-            state.notice = Some(fill(state.words.not_sent, &[state.words.error(why)]));
+            let why = fill(state.words.not_sent, &[state.words.error(why)]);
+            state.notice = Some(Notice::Failed(why));
         }
         Event::Documents(log, kind, page, more) => {
             documents::listed(state, (log, kind), page, more);
         }
         Event::History(versions, people) => talk::history(state, versions, people),
-        Event::PassedOn => state.notice = Some(state.words.talk.was_passed_on.to_owned()),
+        Event::PassedOn => done(state, state.words.talk.was_passed_on.to_owned()),
+        Event::Alarms(rows) => {
+            state.alarms = rows;
+            relay(state);
+        }
         Event::Transfers(all) => documents::transfers(state, all),
         Event::Saved(path) => {
             let path = text::line(&path.to_string_lossy());
-            state.notice = Some(fill(state.words.documents.saved, &[&path]));
+            done(state, fill(state.words.documents.saved, &[&path]));
+        }
+        Event::NotSaved(folder, why) => {
+            let folder = text::line(&folder.to_string_lossy());
+            let why = state.words.documents.not_saved(why);
+            state.notice = Some(Notice::Failed(fill(why, &[&folder])));
         }
         Event::Opened(path) => {
             let path = text::line(&path.to_string_lossy());
-            state.notice = Some(fill(state.words.documents.opened, &[&path]));
+            done(state, fill(state.words.documents.opened, &[&path]));
         }
         Event::Stopped(count) => {
-            let words = state.words.documents.stopped;
-            state.notice = Some(fill(words[usize::from(count == 0)], &[&count.to_string()]));
+            let [stopped, nothing] = state.words.documents.stopped;
+            state.notice = Some(match count {
+                0 => Notice::Hint(nothing.to_owned()),
+                _ => Notice::Done(fill(stopped, &[&count.to_string()])),
+            });
         }
-        Event::Approved => state.notice = Some(state.words.approved.to_owned()),
-        Event::Failed(why) => state.notice = Some(state.words.error(why).to_owned()),
+        Event::Approved => done(state, state.words.approved.to_owned()),
+        Event::Failed(why) => {
+            state.notice = Some(Notice::Failed(state.words.error(why).to_owned()));
+        }
         Event::FailedChanges(log, failed) => {
             if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.log == log) {
                 dialog.failed = failed;
@@ -129,6 +144,9 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
     if people || changes.contains(&Change::Conversations) {
         effects.push(Effect::LoadRooms(rooms_wanted(state)));
         effects.extend(state.dialog.as_ref().map(|dialog| Effect::LoadRoom(dialog.log)));
+    }
+    if changes.contains(&Change::Alarms) {
+        effects.push(Effect::LoadAlarms);
     }
     let Some(dialog) = &state.dialog else { return };
     if every || changes.contains(&Change::Outbox) {
@@ -291,7 +309,7 @@ fn send(state: &mut State, effects: &mut Vec<Effect>) {
         return documents::run(state, command, effects);
     }
     if dialog.row.as_ref().is_some_and(|row| row.state != LogState::Active) {
-        state.notice = Some(state.words.not_here.to_owned());
+        state.notice = Some(Notice::Hint(state.words.not_here.to_owned()));
         return;
     }
     let written = dialog.composer.take().trim_end().to_owned();
@@ -318,6 +336,10 @@ fn save_draft(state: &mut State, effects: &mut Vec<Effect>) {
         let draft = dialog.draft().filter(|_| !matches!(dialog.about, About::Edit(_)));
         effects.push(Effect::SaveDraft(dialog.log, draft));
     }
+}
+
+fn done(state: &mut State, what: String) {
+    state.notice = Some(Notice::Done(what));
 }
 
 fn end(state: &mut State, effects: &mut Vec<Effect>) {

@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::super::asked;
 use super::super::editor::Editor;
 use super::super::event::Effect;
-use super::super::state::{Ask, Members, Overlay, Picker, Purpose, Search, State};
+use super::super::state::{Ask, Members, Notice, Overlay, Picker, Purpose, Search, State};
 use super::super::text;
 use super::{documents, keys, open, open_group, pick, talk};
 
@@ -38,6 +38,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::History(versions, people, at) => {
             talk::history_key(state, (versions, people, at), key);
         }
+        Overlay::Alarms(at) => alarms_key(state, at, key, effects),
         Overlay::Documents(documents) => documents::key(state, documents, key, effects),
     }
 }
@@ -69,8 +70,7 @@ fn is_search(overlay: &mut Overlay) -> bool {
 }
 
 fn help(state: &mut State, at: usize, key: KeyEvent) {
-    let lines =
-        state.words.help.len() + state.words.talk.help.len() + state.words.documents.help.len();
+    let lines = state.words.all_help().len();
     let at = match key.code {
         KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => at.saturating_add(1),
         KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => at.saturating_sub(1),
@@ -194,6 +194,25 @@ fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent, effects: &mu
     state.overlay = Some(Overlay::Picker(picker));
 }
 
+fn alarms_key(state: &mut State, at: usize, key: KeyEvent, effects: &mut Vec<Effect>) {
+    // A row has some twelve lines at most.
+    let last = 12 * state.alarms.len();
+    let at = match key.code {
+        KeyCode::Up | KeyCode::Char('k') => at.saturating_sub(1),
+        KeyCode::Down | KeyCode::Char('j') => (at + 1).min(last),
+        KeyCode::PageUp => at.saturating_sub(10),
+        KeyCode::PageDown => (at + 10).min(last),
+        KeyCode::Char('a') | KeyCode::Enter => {
+            let unseen = state.alarms.iter().filter(|alarm| !alarm.is_acknowledged);
+            let newest = unseen.map(|alarm| alarm.number).max();
+            effects.extend(newest.map(Effect::AcknowledgeAlarms));
+            0
+        }
+        _ => at,
+    };
+    state.overlay = Some(Overlay::Alarms(at));
+}
+
 /// What was picked for: those who were chosen, or the one under the bar.
 fn done(picker: &Picker, bar: Option<UserId>) -> Option<Effect> {
     let chosen: Vec<_> = match picker.chosen.is_empty() {
@@ -242,7 +261,7 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
             return effects.push(Effect::ChangeSuite(members.log));
         }
         (KeyCode::Char('a' | 'r' | 'l' | 'n' | 'k'), None) => {
-            state.notice = Some(state.words.no_group.to_owned());
+            state.notice = Some(Notice::Hint(state.words.no_group.to_owned()));
         }
         _ => {}
     }

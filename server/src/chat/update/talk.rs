@@ -10,7 +10,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::super::editor::Editor;
 use super::super::event::{Effect, Mark, Span};
 use super::super::layout;
-use super::super::state::{About, Dialog, Overlay, Scroll, State};
+use super::super::state::{About, Dialog, Notice, Overlay, Scroll, State};
 use super::super::text;
 use super::relay;
 
@@ -92,7 +92,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) -
             (About::Reply(id, name, says), None)
         }),
         KeyCode::Char('e') if row.author != state.me => {
-            state.notice = Some(state.words.error("not-allowed").to_owned());
+            state.notice = Some(Notice::Failed(state.words.error("not-allowed").to_owned()));
         }
         KeyCode::Char('e') => begin(state, |_| {
             let text = row.text.clone().unwrap_or_default();

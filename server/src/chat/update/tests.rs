@@ -57,7 +57,7 @@ fn a_text_that_was_not_taken_comes_back_unless_another_was_begun() {
     assert_eq!(client.state.dialog.as_ref().unwrap().composer.text(), "verloren?");
     client.hear(Event::NotSent(LOG, "anderes".to_owned(), "message"));
     assert_eq!(client.state.dialog.as_ref().unwrap().composer.text(), "verloren?");
-    assert!(client.state.notice.as_ref().unwrap().contains("too long"));
+    assert!(client.state.notice.as_ref().unwrap().text().contains("too long"));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn changes_make_only_what_they_name_be_read_again() {
         (Change::Conversations, vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
         (Change::People, vec![Effect::LoadPeople, Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
         (Change::Outbox, vec![Effect::LoadFailedChanges(LOG)]),
-        (Change::Alarms, vec![]),
+        (Change::Alarms, vec![Effect::LoadAlarms]),
     ];
     for (change, effects) in table {
         let mut client = opened();

@@ -1,5 +1,6 @@
 //! The screen as a function of the state. Nothing of others reaches it but through `text`.
 
+mod alarms;
 mod documents;
 mod overlay;
 mod talk;
@@ -15,7 +16,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::layout::{self, Areas, dim, short_time, warning};
-use super::state::{About, Focus, Overlay, Purpose, State};
+use super::state::{About, Focus, Notice, Overlay, Purpose, State};
 use super::text;
 use super::words::fill;
 
@@ -24,6 +25,7 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
     let screen = frame.area();
     let areas = layout::areas(state);
     status(state, frame, areas.status);
+    alarms::line(state, frame, areas.alarm);
     list(state, frame, areas.list);
     if areas.list.width > 0 && areas.list.width < screen.width {
         let x = areas.list.right();
@@ -235,8 +237,13 @@ fn cursor(frame: &mut Frame<'_>, area: Rect, column: usize, row: usize) {
 
 fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if let Some(notice) = &state.notice {
-        let line = text::fit(&format!(" {notice}"), usize::from(area.width));
-        put(frame, area, &Line::styled(line, warning()));
+        let line = text::fit(&format!(" {}", notice.text()), usize::from(area.width));
+        let style = match notice {
+            Notice::Done(_) => Style::new().fg(Color::Green),
+            Notice::Hint(_) => Style::new().fg(Color::Yellow),
+            Notice::Failed(_) => warning(),
+        };
+        put(frame, area, &Line::styled(line, style));
         return;
     }
     let [help, search, title, person, people, members, list, dialog] = state.words.foot;
@@ -247,6 +254,7 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         (Some(Overlay::Picker(picker)), _) if picker.purpose == Purpose::Dm => person,
         (Some(Overlay::Picker(_)), _) => people,
         (Some(Overlay::Members(_)), _) => members,
+        (Some(Overlay::Alarms(_)), _) => state.words.alarms.foot,
         (Some(Overlay::Documents(_)), _) => state.words.documents.foot,
         (Some(Overlay::Confirm(..) | Overlay::History(..)), _) => help,
         (Some(Overlay::React(..)), _) => title,

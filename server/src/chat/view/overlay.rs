@@ -31,6 +31,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
         Overlay::History(versions, people, at) => {
             super::talk::history(state, versions, people, *at, frame);
         }
+        Overlay::Alarms(at) => super::alarms::list(state, *at, frame),
         Overlay::Documents(documents) => super::documents::draw(state, documents, frame),
     }
 }
@@ -75,7 +76,7 @@ fn ask(heading: &str, question: &'static str, answer: &Editor, frame: &mut Frame
 }
 
 fn help(state: &State, at: usize, frame: &mut Frame<'_>) {
-    let help = [state.words.help, state.words.talk.help, state.words.documents.help].concat();
+    let help = state.words.all_help();
     let rows = u16::try_from(help.len() + 2).unwrap_or(u16::MAX);
     let inner = framed(frame, state.words.titles[0], 72, rows);
     let height = usize::from(inner.height);

@@ -166,6 +166,23 @@ fn the_help_names_every_key_that_the_footer_names_and_scrolls() {
 }
 
 #[test]
+fn a_notice_looks_like_what_it_says() {
+    let mut client = Client::new(Vec::new());
+    for (event, colour) in [
+        (Event::Approved, Color::Green),
+        (Event::PassedOn, Color::Green),
+        (Event::Stopped(2), Color::Green),
+        (Event::Stopped(0), Color::Yellow),
+        (Event::Failed("disk-full"), Color::Red),
+    ] {
+        client.hear(event.clone());
+        assert_eq!(client.colour(23), colour, "{event:?}");
+    }
+    client.press(KeyCode::F(5));
+    assert_eq!(client.colour(23), Color::Yellow, "open a conversation first");
+}
+
+#[test]
 fn a_stranger_is_somebody_and_the_person_at_the_terminal_is_you() {
     let mut other = row(1, "wer bin ich");
     other.author = UserId([7; 16]);

@@ -1,5 +1,7 @@
 //! What the client says about documents, in each language.
 
+use std::io::ErrorKind;
+
 /// What the client says about documents.
 #[derive(Debug)]
 pub struct DocumentWords {
@@ -16,6 +18,9 @@ pub struct DocumentWords {
     pub saved: &'static str,
     /// See `saved`.
     pub opened: &'static str,
+    /// Why nothing was saved in a folder, which is filled in: there is none, it is none, it may not be
+    /// written, names are used up, something else.
+    pub not_saved: [&'static str; 5],
     /// What is given up: so many documents, or none.
     pub stopped: [&'static str; 2],
     /// How a command is written.
@@ -26,6 +31,19 @@ pub struct DocumentWords {
     pub help: &'static [(&'static str, &'static str)],
 }
 
+impl DocumentWords {
+    /// Why nothing was saved in a folder, which is to be filled in.
+    pub fn not_saved(&self, why: ErrorKind) -> &'static str {
+        self.not_saved[match why {
+            ErrorKind::NotFound => 0,
+            ErrorKind::NotADirectory => 1,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => 2,
+            ErrorKind::AlreadyExists => 3,
+            _ => 4,
+        }]
+    }
+}
+
 /// English.
 pub static ENGLISH: DocumentWords = DocumentWords {
     states: ["here", "↑ {} %", "↓ {} %", "waits for another network"],
@@ -34,6 +52,13 @@ pub static ENGLISH: DocumentWords = DocumentWords {
     none: "no documents",
     saved: "saved: {}",
     opened: "opened until this program ends: {}",
+    not_saved: [
+        "not saved: there is no folder {}",
+        "not saved: {} is no folder",
+        "not saved: you may not write in {}",
+        "not saved: too many documents of this name are in {}",
+        "not saved: {} cannot be written",
+    ],
     stopped: ["given up: {}", "nothing is under way"],
     usage: "written like this: {}",
     foot: &[
@@ -61,6 +86,13 @@ pub static GERMAN: DocumentWords = DocumentWords {
     none: "keine Dokumente",
     saved: "gespeichert: {}",
     opened: "bis zum Ende dieses Programms geöffnet: {}",
+    not_saved: [
+        "nicht gespeichert: den Ordner {} gibt es nicht",
+        "nicht gespeichert: {} ist kein Ordner",
+        "nicht gespeichert: in {} darf nicht geschrieben werden",
+        "nicht gespeichert: zu viele Dokumente dieses Namens liegen in {}",
+        "nicht gespeichert: in {} lässt sich nichts schreiben",
+    ],
     stopped: ["aufgegeben: {}", "nichts ist unterwegs"],
     usage: "so geschrieben: {}",
     foot: &[
@@ -90,11 +122,12 @@ mod tests {
         let all = |words: &DocumentWords| {
             let mut all = words.states.to_vec();
             all.extend(words.looked);
+            all.extend(words.not_saved);
             all.extend([words.saved, words.opened, words.usage, words.stopped[0]]);
             all.iter().map(|text| gaps(text)).collect::<Vec<_>>()
         };
         assert_eq!(all(&ENGLISH), all(&GERMAN));
-        assert_eq!(all(&ENGLISH), [0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1]);
+        assert_eq!(all(&ENGLISH), [0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
         assert_eq!(ENGLISH.help.len(), GERMAN.help.len());
         for (key, what) in ENGLISH.help.iter().chain(GERMAN.help) {
             assert!(key.chars().count() <= 22 && 24 + what.chars().count() <= 66, "{key}");

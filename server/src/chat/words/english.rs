@@ -1,4 +1,4 @@
-use super::{Words, documents, enrol, talk};
+use super::{Words, alarms, documents, enrol, talk};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -29,6 +29,7 @@ pub static WORDS: Words = Words {
     coming: "{} of {} have come from another device",
     erased: ["erased", "erased by a rule of retention"],
     enrol: &enrol::ENGLISH,
+    alarms: &alarms::ENGLISH,
     documents: &documents::ENGLISH,
     people_changed: "people changed",
     older: "↑ older",

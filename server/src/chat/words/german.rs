@@ -1,4 +1,4 @@
-use super::{Words, documents, enrol, talk};
+use super::{Words, alarms, documents, enrol, talk};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -33,6 +33,7 @@ pub static WORDS: Words = Words {
     coming: "{} von {} kamen von einem anderen Gerät",
     erased: ["gelöscht", "nach der Löschregel gelöscht"],
     enrol: &enrol::GERMAN,
+    alarms: &alarms::GERMAN,
     documents: &documents::GERMAN,
     people_changed: "Teilnehmer geändert",
     older: "↑ ältere",

@@ -49,6 +49,10 @@ fun Account.firstConversations(limit: UInt = 50u): Flow<ConversationPage> =
 /** Who this is and whether the company still knows this phone: at once, and again when it changed. */
 fun Account.infos(): Flow<AccountInfo> = looks { it == Change.Account }.map { info() }.distinctUntilChanged()
 
+/** What the person must hear of, unseen first: at once, and again when something was raised or seen. */
+fun Account.warnings(limit: UInt = 50u): Flow<List<Alarm>> =
+    looks { it == Change.Alarms }.map { alarms(limit) }.distinctUntilChanged()
+
 /** A signal to look: one at once, then one after changes that matter. Observing begins before the first look. */
 private fun Account.looks(matters: (Change) -> Boolean): Flow<Unit> = callbackFlow {
     val subscription = observe(observer { if (it.any(matters)) trySend(Unit) })

@@ -228,6 +228,35 @@ class TwoPhonesTest {
         anna.transfers(room).first { it.isEmpty() }
     }
 
+    @Test
+    fun `a phone that was put back from a backup says so until its person has seen it`() = story {
+        val keys = SoftwareKeys()
+        val (anna, ben) = phone("anna23", "Anna", keys) to phone("ben23", "Ben")
+        val room = anna.talkTo(ben)
+        anna.write(room, "vorher")
+        ben.reads(room).first { "vorher" in it.texts() }
+        anna.suspend(5_000u)
+        val (folder, backup) = File(company.phoneFolder("anna23")) to File(company.phoneFolder("backup23"))
+        folder.copyRecursively(backup)
+        anna.resume()
+        anna.start()
+        anna.write(room, "nach der Sicherung")
+        ben.reads(room).first { "nach der Sicherung" in it.texts() }
+        anna.suspend(5_000u)
+        anna.close()
+        folder.deleteRecursively()
+        backup.copyRecursively(folder)
+
+        val again = Account.open(folder.path, keys).also { it.start() }
+        val alarm = again.warnings().first { it.isNotEmpty() }.single()
+        assertEquals(AlarmKind.COPIED to room, alarm.kind to alarm.conversation)
+        assertFalse(alarm.acknowledged)
+        again.acknowledgeAlarms(alarm.number)
+        again.warnings().first { alarms -> alarms.single().acknowledged }
+        again.warnings().first { alarms -> alarms.single().standing == AlarmStanding.REPORTED }
+        again.suspend(5_000u)
+    }
+
     private suspend fun phone(shortName: String, name: String, keys: KeyStore = SoftwareKeys()): Account {
         val invitation = company.invite(shortName, name)
         return Account.enrol(company.phoneFolder(shortName), invitation, keys).also { it.start() }
