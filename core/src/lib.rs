@@ -27,6 +27,7 @@
 //! 7. [`outbox`]: what becomes of what a person wants?
 //! 8. [`observe`]: how does a view hear that something changed?
 //! 9. [`read`]: what does a view show? [`format`](mod@format): how does a formatted text look?
+//!    [`notify`]: how loud is it?
 //! 10. [`account`]: what does an app hold in its hand?
 
 pub mod env;
@@ -50,5 +51,7 @@ pub mod observe;
 pub mod read;
 
 pub mod format;
+
+pub mod notify;
 
 pub mod account;

@@ -11,7 +11,7 @@ use hauspost::company::founding::{Founding, found};
 use hauspost::company::history;
 use hauspost::company::holder::Holder;
 use hauspost::company::key_file::Purpose;
-use hauspost::company::{people, reset};
+use hauspost::company::{people, policy, reset};
 use hauspost::serve::{CheckpointTimes, ServeConfig, Server, run};
 use hauspost_core::account::{Account, AccountError};
 use hauspost_core::env::Env;
@@ -23,6 +23,7 @@ use hauspost_core::store::rows::{alarm, log};
 use hauspost_core::store::{FaultPoint, StoreError};
 use hauspost_core::sync::{Https, Network};
 use hauspost_protocol::company::body::{ReportEntry, RevokeReason};
+use hauspost_protocol::company::policy::Terms;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, UserId};
 use hauspost_protocol::invitation::Trust;
@@ -116,6 +117,19 @@ impl World {
 
     fn admin(&self) -> Holder {
         Holder::open(&self.folder.path().join("keys").join("admin")).unwrap()
+    }
+
+    /// Signs the next version of the policy by everybody who has to, and appends it.
+    pub async fn policy(&mut self, terms: Terms) {
+        let admin = self.admin();
+        let client = admin.client(None).await.unwrap();
+        let company = admin.company(&client, &mut self.rng).await.unwrap();
+        let mut approval = policy::next(&company, admin.card.company, terms).unwrap();
+        for holder in ["admin", "hr", "council-1"] {
+            let holder = Holder::open(&self.folder.path().join("keys").join(holder)).unwrap();
+            approval.sign(&holder.role_key().unwrap().1);
+        }
+        client.append(admin.card.company.log(), approval.entry()).await.unwrap();
     }
 
     /// What phones of this company trust.

@@ -352,6 +352,30 @@ array_item! {
 }
 
 array_item! {
+    /// Entries of one's own, and how many of the others have them.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct DeliveredRequest {
+        /// The log.
+        pub log: LogId,
+        /// The entries.
+        pub seqs: Vec<Seq>,
+    }
+}
+
+array_item! {
+    /// How far an entry has come, as the server says.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Delivered {
+        /// The entry.
+        pub seq: Seq,
+        /// How many of the other people have a device that took it in; 0 for an entry of somebody else.
+        pub count: u64,
+        /// How many other people there are.
+        pub of: u64,
+    }
+}
+
+array_item! {
     /// Key packages of the session's device, all of one suite, for those who add it.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct PackagesPut {

@@ -28,6 +28,7 @@ use super::link::LinkTeller;
 use super::position::Position;
 use super::previews::Previews;
 use super::pull::Tail;
+use super::reach::Asking;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -89,6 +90,8 @@ pub struct Core {
     pub(super) entering: Entering,
     /// The past that is asked for, given and read.
     pub(super) past: Past,
+    /// How far messages have come, where somebody looks.
+    pub(super) asking: Asking,
     /// The resets that this phone tried to make.
     pub(super) resetting: Entering,
 }

@@ -29,6 +29,7 @@ use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use super::previews::Previews;
+use super::reach::Asking;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
@@ -184,6 +185,7 @@ async fn finish(
         previews: Previews::default(),
         entering,
         past: Past::default(),
+        asking: Asking::default(),
         resetting,
     })
 }

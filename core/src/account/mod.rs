@@ -6,12 +6,13 @@
 //! [`checkpoints`], [`freshness`] and [`gossip`] say whether the server shows the present, and one
 //! history. [`report`] tells the company what an admin must hear of, [`way_in`] keeps the door open for
 //! those who come, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`], [`about`] and [`manage`] are what people do, [`documents`] carries what they attach,
+//! [`talk`], [`about`] and [`manage`] are what people do, [`behaviour`] and [`reach`] what they may know of each other, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
 //! [`link`] what a status line shows, [`error`] how it fails.
 
 mod about;
+mod behaviour;
 mod checkpoints;
 mod deferred;
 mod devices;
@@ -31,6 +32,7 @@ mod position;
 mod previews;
 mod pull;
 mod push;
+mod reach;
 mod report;
 mod reset;
 mod sealing;
@@ -45,6 +47,7 @@ use std::sync::Arc;
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
 pub use about::Draft;
+pub use behaviour::PolicyInForce;
 pub use checkpoints::{CheckpointState, WitnessState};
 pub use devices::{OwnDevice, WaitingCode};
 pub use documents::{Attachment, DocumentOrigin, MeteredLimits, Transfer, TransferState};

@@ -12,6 +12,7 @@ use hauspost_protocol::wire::{LogNews, SyncRequest};
 use rusqlite::Connection;
 
 use super::AccountError;
+use super::behaviour::note_policy;
 use super::engine::{Core, Engine};
 use super::position::{Position, Took};
 use crate::inbound::{self, Changes, Reader};
@@ -202,10 +203,12 @@ impl Core {
             .filter_map(|(entry, applied)| made_up(entry, applied.finding()?, now_ms))
             .collect();
         let revoked = company.now().is_revoked(self.me.device);
+        let terms = company.now().terms().clone();
         self.store
             .write(move |tx| {
                 rows.iter().try_for_each(|row| company::insert(tx, row))?;
                 alarms.iter().try_for_each(|alarm| alarm::raise_once(tx, alarm))?;
+                note_policy(tx, &terms)?;
                 Ok::<_, AccountError>(())
             })
             .await?;

@@ -19,6 +19,7 @@ use crate::outbox::{REASON_DEFECT, REASON_NOBODY, seal};
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind};
+use crate::store::rows::receipt;
 use crate::store::{StoreError, Tx};
 
 /// Steps for one log before the others get their turn: enough to invite a thousand people and add
@@ -77,7 +78,7 @@ impl Core {
         }
         round.failed = round.failed.or(self.follow_orders().await.err());
         let now_ms = self.env.clock.now_ms();
-        let logs = self
+        let (mut logs, receipts) = self
             .store
             .read(move |conn| {
                 let mut logs = outbox::logs_with_work(conn, now_ms)?;
@@ -85,9 +86,14 @@ impl Core {
                 logs.extend(
                     pending.into_iter().filter(|log| !logs.contains(log)).collect::<Vec<_>>(),
                 );
-                Ok::<_, AccountError>(logs)
+                Ok::<_, AccountError>((logs, receipt::due(conn, now_ms)?))
             })
             .await?;
+        for log in self.want_receipts(receipts, now_ms).await? {
+            if !logs.contains(&log) {
+                logs.push(log);
+            }
+        }
         for log in logs.into_iter().filter(|log| self.deferred.is_due(*log, now_ms)) {
             round.note(self.push_log(log).await);
         }
@@ -115,8 +121,11 @@ impl Core {
 
     /// How long until an intent is due that was put off until later than a push that began then.
     pub(super) async fn next_due_ms(&self, began_ms: u64) -> Result<Option<u64>, AccountError> {
-        let due =
-            self.store.read(move |conn| Ok::<_, AccountError>(outbox::next_due(conn, began_ms)?));
+        let due = self.store.read(move |conn| {
+            let due = outbox::next_due(conn, began_ms)?;
+            let receipt = receipt::next_due(conn, began_ms)?;
+            Ok::<_, AccountError>(due.into_iter().chain(receipt).min())
+        });
         let due = due.await?.into_iter().chain(self.deferred.next_due(began_ms)).min();
         Ok(due.map(|due| due.saturating_sub(self.env.clock.now_ms())))
     }

@@ -23,7 +23,7 @@ use crate::read::{
 use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
-use crate::store::rows::{conversation, person};
+use crate::store::rows::{conversation, person, receipt};
 use crate::store::{StoreError, Tx};
 
 impl Account {
@@ -259,10 +259,17 @@ impl Account {
 
     /// Marks everything up to this entry as read.
     pub async fn mark_read(&self, log: LogId, up_to: Seq) -> Result<(), AccountError> {
+        let now_ms = self.core.env.clock.now_ms();
         self.core
             .store
-            .write(move |tx| Ok(conversation::mark_read(tx, found(tx, log)?, up_to)?))
-            .await
+            .write(move |tx| {
+                let local = found(tx, log)?;
+                conversation::mark_read(tx, local, up_to)?;
+                Ok::<_, AccountError>(receipt::want(tx, local, up_to, now_ms)?)
+            })
+            .await?;
+        self.core.to_send.notify_one();
+        Ok(())
     }
 
     /// Keeps what was begun to be written.
@@ -299,6 +306,7 @@ impl Account {
     ) -> Result<TimelinePage, AccountError> {
         if window == Window::Newest {
             self.core.note_opened(log);
+            self.core.asking.looked_at(log, self.core.env.clock.now_ms());
         }
         self.core.store.read(move |conn| Ok(read::timeline(conn, log, window, limit)?)).await
     }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::engine::Core;
 use super::link::Link;
 use super::push::Pushed;
+use super::reach;
 use crate::observe::Change;
 use crate::sync::Backoff;
 
@@ -39,6 +40,7 @@ impl Tasks {
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
             tokio::spawn(share(core.clone())),
+            tokio::spawn(reach::ask(core.clone())),
         ];
     }
 
@@ -214,7 +216,7 @@ async fn look_after(core: Arc<Core>) {
         let named = core.refresh_people().await;
         let added = core.add_missing().await;
         let witnessed = core.ask_witnesses_hourly().await;
-        let looked = core.look_at_ways_in().await;
+        let looked = core.look_at_ways_in().await.and(core.forget_receipts().await);
         if let Err(error) = stocked.and(named).and(added).and(witnessed).and(looked) {
             tracing::debug!(code = error.code(), "upkeep failed");
             wait(&core, &mut backoff, back).await;

@@ -49,7 +49,7 @@ impl Walk<'_> {
                 None => return,
             },
             Content::Unknown => (id_of_unnamed(slot.core), Act::Unknown, None),
-            Content::Receipt(_) => return,
+            Content::Receipt(read) => return self.receipt(reader, slot, read),
         };
         let Some(conversation) = &ledger.conversation else { return };
         let room = Room { conversation: Some(conversation), company: reader.me.company, log };
@@ -125,6 +125,18 @@ impl Walk<'_> {
         self.changes.lines.push(Line::Message(Box::new(message), statement.files.clone()));
     }
 
+    /// How far somebody has read, where the policy lets people say so (L-24).
+    fn receipt(&mut self, reader: &Reader<'_>, slot: &Taken, read: &[MessageId]) {
+        let user = slot.member.user;
+        let lets = reader.company.at(slot.co).terms().council.read_receipts;
+        if !lets || user == reader.me.user {
+            return;
+        }
+        let t_ms = slot.t_ms;
+        let read = read.iter().take(RECEIPT_MESSAGES);
+        self.changes.lines.extend(read.map(|id| Line::Read { user, message_id: *id, t_ms }));
+    }
+
     /// What this phone said itself, in its place: whether it might say so there, as everybody else
     /// judges it. A name that another one was given meanwhile stands before or after this one.
     pub(super) fn judge_own(
@@ -151,6 +163,9 @@ impl Walk<'_> {
         }
     }
 }
+
+/// Messages that one receipt names, as far as they are looked at; ours name one.
+const RECEIPT_MESSAGES: usize = 16;
 
 /// What an act does to which other message, if it is about one.
 pub(crate) fn marks(act: &Act<'_>) -> Option<(MessageId, MarkKind)> {

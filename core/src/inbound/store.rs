@@ -18,7 +18,7 @@ use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::rows::quarantine::{self, Quarantined};
-use crate::store::rows::{checkpoint, conversation, history};
+use crate::store::rows::{checkpoint, conversation, history, receipt};
 use crate::store::{StoreError, Tx};
 
 /// What reading a log changed.
@@ -60,10 +60,29 @@ pub(super) type Held = (Vec<u8>, Vec<u8>);
 pub(super) enum Line {
     Message(Box<NewMessage>, Vec<File>),
     Mark(Box<NewMark>),
-    Event { seq: Seq, event: Event, by: (UserId, DeviceId), t_ms: TimeMs },
-    Gap { seq: Seq, by: (UserId, DeviceId), t_ms: TimeMs },
-    Unreadable { seq: Seq, count: u64, t_ms: TimeMs },
+    Event {
+        seq: Seq,
+        event: Event,
+        by: (UserId, DeviceId),
+        t_ms: TimeMs,
+    },
+    Gap {
+        seq: Seq,
+        by: (UserId, DeviceId),
+        t_ms: TimeMs,
+    },
+    Unreadable {
+        seq: Seq,
+        count: u64,
+        t_ms: TimeMs,
+    },
     Title(Seq, String),
+    /// Somebody has read up to this message.
+    Read {
+        user: UserId,
+        message_id: MessageId,
+        t_ms: TimeMs,
+    },
 }
 
 /// A record of this phone in its place.
@@ -192,6 +211,9 @@ impl Changes {
                 Line::Gap { seq, by, t_ms } => message::gap(tx, local, seq, by, t_ms)?,
                 Line::Unreadable { seq, count, t_ms } => {
                     message::unreadable(tx, local, seq, count, t_ms)?;
+                }
+                Line::Read { user, message_id, t_ms } => {
+                    receipt::note(tx, local, user, message_id, t_ms)?;
                 }
                 Line::Title(seq, title) => {
                     let title = Some(title.as_str()).filter(|title| !title.is_empty());

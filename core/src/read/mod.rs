@@ -10,6 +10,7 @@ mod documents;
 mod failures;
 mod history;
 mod previews;
+mod reach;
 mod search;
 mod snippet;
 mod timeline;

@@ -4,6 +4,7 @@
 use hauspost_protocol::ids::{LogId, Seq};
 use rusqlite::{Connection, params};
 
+use super::reach::Reaches;
 use super::{History, PAGE_ROWS};
 use crate::store::StoreError;
 use crate::store::rows::log::{self, LocalLog};
@@ -87,7 +88,9 @@ fn page(
     if after == 0 {
         more_after = exists(conn, at, last)?;
     }
+    let mut reaches = Reaches::of(conn, log)?;
     for row in rows.iter_mut().filter(|row| !row.fate.is_hidden()) {
+        row.reach = reaches.reach(conn, row)?;
         if row.kind == MessageKind::File {
             row.files = file::shown(conn, log.number, row.message_id)?;
         }

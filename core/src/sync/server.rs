@@ -9,9 +9,10 @@ use hauspost_protocol::file::Present;
 use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo, Seq};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
-    AppendRequest, BlobBegin, ConsistencyRequest, Directory, EnrolAnswer, EnrolRequest, HeadsProof,
-    HeadsProofRequest, Hello, HistoryRequest, NewEntry, Outcome, PackageTaken, PackagesPut,
-    PackagesTake, SyncAnswer, SyncRequest, Witnessed, WitnessedRequest, path,
+    AppendRequest, BlobBegin, ConsistencyRequest, Delivered, DeliveredRequest, Directory,
+    EnrolAnswer, EnrolRequest, HeadsProof, HeadsProofRequest, Hello, HistoryRequest, NewEntry,
+    Outcome, PackageTaken, PackagesPut, PackagesTake, SyncAnswer, SyncRequest, Witnessed,
+    WitnessedRequest, path,
 };
 
 use super::{Connection, Hints, Method, NetworkError, Request, Response, Session, SyncError};
@@ -136,6 +137,11 @@ impl Server {
     /// Those of these records that were granted to this device, as many as fit.
     pub async fn history(&self, request: &HistoryRequest) -> Result<Vec<Entry>, SyncError> {
         self.call(post(path::HISTORY, request)).await
+    }
+
+    /// How many of the others have these entries of this person's.
+    pub async fn delivered(&self, request: &DeliveredRequest) -> Result<Vec<Delivered>, SyncError> {
+        self.call(post(path::DELIVERED, request)).await
     }
 
     /// The key that grants to a device are sealed to.

@@ -54,6 +54,7 @@ pub fn row(seq: u64, text: &str) -> Message {
         quote: None,
         reactions: Vec::new(),
         reacted: false,
+        reach: None,
     }
 }
 

@@ -59,6 +59,8 @@ pub const PEOPLE: usize = 10_000;
 /// The beginning of an upload: 32 bytes for each chunk of the largest document.
 pub const BLOB_BODY: usize = 32 * Leaves::MOST + 1024;
 
+/// Entries of which is asked at once whom they have reached.
+pub const DELIVERED_AT_ONCE: usize = 64;
 /// Entries that are asked for at once by a grant.
 pub const GRANTED_AT_ONCE: usize = 256;
 /// How long the key list of a grant is kept after it was picked up (docs/protocol.md §10).

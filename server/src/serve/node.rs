@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Refusal;
 use super::checkpoint::HeadsTrees;
 use super::company::{COMPANY_LOG, CompanyCopies};
+use super::delivered::Taken;
 use super::door::Door;
 use super::folder::{Access, DataFolder};
 use super::limits::{BlobLimits, Limits};
@@ -70,6 +71,8 @@ pub struct Node {
     pub live: Live,
     /// Connections open.
     pub door: Arc<Door>,
+    /// What each device has taken in.
+    pub taken: Taken,
     /// Requests under way.
     pub limits: Limits,
     /// Counts and durations.
@@ -116,6 +119,7 @@ impl Node {
             company: CompanyCopies::default(),
             heads_trees: HeadsTrees::default(),
             live: Live::default(),
+            taken: Taken::default(),
             limits: Limits::default(),
             metrics: Metrics::new(&door),
             door,

@@ -16,8 +16,8 @@ use super::limits::{
 };
 use super::node::Node;
 use super::{
-    append, archive, blob, checkpoint, directory, enrol, founding, history, live, log_key,
-    material, metrics, openapi, packages, session, socket, sync, witness,
+    append, archive, blob, checkpoint, delivered, directory, enrol, founding, history, live,
+    log_key, material, metrics, openapi, packages, session, socket, sync, witness,
 };
 
 /// Who may ask.
@@ -177,6 +177,14 @@ pub fn table() -> Vec<Route> {
             SMALL_BODY,
             "Those of the records asked for that were granted to the device, as many as fit",
             post(history::entries),
+        ),
+        Route::post(
+            path::DELIVERED,
+            Session,
+            ("DeliveredRequest", "[Delivered*]"),
+            SMALL_BODY,
+            "How many of the others have these entries of one's own",
+            post(delivered::delivered),
         ),
         Route::get(
             format!("{}/{{device}}", path::HISTORY_KEY),

@@ -32,7 +32,14 @@ pub async fn sync(
         return Err(Refusal::TooLarge);
     }
     let now_ms = node.now_ms();
-    node.read_as(&claim, move |tx, session| news(tx, session, &request, now_ms)).await.map(Answer)
+    let (since, principal) = (request.since, claim.principal);
+    let answer =
+        node.read_as(&claim, move |tx, session| news(tx, session, &request, now_ms)).await?;
+    // Only of a change that this server made: then `now` or `more` of the answer go on from there.
+    if let Some(since) = since.filter(|_| answer.now.is_some() || !answer.logs.is_empty()) {
+        node.taken.note(principal, since);
+    }
+    Ok(Answer(answer))
 }
 
 fn news(

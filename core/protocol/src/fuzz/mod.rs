@@ -231,6 +231,7 @@ pub fn wire_messages(data: &[u8]) {
     one_form!(
         data; wire::Hello, wire::Found, wire::EnrolRequest, wire::EnrolAnswer, wire::Principal,
         wire::SessionRequest, wire::SessionAnswer, wire::AppendRequest, Vec<wire::Outcome>,
+        wire::DeliveredRequest, Vec<wire::Delivered>,
         wire::SyncRequest, wire::SyncAnswer, wire::LogNews, wire::CheckpointNews,
     );
     one_form!(

@@ -23,6 +23,9 @@ pub const SYNC: &str = "/v1/sync";
 /// POST [`HistoryRequest`](super::HistoryRequest) → array of [`Entry`](crate::entry::Entry): those of the
 /// records asked for that were granted to the device, as many as fit, in the order asked.
 pub const HISTORY: &str = "/v1/history";
+/// POST [`DeliveredRequest`](super::DeliveredRequest) → array of [`Delivered`](super::Delivered), one for
+/// each entry asked for.
+pub const DELIVERED: &str = "/v1/delivered";
 /// GET `/<device>` → bstr: the device's X-Wing key for history, 1,216 bytes.
 pub const HISTORY_KEY: &str = "/v1/history/key";
 /// GET → a stream of lines; each is a hint to sync and carries nothing.

@@ -91,6 +91,11 @@ CREATE TABLE conversation (
     draft TEXT,
     draft_ms INTEGER
 , last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0, title_seq INTEGER, last_ms INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE delivered (
+    key INTEGER PRIMARY KEY,      -- message.key
+    count INTEGER NOT NULL,
+    total INTEGER NOT NULL
+) STRICT;
 CREATE TABLE entry (
     key INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -221,10 +226,14 @@ CREATE TABLE message (
     text TEXT,
     content BLOB,
     record_key BLOB
-, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER) STRICT;
+, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE mls_state (
     key BLOB PRIMARY KEY,
     value BLOB NOT NULL
+) STRICT;
+CREATE TABLE notified (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    key INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE "outbox" (
     id INTEGER PRIMARY KEY,
@@ -300,6 +309,19 @@ CREATE TABLE reaction_tally (
     mine INTEGER,                 -- mark.key of the own reaction
     PRIMARY KEY (log, target, emoji)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE read_up_to (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    user BLOB NOT NULL,
+    key INTEGER NOT NULL,         -- message.key of the newest message that was read
+    t_ms INTEGER NOT NULL,        -- the log's time of the receipt
+    PRIMARY KEY (log, user)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE receipt (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    wanted INTEGER NOT NULL,      -- message.key of the newest message of others that was read
+    said INTEGER NOT NULL DEFAULT 0,
+    due_ms INTEGER NOT NULL
+) STRICT;
 CREATE TABLE sealed_key (
     intent INTEGER PRIMARY KEY,
     record_key BLOB NOT NULL
@@ -348,4 +370,5 @@ CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL AND state <> 1;
 CREATE INDEX outbox_failed ON outbox (message_id) WHERE state = 4;
 CREATE INDEX person_folded ON person (folded);
 CREATE INDEX preview_waiting ON preview (id) WHERE state = 0;
+CREATE INDEX read_up_to_age ON read_up_to (t_ms);
 CREATE INDEX unread_granted ON unread (key) WHERE record_key IS NOT NULL;

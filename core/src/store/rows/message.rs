@@ -161,6 +161,19 @@ pub struct Message {
     pub reactions: Vec<Tally>,
     /// Whether anybody ever reacted to it.
     pub reacted: bool,
+    /// How far a message of this person's has come, of a row that a timeline returned.
+    pub reach: Option<Reach>,
+}
+
+/// How far a message of one's own has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// How many other people are in the conversation.
+    pub of: u64,
+    /// How many of them have it on a phone: the server's word, or a colleague's own.
+    pub delivered: u64,
+    /// How many of them have read it; none where nobody says so.
+    pub read: Option<u64>,
 }
 
 impl Message {
@@ -178,7 +191,7 @@ pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kin
         SELECT reason FROM outbox o WHERE o.message_id = m.message_id AND o.state = 4
     ) END,
     m.fate, m.change_key, m.reply_to, m.markdown, m.origin, m.mentions, m.mentions_me, m.pin_key,
-    m.starred_ms, m.reacted";
+    m.starred_ms, m.reacted, m.alarm";
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     let key = row.get(0)?;
@@ -204,6 +217,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
             markdown: row.get(15)?,
             origin: cell(row, 16)?,
             mentions: mentioned(row.get(17)?),
+            alarm: row.get(22)?,
         },
         mentions_me: row.get(18)?,
         is_pinned: row.get::<_, Option<i64>>(19)?.is_some(),
@@ -211,6 +225,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         quote: None,
         reactions: Vec::new(),
         reacted: row.get(21)?,
+        reach: None,
     })
 }
 
@@ -226,8 +241,8 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
     let mut insert = tx.prepare_cached(
         "INSERT INTO message (key, message_id, author, device, kind, state, t_ms, sent_ms, missing,
              search_id, text, content, record_key, reply_to, markdown, origin, mentions,
-             mentions_me)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+             mentions_me, alarm)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
          ON CONFLICT (key >> 40, message_id) DO NOTHING",
     )?;
     let inserted = insert.execute(params![
@@ -249,6 +264,7 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         C(message.saying.origin),
         message.saying.mentions_blob(),
         mentions_me,
+        message.saying.alarm,
     ])?;
     if inserted == 0 {
         return Ok(false);

@@ -10,6 +10,7 @@ pub mod author;
 pub mod checkpoint;
 pub mod company;
 pub mod conversation;
+pub mod delivered;
 pub mod entry;
 pub mod epoch;
 pub mod file;
@@ -21,11 +22,13 @@ pub mod log;
 pub mod mark;
 pub mod message;
 pub mod mls;
+pub mod notified;
 pub mod outbox;
 pub mod person;
 pub mod preview;
 pub mod quarantine;
 pub mod reaction;
+pub mod receipt;
 
 use hauspost_protocol::ids::Seq;
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hauspost_core::format::{self, BlockKind, Target};
 use hauspost_core::store::rows::file::DocumentId;
-use hauspost_core::store::rows::message::{EVERYBODY, Fate, Message, MessageState, Quote};
+use hauspost_core::store::rows::message::{EVERYBODY, Fate, Message, MessageState, Quote, Reach};
 use hauspost_protocol::content::TextForm;
 use hauspost_protocol::statement::FileRole;
 use ratatui::style::{Color, Modifier, Style};
@@ -114,7 +114,11 @@ pub(super) fn lines(
         spans.extend(said.row(&range, over));
         let mark = mark(row);
         if i == last && !mark.is_empty() {
-            let style = if row.state == MessageState::Failed { warning() } else { dim() };
+            let style = match row.state {
+                MessageState::Failed => warning(),
+                _ if is_read(row) => Style::new().fg(Color::Cyan),
+                _ => dim(),
+            };
             spans.push(Span::styled(format!("{}{mark:>MARKS$}", " ".repeat(gap)), style));
         }
         lines.push(Line::from(spans));
@@ -140,13 +144,21 @@ fn chosen(style: Style, is_chosen: bool) -> Style {
     if is_chosen { style.add_modifier(Modifier::REVERSED) } else { style }
 }
 
-/// How far a message of ours is, or its change.
+/// Whether everybody has read it, where people say so.
+fn is_read(row: &Message) -> bool {
+    row.reach.is_some_and(|reach| reach.of > 0 && reach.read == Some(reach.of))
+}
+
+/// How far a message of ours is, or its change: at the server, or on everybody's phone.
 fn mark(row: &Message) -> &'static str {
     match row.state {
         MessageState::Queued => "…",
         MessageState::Sent | MessageState::Secured if row.is_changing => "…",
-        MessageState::Sent => "✓",
-        MessageState::Secured => "✓✓",
+        MessageState::Sent | MessageState::Secured => match row.reach {
+            Some(Reach { of, delivered, .. }) if delivered < of => "✓",
+            None if row.state == MessageState::Sent => "✓",
+            _ => "✓✓",
+        },
         MessageState::Failed => "✗",
         _ => "",
     }

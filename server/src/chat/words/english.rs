@@ -225,7 +225,7 @@ pub static WORDS: Words = Words {
         ("Marks", ""),
         ("…", "waits on this device"),
         ("✓", "stored by the server"),
-        ("✓✓", "secured: part of a signed checkpoint"),
+        ("✓✓", "delivered to all; blue: read by all"),
         ("✗", "not sent, with the reason below"),
     ],
 };

@@ -233,7 +233,7 @@ pub static WORDS: Words = Words {
         ("Zeichen", ""),
         ("…", "wartet auf diesem Gerät"),
         ("✓", "vom Server gespeichert"),
-        ("✓✓", "gesichert: in einem signierten Prüfpunkt"),
+        ("✓✓", "bei allen zugestellt; blau: gelesen"),
         ("✗", "nicht gesendet, der Grund steht darunter"),
     ],
 };

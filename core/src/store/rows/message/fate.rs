@@ -45,6 +45,8 @@ pub struct Saying {
     pub origin: Option<UserId>,
     /// The members of the conversation that it mentions; [`EVERYBODY`] for all of them.
     pub mentions: Vec<UserId>,
+    /// Whether it is an alarm, by somebody whom the policy lets send them.
+    pub alarm: bool,
 }
 
 /// Stands for all members among those who are mentioned.

@@ -1,0 +1,200 @@
+//! What people see of each other, and only where the signed policy lets them: how far a message has come,
+//! who has read it, when a phone is quiet.
+
+use hauspost_core::notify::Loudness;
+use hauspost_core::read::Window;
+use hauspost_core::store::rows::message::{Message, Reach};
+use hauspost_protocol::company::policy::{
+    CouncilPart, GeneralPart, QuietPlan, QuietSpan, Terms, Zone,
+};
+use hauspost_protocol::content;
+use hauspost_protocol::ids::{LogId, Seq};
+use hauspost_tests::real::{Phone, World};
+
+/// The policy that turns read receipts on.
+fn with_receipts() -> Terms {
+    let council = CouncilPart { read_receipts: true, ..CouncilPart::default() };
+    Terms { council, ..Terms::default() }
+}
+
+async fn rows(phone: &Phone, log: LogId) -> Vec<Message> {
+    let mut rows = phone.account.timeline(log, Window::Newest, 50).await.unwrap().rows;
+    rows.retain(Message::is_said);
+    rows
+}
+
+async fn newest(phone: &Phone, log: LogId) -> Message {
+    rows(phone, log).await.pop().unwrap()
+}
+
+async fn reach(phone: &Phone, log: LogId) -> Reach {
+    newest(phone, log).await.reach.unwrap()
+}
+
+async fn reads_all(phone: &Phone, log: LogId) {
+    let newest = newest(phone, log).await.seq.unwrap();
+    phone.account.mark_read(log, newest).await.unwrap();
+    phone.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_33_a_message_is_at_the_server_then_delivered_and_no_record_says_so() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let carla = world.phone("carla").await;
+    let members = vec![ben.account.user(), carla.account.user()];
+    let log = anna.account.create_group(None, members).await.unwrap();
+    anna.account.send_text(log, "Schicht morgen ab sechs").await.unwrap();
+    anna.settle().await;
+    assert!(anna.account.ask_delivered(log).await.unwrap());
+    assert_eq!(reach(&anna, log).await, Reach { of: 2, delivered: 0, read: None });
+
+    // A phone has what it named in the pull after the one that brought it.
+    ben.settle().await;
+    ben.account.sync_all().await.unwrap();
+    assert!(anna.account.ask_delivered(log).await.unwrap());
+    assert_eq!(reach(&anna, log).await, Reach { of: 2, delivered: 1, read: None });
+    carla.settle().await;
+    carla.account.sync_all().await.unwrap();
+    assert!(!anna.account.ask_delivered(log).await.unwrap());
+    assert_eq!(reach(&anna, log).await, Reach { of: 2, delivered: 2, read: None });
+    let size = newest(&anna, log).await.seq;
+    ben.settle().await;
+    anna.settle().await;
+    assert_eq!(newest(&anna, log).await.seq, size, "nobody wrote anything");
+
+    // Somebody else's message is nobody's business.
+    assert!(!ben.account.ask_delivered(log).await.unwrap());
+    assert_eq!(newest(&ben, log).await.reach, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_colleague_signs_proves_that_he_has_a_message_whatever_the_server_says() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "Lieferschein 4711 ist da").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    ben.account.send_text(log, "danke").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    let rows = rows(&anna, log).await;
+    assert_eq!(rows[0].reach, Some(Reach { of: 1, delivered: 1, read: None }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_learns_who_read_what_until_the_policy_says_so() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "eins").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    reads_all(&ben, log).await;
+    anna.settle().await;
+    assert_eq!(reach(&anna, log).await.read, None);
+    let before = newest(&anna, log).await.seq.unwrap();
+
+    world.policy(with_receipts()).await;
+    anna.account.sync_all().await.unwrap();
+    ben.account.sync_all().await.unwrap();
+    assert_eq!(reach(&anna, log).await.read, Some(0), "he read it before anybody might know");
+    anna.account.send_text(log, "zwei").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(reach(&anna, log).await.read, Some(0));
+    reads_all(&ben, log).await;
+    anna.settle().await;
+    let rows = rows(&anna, log).await;
+    let read: Vec<_> = rows.iter().map(|row| row.reach.unwrap().read).collect();
+    assert_eq!(read, [Some(1), Some(1)], "who read the second read the first");
+    assert!(rows[1].seq.unwrap() > before);
+
+    // The policy takes it back, and what was known goes.
+    world.policy(Terms::default()).await;
+    anna.account.sync_all().await.unwrap();
+    assert_eq!(reach(&anna, log).await.read, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_withholds_what_he_reads_does_not_see_what_others_read() {
+    let mut world = World::found().await;
+    world.policy(with_receipts()).await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    ben.account.withhold_receipts(true).await.unwrap();
+    anna.account.send_text(log, "eins").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    reads_all(&ben, log).await;
+    ben.account.send_text(log, "zwei").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    assert_eq!(rows(&anna, log).await[0].reach.unwrap().read, Some(0));
+    reads_all(&anna, log).await;
+    ben.settle().await;
+    assert_eq!(reach(&ben, log).await.read, None);
+    assert!(ben.account.withholds_receipts().await.unwrap());
+    ben.account.withhold_receipts(false).await.unwrap();
+    assert_eq!(reach(&ben, log).await.read, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_hours_and_mute_decide_how_loud_a_message_is_and_it_rings_once() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    let send = async |text: &str| {
+        anna.account.send_text(log, text).await.unwrap();
+        anna.settle().await;
+        ben.settle().await;
+        let told = ben.account.take_notifications(10).await.unwrap();
+        assert!(ben.account.take_notifications(10).await.unwrap().is_empty());
+        told.into_iter().map(|told| (told.message.text.unwrap(), told.loudness)).collect::<Vec<_>>()
+    };
+    assert_eq!(send("laut").await, [("laut".to_owned(), Loudness::Loud)]);
+    let always = QuietSpan { days: QuietSpan::EVERY_DAY, from_minute: 0, to_minute: 0 };
+    let general = GeneralPart {
+        quiet_hours: QuietPlan(vec![always]),
+        zone: Some(Zone::berlin()),
+        ..GeneralPart::default()
+    };
+    world.policy(Terms { general, ..Terms::default() }).await;
+    ben.account.sync_all().await.unwrap();
+    assert_eq!(send("leise").await, [("leise".to_owned(), Loudness::Silent)]);
+    ben.account.set_quiet_hours(Some(QuietPlan::default())).await.unwrap();
+    assert_eq!(send("wieder laut").await, [("wieder laut".to_owned(), Loudness::Loud)]);
+    let too_long = QuietSpan { days: 200, from_minute: 0, to_minute: 0 };
+    assert!(ben.account.set_quiet_hours(Some(QuietPlan(vec![too_long]))).await.is_err());
+    // What was read elsewhere does not ring.
+    anna.account.send_text(log, "gelesen").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let seq = newest(&ben, log).await.seq.unwrap();
+    ben.account.mark_read(log, seq).await.unwrap();
+    assert!(ben.account.take_notifications(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_in_force_is_there_with_its_fingerprints() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let first = anna.account.policy().await.unwrap();
+    assert_eq!((first.version, first.officers, first.council), (Some(1), 3, 2));
+    assert!(!first.terms.council.read_receipts);
+    let general = GeneralPart { queue_hours: 5, ..GeneralPart::default() };
+    world.policy(Terms { general, ..Terms::default() }).await;
+    anna.account.sync_all().await.unwrap();
+    let second = anna.account.policy().await.unwrap();
+    assert_eq!(second.version, Some(2));
+    assert_eq!(second.council_fingerprint, first.council_fingerprint, "the council was not asked");
+    assert_ne!(second.fingerprint, first.fingerprint);
+    assert_eq!(content::receipt(Vec::new()).len(), 2);
+    assert!(second.entry > first.entry && second.entry > Some(Seq(0)));
+}
