@@ -1,4 +1,4 @@
--- version 12
+-- version 13
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
