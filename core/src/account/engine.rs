@@ -29,6 +29,7 @@ use super::position::Position;
 use super::previews::Previews;
 use super::pull::Tail;
 use super::reach::Asking;
+use super::reset::Migrating;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -94,6 +95,8 @@ pub struct Core {
     pub(super) asking: Asking,
     /// The resets that this phone tried to make.
     pub(super) resetting: Entering,
+    /// The groups to which the policy's suite is still to come.
+    pub(super) migrating: Migrating,
 }
 
 /// What is kept in memory between two transactions.

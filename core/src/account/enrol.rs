@@ -30,6 +30,7 @@ use super::inspect::Inspecting;
 use super::link::LinkTeller;
 use super::previews::Previews;
 use super::reach::Asking;
+use super::reset::Migrating;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::store::Store;
@@ -187,6 +188,7 @@ async fn finish(
         past: Past::default(),
         asking: Asking::default(),
         resetting,
+        migrating: Migrating::default(),
     })
 }
 

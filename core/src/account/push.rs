@@ -77,6 +77,7 @@ impl Core {
             round.note(self.push_from(log, Step::Send(batch)).await);
         }
         round.failed = round.failed.or(self.follow_orders().await.err());
+        round.failed = round.failed.or(self.follow_policy().await.err());
         let now_ms = self.env.clock.now_ms();
         let (mut logs, receipts) = self
             .store

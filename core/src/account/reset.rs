@@ -1,14 +1,31 @@
-//! Resets by this phone: on an admin's order, when a group cannot be entered any more, and for an
-//! owner who changes the suite of a group that grew (R1, R2, C7).
+//! Resets by this phone: on an admin's order, when a group cannot be entered any more, for an owner who
+//! changes the suite of a group that grew, and where the policy names another suite (R1, R2, C7).
+
+use std::sync::{Mutex, PoisonError};
 
 use hauspost_protocol::body::ResetReason;
 use hauspost_protocol::company::body::CompanyBody;
 use hauspost_protocol::ids::LogId;
+use hauspost_protocol::mls::member::Suite;
 
 use super::AccountError;
 use super::engine::Core;
+use crate::ledger::Ledger;
 use crate::outbox::reset::{self, Wanted};
+use crate::store::rows::log::{self, LogState};
 use crate::store::rows::outbox;
+
+/// The groups to which the policy's suite is still to come, as they were looked for last.
+#[derive(Default)]
+pub(super) struct Migrating(Mutex<Option<Looked>>);
+
+/// They are looked for anew when the policy names another suite, or when there are more conversations.
+#[derive(Clone)]
+struct Looked {
+    suite: Suite,
+    logs: u64,
+    left: Vec<LogId>,
+}
 
 impl Core {
     /// Makes the resets that an admin ordered and nobody has made, to be sent next.
@@ -33,6 +50,54 @@ impl Core {
         Ok(())
     }
 
+    /// Moves the groups of another suite to the one that the policy names, to be sent next (R2).
+    pub(super) async fn follow_policy(&self) -> Result<(), AccountError> {
+        let company = {
+            let mut engine = self.engine.lock().await;
+            self.company(&mut engine).await?
+        };
+        let Some(suite) = company.now().terms().general.suite() else { return Ok(()) };
+        let mut looked = self.of_other_suites(suite).await?;
+        let mut left = Vec::new();
+        for log in std::mem::take(&mut looked.left) {
+            if self.has_suite(log, suite).await? {
+                continue;
+            }
+            left.push(log);
+            self.reset(log, ResetReason::Migrate, None).await?;
+        }
+        let mut known = self.migrating.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Looked { left, ..looked });
+        Ok(())
+    }
+
+    async fn of_other_suites(&self, suite: Suite) -> Result<Looked, AccountError> {
+        let logs = self.store.read(|conn| Ok::<_, AccountError>(log::count(conn)?)).await?;
+        let known = self.migrating.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|known| (known.suite, known.logs) == (suite, logs)) {
+            return Ok(known);
+        }
+        let left = self.store.read(move |conn| {
+            let mut left = Vec::new();
+            for row in log::all(conn)?.into_iter().filter(|row| row.state == LogState::Active) {
+                let known = Ledger::load(conn, row.local.id)?.and_then(|it| it.conversation);
+                if known.is_some_and(|known| known.suite != suite.code()) {
+                    left.push(row.local.id);
+                }
+            }
+            Ok::<_, AccountError>(left)
+        });
+        Ok(Looked { suite, logs, left: left.await? })
+    }
+
+    async fn has_suite(&self, log: LogId, suite: Suite) -> Result<bool, AccountError> {
+        let mut engine = self.engine.lock().await;
+        let Some(ledger) = self.take_ledger(&mut engine, log).await? else { return Ok(false) };
+        let has = ledger.conversation.as_ref().is_some_and(|known| known.suite == suite.code());
+        Self::put_ledger(&mut engine, ledger);
+        Ok(has)
+    }
+
     /// Makes and stores a reset's batch, to be sent next; whether there is one.
     pub(super) async fn reset(
         &self,
@@ -44,10 +109,11 @@ impl Core {
         let Some(first) = self.wanted(log, why).await? else { return Ok(false) };
         let now_ms = self.env.clock.now_ms();
         let wait = || match reason {
+            // Who lost the way has waited already, and what a person wants only he wants.
+            ResetReason::Broken => 0,
+            ResetReason::Migrate if intent.is_some() => 0,
             // Whoever is ordered to: all at once would take everybody's key packages in vain.
-            ResetReason::Admin => self.wait_in_turn(first.devices.len()),
-            // Who lost the way has waited already, and what an owner wants only he wants.
-            ResetReason::Broken | ResetReason::Migrate => 0,
+            ResetReason::Admin | ResetReason::Migrate => self.wait_in_turn(first.devices.len()),
         };
         if !self.resetting.is_due(log, now_ms, wait) {
             return Ok(false);

@@ -121,7 +121,8 @@ impl Account {
     }
 
     /// Makes the group anew in the cipher suite that fits its size, once; an owner does so when it grew
-    /// past a hundred devices. Everybody sees a line about it.
+    /// past a hundred devices. Everybody sees a line about it. Where the policy names a suite, groups move
+    /// to that one by themselves, and to no other.
     pub async fn change_suite(&self, log: LogId) -> Result<(), AccountError> {
         self.want(log, IntentKind::Migrate, Vec::new()).await
     }

@@ -37,7 +37,7 @@ impl Walk<'_> {
         let reset = change::reset(parsed, conversation, &judgement)?;
         let mine = conversation.roster.has_user(reader.me.user);
         let old = group_id(ledger.row.local.id, conversation.r#gen);
-        conversation.take_reset(&reset, entry.t_ms);
+        conversation.take_reset(&reset);
         let provider =
             group::provider_above(Snapshot(reader.conn), &self.changes.mls, &mut reader.rng);
         // What cannot be read any more is in nobody's way either.

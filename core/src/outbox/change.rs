@@ -253,10 +253,16 @@ fn genesis(
         members: create.members.clone(),
         class: 0,
         history: create.history,
-        suite: Suite::for_devices(devices).code(),
+        suite: suite_for(company, devices).code(),
         archive_keys: (a.id, b.id),
         at,
     })
+}
+
+/// The suite of a new group of so many devices: the policy's, if it names one.
+pub fn suite_for(company: &Company, devices: usize) -> Suite {
+    let named = company.now().terms().general.suite();
+    named.unwrap_or_else(|| Suite::for_devices(devices))
 }
 
 /// The company log that this phone judges by.

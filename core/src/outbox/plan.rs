@@ -10,7 +10,7 @@ use hauspost_protocol::rules::client;
 use hauspost_protocol::wire::{AppendRequest, NewEntry};
 use rusqlite::Connection;
 
-use super::change::Wanted;
+use super::change::{Wanted, suite_for};
 use super::intent::{Add, Create, Package, Remove};
 use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT, reset};
 use crate::inbound::Me;
@@ -244,7 +244,7 @@ fn create(me: &Me, company: &Company, intent: &Intent) -> Step {
         if devices.len() >= limits::LEAVES {
             return Step::Fail(vec![intent.id], REASON_FULL);
         }
-        let suite = Suite::for_devices(devices.len() + 1);
+        let suite = suite_for(company, devices.len() + 1);
         return Step::Packages(intent.id, PackagesFor::Create(create), suite, devices);
     }
     Step::Commit(Wanted::Create(intent.id, create))

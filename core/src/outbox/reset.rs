@@ -3,7 +3,7 @@
 //! The new group is made in a scratch, which becomes real when its commit comes back in the log. If
 //! somebody else was first, it is dropped with the bytes, and nothing has happened.
 
-use hauspost_protocol::authorise::{Conversation, leaf_rule};
+use hauspost_protocol::authorise::{CompanyView as _, Conversation, leaf_rule};
 use hauspost_protocol::body::{ResetBody, ResetReason, SignedPayload};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -53,7 +53,8 @@ pub fn wanted(
     // The server's clock counts; the log's is the nearest that the phone knows of it.
     let t_ms = now_ms.max(ledger.row.last_t_ms);
     let stopped = matches!(ledger.row.state, LogState::Stopped | LogState::Left);
-    if stopped || !devices.contains(&me.device) || known.has_reset_on_day(me.device, t_ms) {
+    if stopped || !devices.contains(&me.device) || known.has_reset_on_day(me.device, now.day(t_ms))
+    {
         return None;
     }
     let kept = Suite::from_code(known.suite)?;
@@ -65,10 +66,7 @@ pub fn wanted(
             (lost && known.may_be_broken(me.device)).then_some(kept)
         }
         ResetReason::Admin => known.is_reset_ordered(&now).then_some(kept),
-        ResetReason::Migrate => {
-            let owner = known.is_owner(me.user, &now);
-            known.suite_by_size(devices.len()).filter(|_| owner)
-        }
+        ResetReason::Migrate => known.suite_to_come(me.user, devices.len(), &now),
     }?;
     Some(Wanted { reason, intent, suite, devices })
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::PAGE_ROWS;
 use crate::inbound::{Code, report_code};
 use crate::store::StoreError;
-use crate::store::cell::cell;
+use crate::store::cell::{C, cell};
 
 /// What an alarm means to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,14 +93,16 @@ pub struct AlarmRow {
     pub is_acknowledged: bool,
 }
 
-/// At most so many rows: first what was not acknowledged, then the newest.
+/// At most so many rows: first what was not acknowledged, then the newest. Of a reset its conversation
+/// shows a line, and an admin hears of it (R4): nobody has to acknowledge it.
 pub fn alarms(conn: &Connection, limit: u32) -> Result<Vec<AlarmRow>, StoreError> {
     let mut select = conn.prepare_cached(
-        "SELECT max(id), log, code, count(*), min(t_ms), max(t_ms), min(reported), acknowledged
-         FROM alarm GROUP BY acknowledged, log, code
-         ORDER BY acknowledged, max(id) DESC LIMIT ?1",
+        "SELECT max(id), log, code, count(*), min(t_ms), max(t_ms), min(reported),
+             (acknowledged OR code = ?2) AS known
+         FROM alarm GROUP BY known, log, code ORDER BY known, max(id) DESC LIMIT ?1",
     )?;
-    let rows = select.query_map(params![limit.min(PAGE_ROWS)], |row| {
+    let reset = Code::Reset as u64;
+    let rows = select.query_map(params![limit.min(PAGE_ROWS), C(reset)], |row| {
         let code: u64 = cell(row, 2)?;
         Ok(AlarmRow {
             number: row.get(0)?,

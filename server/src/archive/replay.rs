@@ -300,7 +300,7 @@ impl Replaying<'_> {
             Ok(authorised) => {
                 self.follower = None;
                 if let Some(conversation) = &mut self.conversation {
-                    conversation.take_reset(&authorised, entry.t_ms);
+                    conversation.take_reset(&authorised);
                 }
             }
             Err(fault) => {

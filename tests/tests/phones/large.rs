@@ -209,7 +209,7 @@ async fn kinds_from(phone: &Phone, log: LogId, from: Seq) -> Vec<u64> {
     read.await.unwrap().into_iter().map(|row| row.kind).collect()
 }
 
-async fn suite_and_size(phone: &Phone, log: LogId) -> (Suite, usize) {
+pub(super) async fn suite_and_size(phone: &Phone, log: LogId) -> (Suite, usize) {
     let ledger = ledger(phone, log).await;
     let suite = ledger.conversation.as_ref().unwrap().suite;
     (Suite::from_code(suite).unwrap(), ledger.members().count())

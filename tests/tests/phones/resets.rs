@@ -13,12 +13,16 @@ use hauspost_core::store::rows::log::{self, LogState};
 use hauspost_core::store::rows::message::{Event, MessageKind};
 use hauspost_core::sync::{NetworkError, Response};
 use hauspost_protocol::company::body::ReportCode;
+use hauspost_protocol::company::policy::{GeneralPart, Terms};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{Gen, LogId};
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::path;
 use hauspost_tests::bomb;
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World, env};
+
+use super::large::suite_and_size;
 
 /// The state and the generation of a conversation on a phone.
 async fn place(phone: &Phone, log: LogId) -> (LogState, Gen) {
@@ -203,4 +207,39 @@ async fn a_phone_killed_at_any_write_of_its_reset_makes_it_once() {
         }
     }
     assert!(deaths >= 6, "the phone died {deaths} times only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_move_by_themselves_to_the_suite_that_the_policy_names_and_new_ones_begin_in_it() {
+    let (mut world, [anna, ben, carla]) = World::of(["anna", "ben", "carla"]).await;
+    let members = vec![ben.account.user(), carla.account.user()];
+    let log = anna.account.create_group(None, members.clone()).await.unwrap();
+    anna.account.send_text(log, "vorher").await.unwrap();
+    let dm = anna.writes_first(&ben, "unter uns").await;
+    for phone in [&anna, &ben, &carla] {
+        phone.settle().await;
+        assert_eq!(suite_and_size(phone, log).await, (Suite::Hybrid, 3));
+    }
+    let general = GeneralPart { suite_code: Some(Suite::Classic.code()), ..GeneralPart::default() };
+    world.policy(Terms { general, ..Terms::default() }).await;
+    // Ben is no owner, and nobody asked him.
+    ben.settle().await;
+    for phone in [&anna, &carla, &ben] {
+        phone.settle().await;
+        assert_eq!(suite_and_size(phone, log).await, (Suite::Classic, 3));
+    }
+    assert_eq!(suite_and_size(&anna, dm).await, (Suite::Classic, 2));
+    carla.account.send_text(log, "nachher").await.unwrap();
+    for phone in [&carla, &anna, &ben] {
+        phone.settle().await;
+        assert_eq!(phone.texts(log).await, ["vorher", "nachher"]);
+    }
+    let reset = Code::Reset as u64;
+    assert_eq!(ben.alarm_codes().await, [reset, reset], "an admin hears of each");
+    assert!(ben.account.alarms(9).await.unwrap().iter().all(|alarm| alarm.is_acknowledged));
+    assert_eq!(anna.alarms().await + carla.alarms().await, 0);
+
+    let later = anna.account.create_group(None, members).await.unwrap();
+    anna.settle().await;
+    assert_eq!(suite_and_size(&anna, later).await, (Suite::Classic, 3));
 }

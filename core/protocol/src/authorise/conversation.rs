@@ -281,7 +281,7 @@ impl Conversation {
 
     /// Takes an authorised reset: the epoch ends, and the next generation begins with the commit
     /// that comes right after. Whoever the reset names may enter, now or later by himself (C9 d).
-    pub fn take_reset(&mut self, reset: &AuthorisedReset, t_ms: TimeMs) {
+    pub fn take_reset(&mut self, reset: &AuthorisedReset) {
         self.end_epoch();
         self.r#gen = reset.r#gen;
         self.suite = reset.suite.code();
@@ -291,7 +291,7 @@ impl Conversation {
         for (_, user) in &reset.devices {
             self.person_mut(*user).let_in = true;
         }
-        self.resets.take(reset, t_ms);
+        self.resets.take(reset);
     }
 
     /// Ends the epoch without beginning another, as a restore does.

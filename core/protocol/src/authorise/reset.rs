@@ -17,8 +17,7 @@ use crate::authorise::conversation::Conversation;
 use crate::authorise::decide::{Judgement, author, both};
 use crate::authorise::view::CompanyView;
 use crate::body::{ResetBody, ResetReason, SignedPayload};
-use crate::ids::{DeviceId, Gen, KeyId, Seq, TimeMs, UserId};
-use crate::limits::DAY_MS;
+use crate::ids::{DeviceId, Gen, KeyId, Seq, UserId};
 use crate::mls::member::Suite;
 use crate::mls::public::{CommitFacts, Roster};
 
@@ -37,6 +36,10 @@ pub struct AuthorisedReset {
     pub(crate) missing: Vec<DeviceId>,
     /// The size of the company log that its author judged by.
     pub(crate) co: u64,
+    /// The company's day on which it is made.
+    pub(crate) day: u64,
+    /// Whether it uses the one change of suite by size.
+    pub(crate) by_size: bool,
 }
 
 impl AuthorisedReset {
@@ -87,15 +90,14 @@ array_item! {
 }
 
 impl Resets {
-    pub(crate) fn take(&mut self, reset: &AuthorisedReset, t_ms: TimeMs) {
+    pub(crate) fn take(&mut self, reset: &AuthorisedReset) {
         self.orders_from = Seq(self.orders_from.0.max(reset.co));
-        let day = day(t_ms);
-        if day > self.day {
+        if reset.day > self.day {
             self.made_by.clear();
         }
-        self.day = day;
+        self.day = self.day.max(reset.day);
         self.made_by.push(reset.device);
-        self.migrated |= reset.reason == ResetReason::Migrate;
+        self.migrated |= reset.by_size;
         let (missing, come): (Vec<_>, Vec<_>) =
             reset.devices.iter().partition(|(device, _)| reset.missing.contains(device));
         self.missing = missing;
@@ -159,21 +161,26 @@ impl Conversation {
         !self.answered && committer.is_some_and(|committer| committer.device != device)
     }
 
-    /// The suite that a change by size leads to, unless it was used or the group has it (R2).
-    pub fn suite_by_size(&self, devices: usize) -> Option<Suite> {
-        let suite = Suite::for_devices(devices);
-        (!self.resets.migrated && suite.code() != self.suite).then_some(suite)
+    /// The suite that this user may move the group of so many devices to (R2): the policy's, if it
+    /// names one; else the one that fits the size, once and by an owner. None if the group has it.
+    pub fn suite_to_come(
+        &self,
+        user: UserId,
+        devices: usize,
+        company: &impl CompanyView,
+    ) -> Option<Suite> {
+        let by_size = || {
+            let may = !self.resets.migrated && self.is_owner(user, company);
+            may.then(|| Suite::for_devices(devices))
+        };
+        company.suite().or_else(by_size).filter(|suite| suite.code() != self.suite)
     }
 
-    /// Whether this device made a reset on the day of this time (R4).
-    pub fn has_reset_on_day(&self, device: DeviceId, t_ms: TimeMs) -> bool {
-        self.resets.day >= day(t_ms) && self.resets.made_by.contains(&device)
+    /// Whether this device made a reset on this day of the company (R4). A clock that the policy set back
+    /// gives nobody the day twice.
+    pub fn has_reset_on_day(&self, device: DeviceId, day: u64) -> bool {
+        self.resets.day >= day && self.resets.made_by.contains(&device)
     }
-}
-
-/// R4's calendar day. No policy of this version names a time zone, so it is UTC's.
-fn day(t_ms: TimeMs) -> u64 {
-    t_ms / DAY_MS
 }
 
 /// Whether a reset may take effect. That its head names the next generation is checked before.
@@ -192,7 +199,8 @@ pub fn reset<V: CompanyView>(
     if body.seen.is_none_or(|seen| seen.seq < conversation.began) {
         return Err(Rule::Outdated);
     }
-    if conversation.has_reset_on_day(device, judgement.t_ms) {
+    let day = judgement.link.day(judgement.t_ms);
+    if conversation.has_reset_on_day(device, day) {
         return Err(Rule::ResetTwice);
     }
     let named = named(body, device).ok_or(Rule::ResetRoster)?;
@@ -217,6 +225,8 @@ pub fn reset<V: CompanyView>(
         devices,
         missing: body.missing.clone(),
         co: body.at.co,
+        day,
+        by_size: body.reason == ResetReason::Migrate && judgement.link.suite().is_none(),
     })
 }
 
@@ -257,8 +267,13 @@ fn ground<V: CompanyView>(
             both(judgement, ordered, Rule::ResetGround).map(|()| kept)
         }
         ResetReason::Migrate => {
-            both(judgement, |company| conversation.is_owner(user, company), Rule::Owner)?;
-            conversation.suite_by_size(devices).ok_or(Rule::ResetGround)
+            let may =
+                |company: &V| company.suite().is_some() || conversation.is_owner(user, company);
+            both(judgement, may, Rule::Owner)?;
+            let to = |company: &V| conversation.suite_to_come(user, devices, company);
+            let suite = to(judgement.at).ok_or(Rule::ResetGround)?;
+            both(judgement, |company| to(company) == Some(suite), Rule::ResetGround)?;
+            Ok(suite)
         }
     }
 }

@@ -36,6 +36,10 @@ pub struct TestCompany {
     pub old_keys_until: TimeMs,
     /// Resets that an admin ordered.
     pub orders: Vec<(Seq, LogId)>,
+    /// The suite that the policy names.
+    pub suite: Option<Suite>,
+    /// By how much the company's clock is ahead of UTC.
+    pub ahead_ms: TimeMs,
 }
 
 impl TestCompany {
@@ -51,6 +55,8 @@ impl TestCompany {
             keys: (KeyId([0xA; 16]), KeyId([0xB; 16])),
             old_keys_until: 0,
             orders: Vec::new(),
+            suite: None,
+            ahead_ms: 0,
         }
     }
 
@@ -67,6 +73,14 @@ impl TestCompany {
         let mut next = self.clone();
         next.orders.push((Seq(self.size), log));
         next.size += 1;
+        next
+    }
+
+    /// The same with one more entry: a policy that names this suite.
+    pub fn naming(&self, suite: Option<Suite>) -> Self {
+        let mut next = self.clone();
+        next.size += 1;
+        next.suite = suite;
         next
     }
 
@@ -109,6 +123,12 @@ impl CompanyView for TestCompany {
     }
     fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
         self.orders.iter().any(|(seq, of)| *of == log && *seq >= from)
+    }
+    fn suite(&self) -> Option<Suite> {
+        self.suite
+    }
+    fn day(&self, t_ms: TimeMs) -> u64 {
+        (t_ms + self.ahead_ms) / DAY
     }
 }
 

@@ -4,6 +4,7 @@ use crate::company::body::{ArchiveSide, CompanyBody};
 use crate::company::view::CompanyAt;
 use crate::crypto::PublicKey;
 use crate::ids::{CompanyId, DeviceId, Digest, EntryHash, KeyId, LogId, Seq, TimeMs, UserId};
+use crate::mls::member::Suite;
 
 /// A device as the company log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,10 @@ pub trait CompanyView {
     fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool;
     /// Whether an admin ordered a reset of this log by company entry `from` or a later one.
     fn reset_ordered(&self, log: LogId, from: Seq) -> bool;
+    /// The suite that the policy names for every group, if it names one.
+    fn suite(&self) -> Option<Suite>;
+    /// The calendar day of this time on the company's clock, counted from 1970 on (R4).
+    fn day(&self, t_ms: TimeMs) -> u64;
 
     /// Whether the device is known and not revoked.
     fn is_active(&self, device: DeviceId) -> bool {
@@ -69,5 +74,11 @@ impl CompanyView for CompanyAt<'_> {
     fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
         self.entries_from(from)
             .any(|(_, body)| matches!(body, CompanyBody::ResetOrder(order) if order.log == log))
+    }
+    fn suite(&self) -> Option<Suite> {
+        self.terms().general.suite()
+    }
+    fn day(&self, t_ms: TimeMs) -> u64 {
+        u64::try_from(self.terms().general.zone().local(t_ms).day).unwrap_or_default()
     }
 }

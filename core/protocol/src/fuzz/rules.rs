@@ -375,7 +375,7 @@ impl House {
         let judgement = Judgement { at: &company, link: &company, t_ms: self.room.t_ms };
         let read = change::reset(&offer.reset, &self.reader, &judgement)
             .expect("what the server takes a reader takes");
-        self.reader.take_reset(&read, self.room.t_ms);
+        self.reader.take_reset(&read);
         let ParsedPayload::Commit(_, first) = &offer.first.commit.payload else {
             unreachable!("a commit was offered")
         };

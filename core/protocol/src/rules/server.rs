@@ -219,7 +219,7 @@ pub fn reset<V: CompanyView>(
         authorise::reset(conversation, &reset.head_bytes, signed, body, judgement)
     })?;
     let mut conversation = conversation.clone();
-    conversation.take_reset(&authorised, session.t_ms);
+    conversation.take_reset(&authorised);
     let (follower, commit) = first_commit(offer, &conversation, session, at)?;
     Ok(AcceptedReset { conversation, follower, commit })
 }

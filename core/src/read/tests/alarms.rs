@@ -35,14 +35,15 @@ async fn what_was_acknowledged_stands_behind_what_was_not_and_what_comes_later_i
     let store = enrolled(folder.path()).await;
     let seen = raise(&store, None, Code::Fork, 10).await;
     raise(&store, None, Code::CheckpointAge, 20).await;
+    raise(&store, None, Code::Reset, 25).await;
     let observer = store.observe();
     store.write::<_, StoreError, _>(move |tx| alarm::acknowledge(tx, seen)).await.unwrap();
     assert_eq!(observer.next().await, Some(vec![Change::Alarms]));
     raise(&store, None, Code::Fork, 30).await;
     let said: Vec<_> =
         rows(&store).await.iter().map(|row| (row.kind, row.is_acknowledged)).collect();
-    let (forked, past) = (AlarmKind::TwoHistories, AlarmKind::Past);
-    assert_eq!(said, [(forked, false), (past, false), (forked, true)]);
+    let (forked, past, reset) = (AlarmKind::TwoHistories, AlarmKind::Past, AlarmKind::Reset);
+    assert_eq!(said, [(forked, false), (past, false), (reset, true), (forked, true)]);
 }
 
 #[tokio::test]

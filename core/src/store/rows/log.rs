@@ -268,6 +268,11 @@ pub fn all(conn: &Connection) -> Result<Vec<Log>, StoreError> {
     Ok(logs)
 }
 
+/// How many logs there are.
+pub fn count(conn: &Connection) -> Result<u64, StoreError> {
+    Ok(conn.prepare_cached("SELECT count(*) FROM log")?.query_row([], |row| cell(row, 0))?)
+}
+
 /// The logs that this device may have to enter: it lost the way in them, or never had a leaf. Those
 /// with the newest messages first.
 pub fn to_enter(conn: &Connection) -> Result<Vec<LogId>, StoreError> {

@@ -143,6 +143,54 @@ fn an_owner_changes_the_suite_by_size_once() {
 }
 
 #[test]
+fn every_member_moves_a_group_to_the_suite_that_the_policy_names_and_nobody_to_another() {
+    let (mut room, [mut anna, mut ben, clara]) = group();
+    let then = room.company.clone();
+    room.company = then.naming(Some(Suite::Classic));
+    let body = room.reset_body(ResetReason::Migrate, |_| {});
+    // By size it would be the other one, and she is an owner.
+    let offer = room.offer_reset(&mut anna, &body, &[&ben, &clara], Suite::Hybrid);
+    assert_eq!(rule(room.judge_reset(&anna, &offer).unwrap_err()), Rule::ResetGround);
+
+    room.company = then.naming(Some(Suite::Hybrid));
+    let body = room.reset_body(ResetReason::Migrate, |_| {});
+    let offer = room.offer_reset(&mut ben, &body, &[&anna, &clara], Suite::Classic);
+    assert_eq!(room.judge_reset(&ben, &offer).err(), Some(Outcome::Mls), "the old suite");
+    let offer = room.offer_reset(&mut ben, &body, &[&anna, &clara], Suite::Hybrid);
+    let accepted = room.judge_reset(&ben, &offer).unwrap();
+    room.take_reset(accepted);
+    assert_eq!(room.conversation.suite, Suite::Hybrid.code());
+    room.t_ms += DAY;
+    let body = room.reset_body(ResetReason::Migrate, |_| {});
+    let offer = room.offer_reset(&mut ben, &body, &[&anna, &clara], Suite::Hybrid);
+    assert_eq!(rule(room.judge_reset(&ben, &offer).unwrap_err()), Rule::ResetGround, "it is there");
+
+    // The owner's own change by size is not used up by it.
+    room.company = room.company.naming(None);
+    room.conversation.suite = Suite::Classic.code();
+    let body = room.reset_body(ResetReason::Migrate, |_| {});
+    let offer = room.offer_reset(&mut anna, &body, &[&ben, &clara], Suite::Hybrid);
+    room.judge_reset(&anna, &offer).unwrap();
+}
+
+#[test]
+fn a_policy_that_one_of_both_sizes_of_the_company_log_does_not_know_moves_nothing() {
+    let (mut room, [anna, mut ben, clara]) = group();
+    let body = room.reset_body(ResetReason::Migrate, |_| {});
+    let then = room.company.clone();
+    room.company = then.naming(Some(Suite::Hybrid));
+    let offer = room.offer_reset(&mut ben, &body, &[&anna, &clara], Suite::Hybrid);
+    let signed = crate::rules::server::Session {
+        device: ben.device,
+        company: &room.company,
+        t_ms: room.t_ms,
+    };
+    let (reset, first) = (&offer.reset, offer.first.offer());
+    let judged = crate::rules::server::reset(reset, &first, &room.conversation, &signed, &then);
+    assert_eq!(rule(judged.err().unwrap()), Rule::Owner);
+}
+
+#[test]
 fn a_reset_names_everybody_and_nobody_else() {
     let (mut room, [mut anna, ben, clara]) = group();
     let dora = Phone::new(4, 4);
@@ -252,6 +300,14 @@ fn a_device_resets_a_log_once_a_day() {
     room.t_ms = midnight + DAY;
     let offer = room.offer_reset(&mut anna, &body, &[&ben, &clara], Suite::Classic);
     room.judge_reset(&anna, &offer).unwrap();
+    // It is still the same day where the company's clock stands.
+    room.company.ahead_ms = DAY - 1;
+    room.t_ms = midnight;
+    assert_eq!(room.company.day(midnight), room.company.day(midnight + 1) - 1);
+    assert_eq!(rule(refused(&room, &mut anna, &body, &[&ben, &clara])), Rule::ResetTwice);
+    room.t_ms = midnight + 1;
+    let offer = room.offer_reset(&mut anna, &body, &[&ben, &clara], Suite::Classic);
+    room.judge_reset(&anna, &offer).unwrap();
 }
 
 #[test]
@@ -321,7 +377,7 @@ fn a_reader_follows_a_reset_as_the_server_does() {
     let authorised = change::reset(&offer.reset, &conversation, &judgement).unwrap();
     assert_eq!((authorised.r#gen(), authorised.reason()), (Gen(1), BROKEN));
     assert_eq!(authorised.by(), (anna.user, anna.device));
-    conversation.take_reset(&authorised, room.t_ms);
+    conversation.take_reset(&authorised);
     assert_eq!(conversation.in_force(), None);
     let accepted = room.judge_reset(&anna, &offer).unwrap();
     assert_eq!(conversation, accepted.conversation);
