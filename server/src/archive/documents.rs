@@ -150,7 +150,11 @@ pub fn open(
     file: &statement::File,
     to: &Path,
 ) -> Result<(), DocumentFault> {
-    let written = write_opened(&export.join(place(log, file.blob_root)), log, file, to);
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let from = export.join(place(log, file.blob_root));
+    // What stands there already is not touched, whatever becomes of this.
+    let out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let written = write_opened(&from, log, file, out);
     if written.is_err() {
         let _ = fs::remove_file(to);
     }
@@ -161,13 +165,11 @@ fn write_opened(
     from: &Path,
     log: LogId,
     file: &statement::File,
-    to: &Path,
+    mut out: File,
 ) -> Result<(), DocumentFault> {
-    use std::os::unix::fs::OpenOptionsExt as _;
     let layout = Layout::of_blob(file.blob_size).ok_or(DocumentFault::Other)?;
     let cipher = FileCipher::new(&file.key, log, layout);
     let mut stored = File::open(from)?;
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     let (mut leaves, mut hash) = (Leaves::default(), PlainHash::default());
     let (mut chunk, mut number) = (Vec::with_capacity(SEALED_CHUNK_BYTES), 0);
     while next(&mut stored, &mut chunk)? {

@@ -169,8 +169,9 @@ async fn a_file_that_one_sends_at_a_terminal_the_other_lists_opens_and_saves_at_
     let content: Vec<u8> = (0..300_000).map(|at| b'a' + (at % 23) as u8).collect();
     std::fs::write(&source, &content).unwrap();
     let (at_anna, at_ben) = (Seat::at(&anna.account), Seat::at(&ben.account));
-    for seat in [&at_anna, &at_ben] {
+    for (seat, with) in [(&at_anna, "▌ben"), (&at_ben, "▌anna")] {
         seat.sees("online").await;
+        seat.sees(with).await;
         seat.press(KeyCode::Enter);
         seat.sees("Esc list").await;
     }

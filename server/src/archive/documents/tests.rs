@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 
 use hauspost_protocol::crypto::{Secret, sha256};
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -80,6 +81,8 @@ fn a_document_is_in_the_export_byte_for_byte_and_opens_to_what_was_sent() {
     let out = folder.path().join("out.pdf");
     open(&path, LOG, &file, &out).unwrap();
     assert!(fs::read(&out).unwrap() == text());
+    let mode = fs::metadata(&out).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for its owner only");
 }
 
 #[test]
@@ -127,6 +130,7 @@ fn a_document_that_opens_to_other_bytes_than_were_signed_is_not_given_out() {
     assert!(!out.exists());
     fs::write(&out, "there already").unwrap();
     assert!(open(&path, LOG, &file, &out).is_err(), "nothing is overwritten");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "there already", "or taken away");
 }
 
 #[test]
@@ -136,7 +140,15 @@ fn only_the_documents_of_released_records_are_asked_for() {
     let asked = named(&export);
     assert_eq!(asked.keys().collect::<Vec<_>>(), [&(LOG, file.blob_root)]);
     assert_eq!(asked[&(LOG, file.blob_root)].seq, Seq(2));
-    let entry = &mut export.logs.get_mut(&LOG).unwrap()[2].entry;
+    // A later record that names it again is not the one to look at.
+    let log = export.logs.get_mut(&LOG).unwrap();
+    let mut again = log[2].clone();
+    again.entry.seq = Seq(3);
+    log.push(again);
+    assert_eq!(named(&export)[&(LOG, file.blob_root)].seq, Seq(2));
+    let log = export.logs.get_mut(&LOG).unwrap();
+    log.pop();
+    let entry = &mut log[2].entry;
     entry.payload = Payload::Absent { hash: Digest([0; 32]), len: 8 };
     assert!(named(&export).is_empty());
 }

@@ -2,10 +2,12 @@ use hauspost_core::observe::Change;
 use hauspost_core::read::{SearchHit, SearchPage, SearchQuery, SnippetPart, TimelinePage};
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_protocol::ids::MessageId;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::super::fixture::{BEN, Client, LOG, ME, own, row};
 use super::*;
+
+mod reading;
 
 fn opened() -> Client {
     let mut client = Client::new(Vec::new());

@@ -84,6 +84,12 @@ fn escapes_in_a_message_a_name_and_a_title_are_shown_and_not_obeyed() {
     let evil = Person { user: BEN, handle: "b\u{7f}n".to_owned(), name: Some(ESCAPE.to_owned()) };
     client.hear(Event::People(vec![evil]));
     client.hear(Event::Paste(ESCAPE.to_owned()));
+    // What the terminal's library takes out by itself, it is not left to.
+    assert!(client.state.people.name(BEN).starts_with("␛[31m␛]0;besessen␇"));
+    let draft = ConversationRow { draft: Some(ESCAPE.to_owned()), ..room(9, "Lager") };
+    let mut begun = Client::new(vec![draft]);
+    begun.press(KeyCode::Enter);
+    assert!(begun.shows("› [31m]0;besessen"), "a draft holds nothing that no keyboard types");
     // `screen` asserts that no cell holds a control character.
     assert!(client.shows("␛[31m␛]0;besessen␇"));
     assert!(!client.screen().concat().contains('\u{202E}'));
