@@ -86,6 +86,12 @@ pub enum LastLineKind {
     TakenBack,
     /// A message that an owner of the group hid.
     Hidden,
+    /// A place; the text is its name and where it is.
+    Place,
+    /// A contact; the first line of the text is its name.
+    Contact,
+    /// A poll; the first line of the text is the question.
+    Poll,
     /// Something that only a newer app can show.
     UpdateApp,
 }
@@ -228,6 +234,9 @@ impl From<read::LastLine> for LastLine {
                 _ if last.fate == Fate::Deleted => LastLineKind::TakenBack,
                 _ if last.fate == Fate::Redacted => LastLineKind::Hidden,
                 (MessageKind::Text | MessageKind::File, _) => LastLineKind::Text,
+                (MessageKind::Place, _) => LastLineKind::Place,
+                (MessageKind::Contact, _) => LastLineKind::Contact,
+                (MessageKind::Poll, _) => LastLineKind::Poll,
                 (MessageKind::Event, _) => LastLineKind::Event,
                 (MessageKind::Gap, _) => LastLineKind::Gap,
                 (MessageKind::Unreadable, _) => LastLineKind::Unreadable,

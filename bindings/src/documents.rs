@@ -29,6 +29,14 @@ pub struct NewDocument {
     pub media_type: Option<String>,
 }
 
+impl From<NewDocument> for Attachment {
+    fn from(file: NewDocument) -> Self {
+        let attachment = Self::path(&file.path);
+        let name = file.name.unwrap_or_else(|| attachment.name.clone());
+        Self { name, media_type: file.media_type, ..attachment }
+    }
+}
+
 /// How a transfer is going.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum TransferState {
@@ -170,12 +178,7 @@ impl Documents {
         text: String,
     ) -> Result<String, HauspostError> {
         let (core, log) = (self.core.clone(), self.log);
-        let attachments = files.into_iter().map(|file| {
-            let attachment = Attachment::path(&file.path);
-            let name = file.name.unwrap_or_else(|| attachment.name.clone());
-            Attachment { name, media_type: file.media_type, ..attachment }
-        });
-        let attachments = attachments.collect();
+        let attachments = files.into_iter().map(Attachment::from).collect();
         runtime::run(async move { Ok(core.send_files(log, attachments, &text).await?.to_string()) })
             .await
     }

@@ -129,6 +129,12 @@ fn text_of(code: &str) -> &'static str {
         "not-sent" => "This message is not sent yet. Please wait until it is.",
         "not-allowed" => "Only the author of a message may do that, or an owner of the group.",
         "too-many" => "More reactions to one message are not possible.",
+        "no-poll" => "This message is no poll.",
+        "poll-closed" => "This poll is closed.",
+        "card" => {
+            "A line is empty, too long or not readable, or there are too few or too many of them."
+        }
+        "document-no-sound" => "The file is not a sound that a voice message can have.",
         "no-such-code" => "No device with this code is waiting. Look at the new device once more.",
         "folder" => "The app's folder cannot be used.",
         "not-enrolled" => "This phone is not enrolled.",

@@ -22,6 +22,7 @@ mod runtime;
 pub mod account;
 pub mod alarms;
 pub mod cancel;
+pub mod cards;
 pub mod conversations;
 pub mod documents;
 pub mod invitation;

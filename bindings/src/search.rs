@@ -75,6 +75,12 @@ pub enum SearchKind {
     Video,
     /// With a document that is none of these.
     Document,
+    /// A place.
+    Place,
+    /// A contact.
+    Contact,
+    /// A poll.
+    Poll,
 }
 
 /// A piece of a snippet.
@@ -146,6 +152,9 @@ impl SearchFilter {
                 SearchKind::Sound => read::SearchKind::Sound,
                 SearchKind::Video => read::SearchKind::Video,
                 SearchKind::Document => read::SearchKind::Document,
+                SearchKind::Place => read::SearchKind::Place,
+                SearchKind::Contact => read::SearchKind::Contact,
+                SearchKind::Poll => read::SearchKind::Poll,
             }),
             has_document: self.has_document,
             // Before 1970 there is nothing.

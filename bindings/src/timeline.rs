@@ -8,13 +8,14 @@ use hauspost_core::store::rows::file::ShownFile;
 use hauspost_core::store::rows::message::{Event, Fate, Message, MessageKind, MessageState};
 use hauspost_protocol::ids::{LogId, Seq, UserId};
 
+use crate::cards::{Contact, Place, Poll, Voice};
 use crate::error::{Failure, HauspostError};
 use crate::previews::PreviewState;
 use crate::talk::Talk;
 use crate::{ids, runtime};
 
 /// What a line of a timeline is.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+#[derive(Debug, Clone, PartialEq, uniffi::Enum)]
 pub enum Line {
     /// A message.
     Text {
@@ -50,6 +51,21 @@ pub enum Line {
     TakenBack,
     /// A message that an owner of the group hid.
     Hidden,
+    /// A place.
+    Place {
+        /// Where.
+        place: Place,
+    },
+    /// A contact.
+    Contact {
+        /// Whose.
+        contact: Contact,
+    },
+    /// A poll, as it stands.
+    Poll {
+        /// What is asked, and what was chosen.
+        poll: Poll,
+    },
     /// Something that only a newer app can show.
     UpdateApp,
 }
@@ -70,7 +86,7 @@ pub enum LineState {
 }
 
 /// A line of a timeline.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, uniffi::Record)]
 pub struct TimelineRow {
     /// Orders the timeline; changes once, when the server takes the message.
     pub key: i64,
@@ -94,6 +110,8 @@ pub struct TimelineRow {
     pub failure: Option<Failure>,
     /// The documents that it brings.
     pub documents: Vec<Document>,
+    /// How long it is and how it looks, if it is a voice message; its sound is its one document.
+    pub voice: Option<Voice>,
     /// What its text was written as, if it is formatted.
     pub markdown: Option<String>,
     /// What people say about it, and how it looks; null for what nobody wrote and for what is hidden.
@@ -150,7 +168,7 @@ pub enum TimelinePart {
 }
 
 /// A page of a timeline.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, uniffi::Record)]
 pub struct TimelinePage {
     /// The rows, oldest first.
     pub rows: Vec<TimelineRow>,
@@ -407,6 +425,7 @@ impl TimelineRow {
         let talk = Talk::of(&row);
         Self {
             talk,
+            voice: row.voice.as_ref().map(Voice::of),
             markdown: row.saying.markdown,
             key: row.key,
             message_id: row.message_id.to_string(),
@@ -418,6 +437,7 @@ impl TimelineRow {
             line: match row.fate {
                 Fate::Deleted => Line::TakenBack,
                 Fate::Redacted => Line::Hidden,
+                _ if let Some(shown) = row.card.clone() => Line::of_card(shown),
                 _ => Line::new(row.kind, row.state, row.text, row.content.as_deref()),
             },
             state: row.state.into(),
@@ -451,7 +471,9 @@ impl Line {
                 Event::Reset => Self::Reset,
                 Event::Newer => Self::UpdateApp,
             },
-            (MessageKind::Unknown | MessageKind::Newer, _) => Self::UpdateApp,
+            // Those that show their card are not asked here.
+            (MessageKind::Place | MessageKind::Contact | MessageKind::Poll, _)
+            | (MessageKind::Unknown | MessageKind::Newer, _) => Self::UpdateApp,
         }
     }
 }

@@ -25,7 +25,7 @@
 //! 7. [`chat`] is a client for the terminal, over the same core as the phones.
 //! 8. [`demo`] plays the main job as a story, with all of these and with phones.
 //! 9. [`cli`] is the command line over all of it. Whatever others wrote passes [`harmless`] on its
-//!    way to a terminal.
+//!    way to a terminal, and [`sound`] shows there what was spoken.
 //!
 //! Nothing in it relies on one process holding the truth in memory: what a node remembers is a copy
 //! that it checks against the store inside the transaction that uses it.
@@ -38,5 +38,6 @@ pub mod company;
 pub mod demo;
 pub mod harmless;
 pub mod serve;
+pub mod sound;
 pub mod store;
 pub mod witness;

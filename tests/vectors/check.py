@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 
+import cards
 import primitives as p
 from policies import COUNCIL_ITEMS, GENERAL_ITEMS, offset, quiet, read_part
 from primitives import Refused, cbor, read_cbor, read_cbor_prefix, sha256
@@ -295,6 +296,12 @@ def content():
         equal(case["what"], b"\x01" + sha256(hashed)[:31], unhex(case["id"]))
         # The salt is the first item of an array of seven (draft-ietf-mimi-content-08).
         equal("salt", unhex(case["message"])[:18], b"\x87\x50" + unhex(case["salt"]))
+    # "Cards": what stands in the first alternative, and the controls about polls.
+    found = {case["what"]: unhex(case["message"]) for case in vectors["cases"]}
+    for what, message in cards.messages(vectors, company, user).items():
+        equal(what, found[what], message)
+    for vector, control in zip(vectors["controls"], cards.CONTROLS):
+        equal("control", read_cbor(encoded("control", vector)), control)
 
 
 # --- §7, "Reset" ---------------------------------------------------------------------------------

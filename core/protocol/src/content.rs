@@ -9,19 +9,24 @@
 //! erasing the original erases it everywhere (docs/attacks.md 32).
 //!
 //! [`Message`] is the draft's form and [`Part`] what lies in it, [`Act`] what its author does by it,
-//! [`Control`] what is said about a message or the conversation, [`is_emoji`] what a reaction may be.
+//! [`Control`] what is said about a message or the conversation, [`is_emoji`] what a reaction may be,
+//! [`Card`] what a message shows in the place of a text, [`Voice`] what one says of its sound.
 
 mod act;
+mod card;
 mod control;
 mod emoji;
 mod message;
 mod part;
+mod voice;
 
 pub use act::Act;
+pub use card::{Card, CardError, Choice, Contact, OPTIONS, Place, Poll, VCard};
 pub use control::Control;
 pub use emoji::is_emoji;
 pub use message::{Expiration, Message};
 pub use part::{Disposition, Part, PartKind, Semantics, Shown, TextForm};
+pub use voice::{VOICE_MS, Voice, WAVEFORM_BYTES};
 
 use crate::encoding::{decode, encode};
 use crate::ids::MessageId;

@@ -5,9 +5,11 @@
 //! reached, and failed, with a reason, among the failed changes of the conversation.
 
 use hauspost_protocol::authorise::Conversation;
-use hauspost_protocol::content::{Control, Message, TextForm, is_emoji};
+use hauspost_protocol::content::{
+    Card, CardError, Choice, Control, Message, TextForm, Voice, is_emoji,
+};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::ids::{LogId, MessageId, UserId};
+use hauspost_protocol::ids::{CompanyId, LogId, MessageId, UserId};
 use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
@@ -21,7 +23,7 @@ use crate::store::rows::log::{self, LocalLog, LogPart};
 use crate::store::rows::mark::{self, MarkKind, NewMark};
 use crate::store::rows::message::{self, Fate, MessageKind, MessageState, Place, Saying};
 use crate::store::rows::outbox::{self, IntentKind, NewIntent};
-use crate::store::rows::{person, reaction};
+use crate::store::rows::{person, poll, reaction};
 use crate::store::{StoreError, Tx};
 
 /// People among whom a name is looked for.
@@ -40,12 +42,25 @@ pub struct Draft<'t> {
     pub reply_to: Option<MessageId>,
     /// Who wrote it elsewhere, if it is passed on.
     pub origin: Option<UserId>,
+    /// What it shows besides.
+    pub shows: Shows<'t>,
+}
+
+/// What a message shows besides its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows<'t> {
+    /// Nothing.
+    Nothing,
+    /// A card, in the place of its text.
+    Card(&'t Card),
+    /// Of the sound that is its document how it goes.
+    Voice(&'t Voice),
 }
 
 impl<'t> Draft<'t> {
     /// A text as it is.
     pub fn plain(text: &'t str) -> Self {
-        Self { text, form: TextForm::Plain, reply_to: None, origin: None }
+        Self { text, form: TextForm::Plain, reply_to: None, origin: None, shows: Shows::Nothing }
     }
 
     /// A text as it was typed: formatted if it asks for it.
@@ -61,11 +76,15 @@ impl<'t> Draft<'t> {
         Self { reply_to: Some(message), ..self }
     }
 
-    pub(super) fn message(&self, salt: [u8; 16]) -> Message {
-        let mut message = match self.form {
-            TextForm::Plain => Message::text(salt, self.text),
-            TextForm::Markdown => Message::markdown(salt, self.text),
+    pub(super) fn message(&self, salt: [u8; 16], company: CompanyId) -> Message {
+        let mut message = match (self.shows, self.form) {
+            (Shows::Card(card), _) => Message::with_card(salt, card, self.text, company),
+            (_, TextForm::Plain) => Message::text(salt, self.text),
+            (_, TextForm::Markdown) => Message::markdown(salt, self.text),
         };
+        if let Shows::Voice(voice) = self.shows {
+            message = message.spoken(voice);
+        }
         if let Some(to) = self.reply_to {
             message = message.replying_to(to);
         }
@@ -77,13 +96,15 @@ impl<'t> Draft<'t> {
 }
 
 /// What a person wants to say about a message.
-enum Wish {
+pub(super) enum Wish {
     Edit(String, TextForm),
     Delete,
     Redact,
     React(String),
     Unreact(String),
     Pin(bool),
+    Vote(Choice),
+    ClosePoll,
 }
 
 impl Account {
@@ -101,7 +122,7 @@ impl Account {
         reply_to: Option<MessageId>,
     ) -> Result<MessageId, AccountError> {
         let (text, form) = self.typed(log, text).await?;
-        self.send(log, Draft { text: &text, form, reply_to, origin: None }).await
+        self.send(log, Draft { form, reply_to, ..Draft::plain(&text) }).await
     }
 
     /// Changes a message of one's own to a text as it was typed, as [`Account::send_typed`] reads it.
@@ -231,7 +252,13 @@ impl Account {
             (None, None) => return Err(AccountError::NoMessage),
         };
         let origin = Some(message.saying.origin.unwrap_or(message.author));
-        let draft = Draft { text, form, reply_to: None, origin };
+        let (card, voice) = self.shown(log, &message).await?;
+        let shows = match (&card, &voice) {
+            (Some(card), _) => Shows::Card(card),
+            (None, Some(voice)) => Shows::Voice(voice),
+            (None, None) => Shows::Nothing,
+        };
+        let draft = Draft { text, form, reply_to: None, origin, shows };
         if message.kind != MessageKind::File {
             return self.send(to, draft).await;
         }
@@ -300,7 +327,12 @@ impl Account {
         Ok((said.0, Saying { reply_to, origin, ..said.1 }))
     }
 
-    async fn mark(&self, log: LogId, message: MessageId, wish: Wish) -> Result<(), AccountError> {
+    pub(super) async fn mark(
+        &self,
+        log: LogId,
+        message: MessageId,
+        wish: Wish,
+    ) -> Result<(), AccountError> {
         let draft = match &wish {
             Wish::Edit(text, _) if text.trim().is_empty() => return Err(AccountError::Message),
             Wish::React(emoji) if !is_emoji(emoji) => return Err(AccountError::Message),
@@ -323,7 +355,9 @@ impl Account {
                 let Some(wish) = wanted(tx, local, me.user, message, &wish)? else {
                     return Ok(());
                 };
-                if matches!(wish.kind, MarkKind::Redaction | MarkKind::Pin | MarkKind::Unpin) {
+                let by_role =
+                    [MarkKind::Redaction, MarkKind::Pin, MarkKind::Unpin, MarkKind::ClosePoll];
+                if !wish.own && by_role.contains(&wish.kind) {
                     let known = conversation(tx, log)?.ok_or(AccountError::NoConversation)?;
                     if !may(&known, me.user, &company.now(), wish.kind) {
                         return Err(AccountError::NotAllowed);
@@ -384,6 +418,8 @@ struct Wanted<'w> {
     about: MessageId,
     kind: MarkKind,
     wish: &'w Wish,
+    /// Whether the person may do it, whatever the role: it is the person's own poll.
+    own: bool,
 }
 
 /// How a wish is said.
@@ -407,6 +443,8 @@ impl Wanted<'_> {
             Wish::Redact => Said::Control(Control::Redact(about)),
             Wish::Pin(true) => Said::Control(Control::Pin(about)),
             Wish::Pin(false) => Said::Control(Control::Unpin(about)),
+            Wish::Vote(choice) => Said::Control(Control::Vote(about, *choice)),
+            Wish::ClosePoll => Said::Control(Control::ClosePoll(about)),
         }
     }
 }
@@ -426,18 +464,20 @@ fn wanted<'w>(
         return Err(AccountError::NotSent);
     }
     let is_hidden = message.fate.is_hidden() || message.state == MessageState::Erased;
-    let about = |kind| Ok(Some(Wanted { about: message_id, kind, wish }));
+    let about = |kind| Ok(Some(Wanted { about: message_id, kind, wish, own: false }));
     match wish {
         Wish::Delete | Wish::Redact if message.fate.is_hidden() => Ok(None),
         Wish::Pin(pinned) if *pinned == message.is_pinned => Ok(None),
         Wish::Pin(false) => about(MarkKind::Unpin),
         Wish::Unreact(emoji) => match mark::reaction_of(tx, log, message_id, (me, emoji))? {
             Some(mark) => {
-                Ok(Some(Wanted { about: mark.message_id, kind: MarkKind::Deletion, wish }))
+                let (about, kind) = (mark.message_id, MarkKind::Deletion);
+                Ok(Some(Wanted { about, kind, wish, own: false }))
             }
             None => Ok(None),
         },
         _ if is_hidden => Err(AccountError::NoMessage),
+        Wish::Edit(..) if message.kind.is_card() => Err(AccountError::NotAllowed),
         Wish::Edit(..) | Wish::Delete if message.author != me => Err(AccountError::NotAllowed),
         Wish::Edit(text, form) => {
             let is_markdown = *form == TextForm::Markdown;
@@ -458,6 +498,24 @@ fn wanted<'w>(
                 return Err(AccountError::TooMany);
             }
             about(MarkKind::Reaction)
+        }
+        Wish::Vote(_) | Wish::ClosePoll => {
+            let Some(Card::Poll(poll)) = message::card(tx, &message)? else {
+                return Err(AccountError::NoPoll);
+            };
+            let votes = poll::votes(tx, log.number, message_id)?;
+            match wish {
+                Wish::Vote(choice) if !poll.takes(*choice) => Err(CardError::Options.into()),
+                Wish::Vote(_) if votes.closed_by.is_some() => Err(AccountError::PollClosed),
+                Wish::Vote(choice) if votes.mine == *choice => Ok(None),
+                Wish::Vote(_) => about(MarkKind::Vote),
+                _ if votes.closed_by.is_some() => Ok(None),
+                _ => {
+                    let own = message.author == me;
+                    let (about, kind) = (message_id, MarkKind::ClosePoll);
+                    Ok(Some(Wanted { about, kind, wish, own }))
+                }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How an account fails, in words for people and a stable code for programs.
 
 use hauspost_protocol::company::finding::ChainBreak;
+use hauspost_protocol::content::CardError;
 use hauspost_protocol::invitation::InvitationError;
 
 use crate::env::KeyStoreError;
@@ -68,6 +69,15 @@ pub enum AccountError {
     /// The person reacts to the message by as many emoji as one may.
     #[error("more reactions to one message are not possible; take another one back first")]
     TooMany,
+    /// The message is no poll.
+    #[error("this message is no poll")]
+    NoPoll,
+    /// The poll takes no votes any more.
+    #[error("this poll is closed")]
+    PollClosed,
+    /// A card breaks a limit.
+    #[error(transparent)]
+    Card(#[from] CardError),
     /// The device was revoked.
     #[error("this device is not accepted any more")]
     Revoked,
@@ -121,6 +131,9 @@ impl AccountError {
             Self::NotSent => "not-sent",
             Self::NotAllowed => "not-allowed",
             Self::TooMany => "too-many",
+            Self::NoPoll => "no-poll",
+            Self::PollClosed => "poll-closed",
+            Self::Card(_) => "card",
             Self::Document(DocumentError::Full) => "disk-full",
             Self::Document(DocumentError::Folder(_) | DocumentError::Target(_)) => "folder",
             Self::Document(DocumentError::Missing) => "no-document",
@@ -131,6 +144,7 @@ impl AccountError {
             Self::Document(DocumentError::Stopped) => "cancelled",
             Self::Document(DocumentError::Unreadable(_)) => "document-unreadable",
             Self::Document(DocumentError::TooLarge) => "document-too-large",
+            Self::Document(DocumentError::NoSound) => "document-no-sound",
             Self::Document(_) => "document",
             Self::Change(_) => "group",
         }

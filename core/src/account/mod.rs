@@ -6,13 +6,14 @@
 //! [`checkpoints`], [`freshness`] and [`gossip`] say whether the server shows the present, and one
 //! history. [`report`] tells the company what an admin must hear of, [`way_in`] keeps the door open for
 //! those who come, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`], [`about`] and [`manage`] are what people do, [`behaviour`] and [`reach`] what they may know of each other, [`documents`] carries what they attach,
+//! [`talk`], [`cards`], [`about`] and [`manage`] are what people do, [`behaviour`] and [`reach`] what they may know of each other, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
 //! [`link`] what a status line shows, [`error`] how it fails.
 
 mod about;
 mod behaviour;
+mod cards;
 mod checkpoints;
 mod deferred;
 mod devices;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
-pub use about::Draft;
+pub use about::{Draft, Shows};
 pub use behaviour::PolicyInForce;
 pub use checkpoints::{CheckpointState, WitnessState};
 pub use devices::{OwnDevice, WaitingCode};

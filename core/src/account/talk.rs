@@ -12,7 +12,7 @@ use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
 use super::documents::{self, Attached};
-use super::{Account, AccountError, Draft};
+use super::{Account, AccountError, Draft, Shows};
 use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
@@ -168,7 +168,11 @@ impl Account {
         }
         let mut salt = [0; 16];
         self.core.env.randomness.rng().fill_bytes(&mut salt);
-        let message = draft.message(salt);
+        let message = draft.message(salt, self.core.me.company);
+        let card = match draft.shows {
+            Shows::Card(card) => Some(MessageKind::of(card)),
+            _ => None,
+        };
         let (text, saying) = self.saying(log, draft).await?;
         let text = text.unwrap_or_default();
         let content = message.to_bytes().map_err(|_| AccountError::Message)?;
@@ -176,7 +180,7 @@ impl Account {
         let message_id = message.id(&content, me.company, me.user, log);
         let now_ms = self.core.env.clock.now_ms();
         let (kind, text) = match attached.first() {
-            None => (MessageKind::Text, text),
+            None => (card.unwrap_or(MessageKind::Text), text),
             Some(first) => (MessageKind::File, said(&text, &first.file.name)),
         };
         let vault = self.core.documents.vault.clone();

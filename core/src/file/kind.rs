@@ -74,6 +74,8 @@ const CONTAINERS: &[(&str, &[&str])] = &[
     ("application/zip", &["docx", "xlsx", "pptx", "odt", "ods", "odp", "jar", "apk"]),
     ("application/x-ole-storage", &["doc", "xls", "ppt", "msg"]),
     ("image/heif", &["heic"]),
+    // What phones record is a film without pictures.
+    ("video/mp4", &["m4a"]),
     ("text/xml", &["svg", "xml", "html", "htm"]),
     ("text/html", &["html", "htm", "md"]),
 ];

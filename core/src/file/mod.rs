@@ -42,6 +42,9 @@ pub enum DocumentError {
     /// where it is opened.
     #[error("documents of this kind are not sent or opened")]
     Blocked,
+    /// A voice message's recording is no sound.
+    #[error("the recording is not a sound that a voice message can have")]
+    NoSound,
     /// The message has no such document.
     #[error("there is no such document")]
     Missing,

@@ -89,12 +89,18 @@ impl Walk<'_> {
             self.changes.lines.push(Line::Mark(Box::new(mark)));
             return;
         }
+        let origin = message.and_then(Message::origin);
+        let reply_to = message.and_then(|message| message.in_reply_to);
+        let card = message.filter(|_| statement.files.is_empty());
+        let card = card.and_then(|message| message.card(reader.me.company));
         let (kind, text, saying) = match (act, statement.files.first()) {
+            (Act::Write(..), _) if let Some(card) = &card => {
+                let saying = Saying { reply_to, origin, ..Saying::default() };
+                (MessageKind::of(card), card.text(), saying)
+            }
             (Act::Write(text, form), first) => {
-                let origin = message.and_then(Message::origin);
                 // Whom the author elsewhere meant he did not mean here.
                 let (text, saying) = room.saying(text, form, origin.is_none());
-                let reply_to = message.and_then(|message| message.in_reply_to);
                 let saying = Saying { reply_to, origin, ..saying };
                 match (first, text) {
                     (Some(first), text) => {
@@ -176,11 +182,14 @@ pub(crate) fn marks(act: &Act<'_>) -> Option<(MessageId, MarkKind)> {
         Act::Redact(message) => (*message, MarkKind::Redaction),
         Act::Pin(message) => (*message, MarkKind::Pin),
         Act::Unpin(message) => (*message, MarkKind::Unpin),
+        Act::Vote(message, _) => (*message, MarkKind::Vote),
+        Act::ClosePoll(message) => (*message, MarkKind::ClosePoll),
         Act::Write(..) | Act::Unknown => return None,
     })
 }
 
-/// Whether this person may say so in the conversation, whosever the message is (docs/protocol.md §6).
+/// Whether this person may say so in the conversation, whosever the message is (docs/protocol.md §6). Who
+/// asked may close his poll besides.
 pub(crate) fn may(
     conversation: &Conversation,
     user: UserId,
@@ -193,7 +202,7 @@ pub(crate) fn may(
 /// The same of somebody who was an owner, or was not.
 fn may_as(conversation: &Conversation, kind: MarkKind, owned: impl Fn() -> bool) -> bool {
     match kind {
-        MarkKind::Redaction => owned(),
+        MarkKind::Redaction | MarkKind::ClosePoll => owned(),
         MarkKind::Pin | MarkKind::Unpin => {
             conversation.genesis.r#type != LogType::Announce || owned()
         }

@@ -1,5 +1,6 @@
 //! What was said about messages: their versions, who reacts, what is pinned and starred.
 
+use hauspost_protocol::content::Choice;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, params};
 
@@ -8,7 +9,7 @@ use crate::store::StoreError;
 use crate::store::cell::cell;
 use crate::store::rows::log::{self, LocalLog};
 use crate::store::rows::message::{self, COLUMNS, Message, as_written, read};
-use crate::store::rows::{key_seq, keys, mark, reaction};
+use crate::store::rows::{key_seq, keys, mark, poll, reaction};
 
 /// Pinned messages that are shown.
 const PINS: u32 = 100;
@@ -44,8 +45,11 @@ pub fn versions(
     if message.fate.is_hidden() || message.state == message::MessageState::Erased {
         return Ok(Vec::new());
     }
-    let (text, markdown) = as_written(&message);
+    let (text, markdown) = as_written(conn, &message)?;
     let first = Version { seq: message.seq, t_ms: message.t_ms, text, markdown };
+    if message.kind.is_card() {
+        return Ok(vec![first]);
+    }
     let edits = mark::edits(conn, log, message_id, message.author, PAGE_ROWS)?;
     let edits = edits.into_iter().map(|edit| Version {
         seq: key_seq(edit.key),
@@ -54,6 +58,17 @@ pub fn versions(
         markdown: edit.markdown,
     });
     Ok(std::iter::once(first).chain(edits).collect())
+}
+
+/// Who chose what in a poll, in the order of their votes.
+pub fn voters(
+    conn: &Connection,
+    log: LogId,
+    message_id: MessageId,
+    limit: u32,
+) -> Result<Vec<(UserId, Choice)>, StoreError> {
+    let log = local(conn, log)?;
+    poll::people(conn, log, message_id, limit.min(10 * PAGE_ROWS))
 }
 
 /// Who reacts to a message and by what, the earliest first.

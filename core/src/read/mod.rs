@@ -15,7 +15,7 @@ mod search;
 mod snippet;
 mod timeline;
 
-pub use self::about::{Version, pinned, reactions, starred, versions};
+pub use self::about::{Version, pinned, reactions, starred, versions, voters};
 pub use self::alarms::{AlarmKind, AlarmReport, AlarmRow, alarms};
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,

@@ -57,6 +57,9 @@ impl SearchQuery {
             SearchKind::Sound => Mark::Sound,
             SearchKind::Video => Mark::Video,
             SearchKind::Document => Mark::Document,
+            SearchKind::Place => Mark::Place,
+            SearchKind::Contact => Mark::Contact,
+            SearchKind::Poll => Mark::Poll,
         }));
         marks.extend(self.has_document.then_some(Mark::HasDocument));
         Ok(marks)
@@ -76,6 +79,12 @@ pub enum SearchKind {
     Video,
     /// With a document that is none of these.
     Document,
+    /// A place.
+    Place,
+    /// A contact.
+    Contact,
+    /// A poll.
+    Poll,
 }
 
 /// A message that was found.

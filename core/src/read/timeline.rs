@@ -93,6 +93,10 @@ fn page(
         row.reach = reaches.reach(conn, row)?;
         if row.kind == MessageKind::File {
             row.files = file::shown(conn, log.number, row.message_id)?;
+            row.voice = message::voice(row);
+        }
+        if row.kind.is_card() {
+            row.card = message::shown_card(conn, log.number, row)?;
         }
         if let Some(answered) = row.saying.reply_to {
             row.quote = Some(message::quote(conn, log, answered)?);

@@ -105,6 +105,12 @@ pub(crate) enum Mark {
     Video,
     /// Messages with a document that is none of these.
     Document,
+    /// Places.
+    Place,
+    /// Contacts.
+    Contact,
+    /// Polls.
+    Poll,
 }
 
 impl Mark {
@@ -123,6 +129,9 @@ impl Mark {
             Self::Sound => "\u{E002}s".to_owned(),
             Self::Video => "\u{E002}v".to_owned(),
             Self::Document => "\u{E002}f".to_owned(),
+            Self::Place => "\u{E002}g".to_owned(),
+            Self::Contact => "\u{E002}c".to_owned(),
+            Self::Poll => "\u{E002}q".to_owned(),
         }
     }
 

@@ -4,20 +4,25 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use hauspost_protocol::content::{Act, Content, Control, Message};
+use hauspost_protocol::content::{Act, Choice, Content, Control, Message, Poll};
 use hauspost_protocol::entry::Head;
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, TimeMs, UserId};
 use hauspost_protocol::key_list::KeyList;
 use hauspost_protocol::record;
 use hauspost_protocol::rules::client::{self, AuthorPlace};
-use hauspost_protocol::statement::{File, Statement};
+use hauspost_protocol::statement::{File, FileRole, Statement};
 use serde::Serialize;
 
 use super::replay::PlacedRecord;
 use super::time;
 use super::verify::{Examined, ExaminedLog, Finding, Place};
 use crate::harmless::{harmless, line};
+
+mod known;
+
+use known::Known;
+pub use known::PollResult;
 
 /// One message, readable.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -38,23 +43,36 @@ pub struct Readable {
     pub device: String,
     /// The message's id in hexadecimal, for what has one.
     pub message_id: Option<String>,
-    /// What it is: `text` (an edit too, then `replaces` is set), `reaction`, `deletion`, `title`,
-    /// `redaction`, `pin`, `unpin`, `acknowledgement`, `policy-notice`, `receipt` or `unknown`.
+    /// What it is: `text` (an edit too, then `replaces` is set), `place`, `contact`, `poll`, `vote`,
+    /// `poll-close`, `reaction`, `deletion`, `title`, `redaction`, `pin`, `unpin`, `acknowledgement`,
+    /// `policy-notice`, `receipt` or `unknown`.
     pub kind: &'static str,
-    /// The text.
+    /// The text; of a place, a contact or a poll what people saw, of a vote the options chosen.
     pub text: Option<String>,
+    /// What an app showed in its place that does not know places, contacts or polls, if that says
+    /// something else.
+    pub alternative: Option<String>,
+    /// How a poll stands, as far as its votes were opened.
+    pub result: Option<PollResult>,
+    /// How long a voice message is in milliseconds, as its author's phone said.
+    pub voice_ms: Option<u32>,
     /// The id of the message that it answers or is about.
     pub about: Option<String>,
     /// The id of the message that it replaces.
     pub replaces: Option<String>,
     /// The number of the entry that it is about or replaces, if that was opened too.
     pub about_seq: Option<u64>,
-    /// Whether it has no effect: its author may not change or hide that message.
+    /// Whether it has no effect: its author may not change, hide or close that, or a vote came too late or
+    /// names what the poll does not have.
     pub is_void: bool,
     /// Who wrote it elsewhere, if it was passed on.
     pub origin: Option<String>,
     /// The documents that belong to it.
     pub files: Vec<ReadableFile>,
+    #[serde(skip)]
+    poll: Option<Poll>,
+    #[serde(skip)]
+    choice: Option<Choice>,
 }
 
 /// A document of a message.
@@ -87,6 +105,10 @@ impl Readable {
             "text" => text,
             "reaction" => format!("[reacts {text}]"),
             "title" => format!("[names the conversation: {text}]"),
+            "place" | "contact" | "poll" => format!("[{}] {text}", self.kind),
+            "vote" if text.is_empty() => "[takes the vote back]".to_owned(),
+            "vote" => format!("[votes {text}]"),
+            "poll-close" => "[closes the poll]".to_owned(),
             other => format!("[{other}]"),
         };
         let about = match (self.about_seq, self.about.is_some() || self.replaces.is_some()) {
@@ -96,15 +118,29 @@ impl Readable {
         };
         let mut mark = match (self.kind, &self.replaces) {
             ("text", Some(_)) => format!(" [edits{about}]"),
-            ("text", None) if !about.is_empty() => format!(" [answers{about}]"),
-            ("text" | "title" | "unknown", _) => String::new(),
+            ("text" | "place" | "contact" | "poll", None) if !about.is_empty() => {
+                format!(" [answers{about}]")
+            }
+            ("text" | "title" | "unknown" | "place" | "contact" | "poll", _) => String::new(),
             _ => format!(" [about{about}]"),
         };
         if self.is_void {
-            mark.push_str(" [without effect: not the author's to change]");
+            mark.push_str(match self.kind {
+                "vote" => " [without effect: too late, or not an option]",
+                _ => " [without effect: not the author's to change]",
+            });
         }
         if let Some(origin) = &self.origin {
             mark.push_str(&format!(" [passed on from {}]", line(origin)));
+        }
+        if let Some(result) = &self.result {
+            mark.push_str(&result.line());
+        }
+        if let Some(ms) = self.voice_ms {
+            mark.push_str(&format!(" [voice, {} s]", ms.div_ceil(1_000)));
+        }
+        if let Some(alternative) = &self.alternative {
+            mark.push_str(&format!(" [older apps showed: {}]", line(alternative)));
         }
         let files: String =
             self.files.iter().map(|file| format!(" [file: {}]", line(&file.name))).collect();
@@ -135,7 +171,7 @@ pub fn read(
     let mut reading = Reading::default();
     let Some(conversation) = examined.logs.get(&log) else { return reading };
     let mut authors = HashMap::new();
-    let mut known = HashMap::new();
+    let mut known = Known::new();
     for placed in &conversation.replay.records {
         let Some(key) = keys.key(placed.seq) else {
             reading.without_key += 1;
@@ -144,10 +180,8 @@ pub fn read(
         match open(conversation, placed, key, &mut authors) {
             Ok(statement) => {
                 let mut readable = readable(examined.id, people, log, placed, &statement);
-                readable.place(&known, placed.is_owner);
-                if let Some(id) = &readable.message_id {
-                    known.insert(id.clone(), (readable.seq, readable.user.clone()));
-                }
+                readable.place(&mut known, placed.is_owner);
+                known::note(&mut known, &readable, reading.messages.len());
                 reading.messages.push(readable);
                 if !statement.files.is_empty() {
                     reading.documents.push((placed.seq, statement.files));
@@ -163,6 +197,7 @@ pub fn read(
             }
         }
     }
+    known::count(known, &mut reading.messages);
     reading
 }
 
@@ -214,6 +249,11 @@ fn readable(
         message_id: None,
         kind: "unknown",
         text: None,
+        alternative: None,
+        result: None,
+        voice_ms: None,
+        poll: None,
+        choice: None,
         about: None,
         replaces: None,
         about_seq: None,
@@ -226,6 +266,12 @@ fn readable(
             readable.message_id =
                 Some(message.id(&statement.content, company, author.user, log).to_string());
             readable.fill(&message);
+            if statement.files.is_empty() {
+                readable.show(&message, company, people);
+            } else if readable.replaces.is_none() && is_spoken(&statement.files) {
+                let voice = message.voice();
+                readable.voice_ms = voice.and_then(|voice| voice.duration_ms());
+            }
         }
         Content::Control(control) => match control {
             Control::Redact(message) => readable.about("redaction", message.to_string()),
@@ -238,11 +284,25 @@ fn readable(
                 readable.text = Some(title);
             }
             Control::Ask(_) => readable.kind = "asks-for-keys",
+            Control::Vote(message, choice) => {
+                readable.about("vote", message.to_string());
+                readable.choice = Some(choice);
+            }
+            Control::ClosePoll(message) => readable.about("poll-close", message.to_string()),
         },
         Content::Receipt(_) => readable.kind = "receipt",
         Content::Unknown => {}
     }
     readable
+}
+
+/// Whether the one document among these is a sound, as a voice message's is.
+fn is_spoken(files: &[File]) -> bool {
+    let mut originals = files.iter().filter(|file| file.role == FileRole::Original);
+    match (originals.next(), originals.next()) {
+        (Some(sound), None) => sound.media_type.starts_with("audio/"),
+        _ => false,
+    }
 }
 
 impl ReadableFile {
@@ -274,14 +334,5 @@ impl Readable {
         };
         self.kind = kind;
         self.text = text.map(str::to_owned);
-    }
-
-    /// Names the entry that it is about, and whether its author might say so.
-    fn place(&mut self, known: &HashMap<String, (u64, String)>, is_owner: bool) {
-        let about = self.replaces.as_ref().or(self.about.as_ref()).and_then(|id| known.get(id));
-        self.about_seq = about.map(|(seq, _)| *seq);
-        let is_anothers = about.is_some_and(|(_, author)| *author != self.user);
-        self.is_void =
-            self.replaces.is_some() && is_anothers || self.kind == "redaction" && !is_owner;
     }
 }

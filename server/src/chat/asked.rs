@@ -64,6 +64,9 @@ fn filter(part: &str, state: &State, query: &mut SearchQuery) -> Result<bool, St
             "ton" | "sprachnachricht" | "sound" | "voice" => query.kind = Some(SearchKind::Sound),
             "video" | "film" => query.kind = Some(SearchKind::Video),
             "text" => query.kind = Some(SearchKind::Text),
+            "ort" | "place" => query.kind = Some(SearchKind::Place),
+            "kontakt" | "contact" => query.kind = Some(SearchKind::Contact),
+            "umfrage" | "poll" => query.kind = Some(SearchKind::Poll),
             _ => return Err(fill(faults[4], &[value])),
         },
         _ => return Ok(false),
@@ -187,6 +190,9 @@ mod tests {
         assert_eq!(asked("Rechnung von:ben seit:2026-01 hat:datei Weiß in:nord"), wanted);
         assert_eq!(asked("from:kay since:1.2026 Rechnung has:file in:\"tour nord\" Weiß"), wanted);
         assert_eq!(asked("von:mir").person, Some(ME));
+        assert_eq!(asked("art:Umfrage Kantine"), asked("kind:poll Kantine"));
+        assert_eq!(asked("art:ort").kind, Some(SearchKind::Place));
+        assert_eq!(asked("hat:kontakt").kind, Some(SearchKind::Contact));
         assert_eq!(asked("from:\"Ben K\"").person, Some(BEN));
     }
 

@@ -1,8 +1,12 @@
-//! What a person types behind a slash: documents sent, saved, opened, given up.
+//! What a person types behind a slash: documents sent, saved, opened, given up; places, contacts, polls.
 
 use std::path::PathBuf;
 
-/// What is to be done with documents of the open conversation.
+use hauspost_protocol::content::Card;
+
+mod cards;
+
+/// What is to be done in the open conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Send these files with this text, which may be empty.
@@ -13,6 +17,12 @@ pub enum Command {
     Open(usize),
     /// Give up what is being sent and fetched.
     Stop,
+    /// Send this place, contact or poll.
+    Card(Box<Card>),
+    /// Send the contact of the colleague who is called so.
+    Colleague(String),
+    /// Send this recording as a voice message.
+    Voice(PathBuf),
 }
 
 /// The command that a text is, if it is one: the text of another is sent as it stands. An error names
@@ -26,6 +36,11 @@ pub fn read(text: &str) -> Option<Result<Command, &'static str>> {
         "/open" => number(rest.trim()).map(Command::Open).ok_or("/open [1…]"),
         "/stop" if rest.trim().is_empty() => Ok(Command::Stop),
         "/stop" => Err("/stop"),
+        "/voice" | "/sprache" => voice(rest).ok_or("/voice PATH"),
+        "/place" | "/ort" => cards::place(rest).ok_or("/place 52.52, 13.405 [NAME]"),
+        "/contact" | "/kontakt" => cards::contact(rest).ok_or("/contact @ben, NAME; +49…; a@b"),
+        "/poll" | "/umfrage" => cards::poll(rest, false).ok_or("/poll WHAT?; THIS; THAT"),
+        "/poll*" | "/umfrage*" => cards::poll(rest, true).ok_or("/poll* WHICH?; THIS; THAT"),
         _ => return None,
     })
 }
@@ -50,6 +65,12 @@ fn save(rest: &str) -> Option<Command> {
     }
     let folder = words.first().map(|word| path(word));
     (words.len() <= 1).then(|| Command::Save(first.unwrap_or(1), folder))
+}
+
+fn voice(rest: &str) -> Option<Command> {
+    let (words, said) = words(rest)?;
+    let [path] = &words[..] else { return None };
+    said.is_empty().then(|| Command::Voice(self::path(path)))
 }
 
 /// A number from one on; nothing is one.
@@ -140,6 +161,9 @@ mod tests {
         assert_eq!(read("/open 0"), Some(Err("/open [1…]")));
         assert_eq!(read("/stop"), Some(Ok(Command::Stop)));
         assert_eq!(read("/stop it"), Some(Err("/stop")));
+        let voice = |path: &str| Some(Ok(Command::Voice(PathBuf::from(path))));
+        assert_eq!(read("/voice \"Notiz 1.wav\""), voice("Notiz 1.wav"));
+        assert_eq!(read("/sprache a.wav b.wav"), Some(Err("/voice PATH")));
     }
 
     #[test]

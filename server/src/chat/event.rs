@@ -14,6 +14,7 @@ use hauspost_core::read::{
     TimelinePage, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
+use hauspost_protocol::content::{Card, Choice};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyEvent;
@@ -65,6 +66,8 @@ pub enum Event {
     Opened(PathBuf),
     /// What a message said, and who reacts to it by what.
     History(Vec<Version>, Vec<(UserId, String)>),
+    /// Who chose what in a poll.
+    Voters(MessageId, Vec<(UserId, Choice)>),
     /// A message was passed on.
     PassedOn,
     /// So many documents on their way were given up.
@@ -109,6 +112,10 @@ pub enum Mark {
     Star(bool),
     /// It is passed on to this conversation.
     PassOn(LogId),
+    /// This person votes so in the poll that it is.
+    Vote(Choice),
+    /// The poll that it is takes no more votes.
+    ClosePoll,
 }
 
 /// Something to be done.
@@ -140,6 +147,12 @@ pub enum Effect {
     LoadHistory(LogId, MessageId),
     /// Send these files with a text; behind it stands what was typed.
     SendFiles(LogId, Vec<PathBuf>, String, String),
+    /// Send a place, a contact or a poll; behind it stands what was typed.
+    SendCard(LogId, Box<Card>, String),
+    /// Send a recording as a voice message; behind it stands what was typed.
+    SendVoice(LogId, PathBuf, String),
+    /// Read who chose what in a poll.
+    LoadVoters(LogId, MessageId),
     /// Read so many of a conversation's documents, after those of an earlier page if one is named.
     LoadDocuments(LogId, DocumentKind, Option<i64>, u32),
     /// Read what the person must hear of.

@@ -55,6 +55,8 @@ pub fn row(seq: u64, text: &str) -> Message {
         reactions: Vec::new(),
         reacted: false,
         reach: None,
+        card: None,
+        voice: None,
     }
 }
 

@@ -19,7 +19,10 @@ use super::state::{Dialog, Focus, Scroll, State};
 use super::text;
 use super::words::fill;
 
+mod card;
 mod message;
+
+pub use card::mark as option_mark;
 
 /// Columns from which list and dialog stand side by side.
 const WIDE: u16 = 64;
@@ -162,11 +165,14 @@ pub fn lay(state: &State, dialog: &Dialog, columns: usize) -> Vec<Laid> {
             lines.extend(note(&text, columns, warning()));
         }
         match row.kind {
-            MessageKind::Text | MessageKind::File => {
-                let same = before.is_some_and(|before| {
-                    let said = matches!(before.kind, MessageKind::Text | MessageKind::File);
-                    before.author == row.author && said
-                });
+            MessageKind::Text
+            | MessageKind::File
+            | MessageKind::Place
+            | MessageKind::Contact
+            | MessageKind::Poll => {
+                let is_said = |row: &Message| row.is_said() && row.kind != MessageKind::Unknown;
+                let same =
+                    before.is_some_and(|before| before.author == row.author && is_said(before));
                 if !same || is_new_day || new == Some(row.key) || row.missing > 0 {
                     let name = text::fit(state.name(row.author), columns);
                     lines.push(Line::styled(name, author(row.author, state.me)));

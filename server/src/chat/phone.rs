@@ -4,6 +4,8 @@
 //! after a newer one. None of them waits for the network: what is sent is an intent in the database, and
 //! documents are fetched beside ([`documents`]).
 
+use std::path::Path;
+
 use hauspost_core::account::{Account, AccountError, Attachment};
 use hauspost_core::read::{ConversationRow, Window};
 use hauspost_protocol::ids::{LogId, MessageId, UserId};
@@ -11,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::event::{Effect, Event, Mark, Span};
+use crate::sound;
 
 mod documents;
 
@@ -92,6 +95,15 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
                 Err(error) => Event::NotSent(log, written, error.code()),
             }
         }
+        Effect::SendCard(log, card, written) => match account.send_card(log, &card, None).await {
+            Ok(_) => return Ok(None),
+            Err(error) => Event::NotSent(log, written, error.code()),
+        },
+        Effect::SendVoice(log, path, written) => match voice(account, log, &path).await {
+            Ok(_) => return Ok(None),
+            Err(error) => Event::NotSent(log, written, error.code()),
+        },
+        Effect::LoadVoters(log, id) => Event::Voters(id, account.voters(log, id, REACTIONS).await?),
         Effect::LoadDocuments(log, kind, before, limit) => {
             let page = account.documents(log, kind, before, limit).await?;
             Event::Documents(log, kind, page, before.is_some())
@@ -154,12 +166,22 @@ async fn mark(
         Mark::Unreact(emoji) => account.unreact(log, id, &emoji).await?,
         Mark::Pin(pinned) => account.pin(log, id, pinned).await?,
         Mark::Star(starred) => account.star(log, id, starred).await?,
+        Mark::Vote(choice) => account.vote(log, id, choice).await?,
+        Mark::ClosePoll => account.close_poll(log, id).await?,
         Mark::PassOn(to) => {
             account.forward(log, id, to).await?;
             return Ok(Some(Event::PassedOn));
         }
     }
     Ok(None)
+}
+
+/// Sends a recording with its length and its waveform, if it is one whose sound can be read.
+async fn voice(account: &Account, log: LogId, path: &Path) -> Result<MessageId, AccountError> {
+    let file = path.to_owned();
+    let heard = tokio::task::spawn_blocking(move || sound::heard(&file)).await;
+    let voice = heard.ok().flatten().unwrap_or_default();
+    account.send_voice(log, Attachment::path(path), &voice, None).await
 }
 
 async fn group(account: &Account, title: &str, users: Vec<UserId>) -> Result<LogId, AccountError> {

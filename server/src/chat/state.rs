@@ -10,6 +10,7 @@ use hauspost_core::read::{
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::message::Message;
 use hauspost_protocol::body::LogType;
+use hauspost_protocol::content::{Choice, Poll};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
 use jiff::tz::TimeZone;
@@ -225,6 +226,27 @@ pub enum Overlay {
     Documents(Documents),
     /// What the person must hear of, from this line on.
     Alarms(usize),
+    /// A poll to vote in.
+    Ballot(Ballot),
+}
+
+/// A poll to vote in.
+#[derive(Debug, Clone)]
+pub struct Ballot {
+    /// The conversation.
+    pub log: LogId,
+    /// The poll's message.
+    pub message: MessageId,
+    /// What is asked.
+    pub poll: Poll,
+    /// What is chosen so far.
+    pub choice: Choice,
+    /// Which option the bar is on.
+    pub selected: usize,
+    /// Who chose what, in their order.
+    pub voters: Vec<(UserId, Choice)>,
+    /// Whether it takes votes.
+    pub is_open: bool,
 }
 
 /// The documents of a conversation.

@@ -4,6 +4,7 @@
 use hauspost_core::store::rows::mark::MarkKind;
 
 mod alarms;
+mod cards;
 mod documents;
 mod english;
 mod enrol;
@@ -11,6 +12,7 @@ mod german;
 mod talk;
 
 pub use alarms::AlarmWords;
+pub use cards::CardWords;
 pub use documents::DocumentWords;
 pub use enrol::EnrolWords;
 
@@ -80,8 +82,8 @@ pub struct Words {
     /// What everybody in a conversation is called behind an @.
     pub everybody: &'static str,
     /// What a failed change of a message was: to change, take back, hide, react, take a reaction back,
-    /// pin, take a pin off.
-    pub marks: [&'static str; 7],
+    /// pin, take a pin off, vote, close a poll.
+    pub marks: [&'static str; 9],
     /// Why the server did not take something, by its code.
     pub reasons: &'static [(u64, &'static str)],
     /// Another code; none.
@@ -147,6 +149,8 @@ pub struct Words {
     pub alarms: &'static AlarmWords,
     /// What it says about documents.
     pub documents: &'static DocumentWords,
+    /// What it says about places, contacts, polls and voice messages.
+    pub cards: &'static CardWords,
     /// What stands behind the number of a day.
     pub ordinal: &'static str,
     /// The keys at the foot of help, search, title, person, people, members, list and dialog.
@@ -179,7 +183,9 @@ impl Words {
 
     /// Every line of the help.
     pub fn all_help(&self) -> Vec<(&'static str, &'static str)> {
-        [self.help, self.talk.help, self.documents.help, self.alarms.help].concat()
+        let of_all =
+            [self.help, self.talk.help, self.documents.help, self.cards.help, self.alarms.help];
+        of_all.concat()
     }
 
     /// What a failed change of a message was.
@@ -192,6 +198,8 @@ impl Words {
             MarkKind::Unreaction => 4,
             MarkKind::Pin => 5,
             MarkKind::Unpin => 6,
+            MarkKind::Vote => 7,
+            MarkKind::ClosePoll => 8,
             MarkKind::Newer => return self.changes[5],
         };
         self.marks[number]

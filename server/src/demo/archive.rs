@@ -21,7 +21,7 @@ pub async fn open_and_verify(
     stage: &Stage,
     room: Room,
     lines: &[Line],
-    invoice: &[u8],
+    documents: &[Vec<u8>],
 ) -> Result<(), DemoError> {
     let opening = request(stage, room).await?;
     let officer = ["--keys", "keys/officer-1"];
@@ -38,16 +38,18 @@ pub async fn open_and_verify(
         holds(read.contains(&line.text), "the archive gives back each line of the dialog")?;
     }
     archive(stage, &[&open[..], &["--out", "opened"]].concat(), &officer).await?;
-    let documents = super::story::files(&stage.path("opened").join(room.to_string()));
-    let documents = documents.map_err(DemoError::Stage)?;
-    let same = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes == invoice);
-    let whole = documents.len() == 1 && documents.iter().all(same);
-    holds(whole, "the archive gives back the invoice byte for byte")?;
+    let given = super::story::files(&stage.path("opened").join(room.to_string()));
+    let given = given.map_err(DemoError::Stage)?;
+    let given: Result<Vec<_>, _> = given.iter().map(std::fs::read).collect();
+    let given = given.map_err(DemoError::Stage)?;
+    let whole = documents.iter().all(|document| given.contains(document));
+    holds(whole, "the archive gives back each document byte for byte")?;
+    holds(given.len() == documents.len() + 1, "and the photo's preview, and nothing else")?;
     story.step(
         "Two officers and the works council open one dialog",
         "The request stands in the company's own log, with its purpose, before anything is released. The officers \
          hold the sealed records, the council the other key; each worked in a process of its own and saw nothing \
-         of the other's. Out came this dialog and no other, and the invoice byte for byte:",
+         of the other's. Out came this dialog and no other, and invoice, photo and voice message byte for byte:",
     );
     story.printed(&read);
 

@@ -9,6 +9,7 @@
 mod archive;
 pub mod invoice;
 mod phone;
+mod recorded;
 mod stage;
 mod story;
 
@@ -83,17 +84,19 @@ pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
     );
 
     let dm = talk_in_pairs(&story, &anna, &ben).await?;
-    let invoice = send_an_invoice(&story, &stage, &anna, &ben, dm).await?;
+    let mut documents = vec![send_an_invoice(&story, &stage, &anna, &ben, dm).await?];
+    documents.extend(send_what_was_recorded(&story, &stage, &anna, &ben, dm).await?);
     let group = talk_in_a_group(&story, &anna, &ben, &mut cem).await?;
     talk_about_it(&story, &anna, &ben, &cem, group).await?;
+    ask_everybody(&story, &anna, &ben, &cem, group).await?;
     leave(&story, &stage, &anna, &ben, &cem, group).await?;
-    read_nothing(&story, &server, &invoice)?;
+    read_nothing(&story, &server, &documents)?;
 
     let lines = anna.lines(dm).await?;
     for phone in [&mut anna, &mut ben, &mut cem] {
         phone.close().await;
     }
-    archive::open_and_verify(&story, &stage, dm, &lines, &invoice).await?;
+    archive::open_and_verify(&story, &stage, dm, &lines, &documents).await?;
 
     story.end(begun.elapsed(), (!stage.is_temporary()).then(|| stage.path("")));
     Ok(())
@@ -132,7 +135,7 @@ async fn enrol(stage: &Stage, handle: &str, name: &str) -> Result<Phone, DemoErr
     Phone::enrol(handle, stage.path(&format!("phone-{handle}")), invitation.trim()).await
 }
 
-/// So many bytes of the invoice are looked for.
+/// So many bytes of a document are looked for.
 const SAMPLE: usize = 32;
 
 const MORNING: [&str; 4] = [
@@ -194,6 +197,49 @@ async fn send_an_invoice(
         ),
     );
     Ok(invoice)
+}
+
+/// The photo's and the recording's file.
+const PHOTO: &str = "Tor 3.jpg";
+const RECORDING: &str = "Sprachnachricht.wav";
+
+/// A photo and a voice message go from phone to phone; gives their bytes.
+async fn send_what_was_recorded(
+    story: &Story,
+    stage: &Stage,
+    anna: &Phone,
+    ben: &Phone,
+    dm: phone::Room,
+) -> Result<[Vec<u8>; 2], DemoError> {
+    let photo = recorded::photo();
+    let source = stage.path(PHOTO);
+    std::fs::write(&source, &photo).map_err(DemoError::Stage)?;
+    anna.send(dm, &source, "image/jpeg").await?;
+    ben.wait_for(dm, PHOTO).await?;
+    holds(ben.document(dm, PHOTO).await? == photo, "a photo arrives byte for byte, Exif and all")?;
+    ben.wait_for_preview(dm, PHOTO).await?;
+
+    let recording = recorded::voice();
+    let source = stage.path(RECORDING);
+    std::fs::write(&source, &recording).map_err(DemoError::Stage)?;
+    anna.speak(dm, &source).await?;
+    ben.wait_for(dm, RECORDING).await?;
+    let spoken = ben.spoken(dm, RECORDING).await?;
+    let is_shown = spoken.starts_with("▶ 0:03 ▁") && spoken.contains('▇');
+    holds(is_shown, "a voice message shows its length and its waveform before it is fetched")?;
+    let arrived = ben.document(dm, RECORDING).await?;
+    holds(arrived == recording, "a voice message arrives byte for byte")?;
+    anna.wait_for_the_lines_of(ben, dm).await?;
+    story.step(
+        "Anna sends a photo and a voice message",
+        &format!(
+            "{PHOTO}, {} kB, as her camera wrote it; Ben's phone shows a small preview, made upright on hers and \
+             decoded apart on his. The voice message stands in his dialog as {spoken}, and plays byte for byte what \
+             she recorded.",
+            photo.len() / 1_000
+        ),
+    );
+    Ok([photo, recording])
 }
 
 const AWAY: [&str; 5] = [
@@ -275,6 +321,37 @@ async fn talk_about_it(
     Ok(())
 }
 
+/// A poll counts the same on all phones, and everybody sees who chose what.
+async fn ask_everybody(
+    story: &Story,
+    anna: &Phone,
+    ben: &Phone,
+    cem: &Phone,
+    group: phone::Room,
+) -> Result<(), DemoError> {
+    let (question, options) = ("Wer fährt am Samstag?", ["Ben", "Cem", "niemand"]);
+    anna.ask(group, question, &options).await?;
+    for phone in [ben, cem] {
+        phone.wait_for_poll(group, question, "Ben 0, Cem 0, niemand 0").await?;
+    }
+    ben.vote(group, question, 1).await?;
+    cem.vote(group, question, 2).await?;
+    anna.wait_for_poll(group, question, "Ben 0, Cem 1, niemand 1").await?;
+    ben.wait_for_poll(group, question, "Ben 0, Cem 1, niemand 1").await?;
+    cem.vote(group, question, 1).await?;
+    for phone in [anna, ben] {
+        phone.wait_for_poll(group, question, "Ben 0, Cem 2, niemand 0").await?;
+    }
+    story.step(
+        "Anna asks everybody",
+        &format!(
+            "“{question}” Of each person the last vote counts, by the log's order, so all phones show the same: \
+             Ben 0, Cem 2, niemand 0."
+        ),
+    );
+    Ok(())
+}
+
 async fn leave(
     story: &Story,
     stage: &Stage,
@@ -297,8 +374,12 @@ async fn leave(
     Ok(())
 }
 
-/// Everything that the server stored and logged holds no line of any dialog, and nothing of the document.
-fn read_nothing(story: &Story, server: &ServerProcess, invoice: &[u8]) -> Result<(), DemoError> {
+/// Everything that the server stored and logged holds no line of any dialog, and nothing of a document.
+fn read_nothing(
+    story: &Story,
+    server: &ServerProcess,
+    documents: &[Vec<u8>],
+) -> Result<(), DemoError> {
     let mut bytes = 0;
     for path in story::files(&server.data).map_err(DemoError::Stage)? {
         let stored = std::fs::read(&path).map_err(DemoError::Stage)?;
@@ -307,15 +388,20 @@ fn read_nothing(story: &Story, server: &ServerProcess, invoice: &[u8]) -> Result
             let found = stored.windows(line.len()).any(|window| window == line.as_bytes());
             holds(!found, &format!("{} holds no line of a dialog", path.display()))?;
         }
-        let found = stored.windows(SAMPLE).any(|window| window == &invoice[..SAMPLE]);
-        holds(!found, &format!("{} holds nothing of the invoice", path.display()))?;
+        for document in documents {
+            let middle = document.len() / 2;
+            let sample = &document[middle..][..SAMPLE];
+            let found = stored.windows(SAMPLE).any(|window| window == sample);
+            holds(!found, &format!("{} holds nothing of a document", path.display()))?;
+        }
     }
     let kept = story::files(&server.data.join("blobs")).map_err(DemoError::Stage)?;
-    holds(kept.len() == 1, "the server keeps one document")?;
+    // The photo has a preview.
+    holds(kept.len() == documents.len() + 1, "the server keeps each document once")?;
     story.step(
         "The server's folder is searched",
         &format!(
-            "{} kB of it, and not one line of any dialog or byte of the invoice: it orders and keeps what it cannot read.",
+            "{} kB of it, and not one line of any dialog or byte of a document: it orders and keeps what it cannot read.",
             bytes / 1024
         ),
     );

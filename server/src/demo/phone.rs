@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hauspost_core::account::Account;
+use hauspost_core::account::{Account, Attachment};
 use hauspost_core::env::system::{SystemClock, SystemRandomness};
 use hauspost_core::env::{Env, FileKeyStore};
 use hauspost_core::observe::Observer;
 use hauspost_core::read::{SearchQuery, Window};
-use hauspost_core::store::rows::message::{Fate, Message, MessageKind, Quote};
+use hauspost_core::store::rows::message::{Fate, Message, MessageKind, Quote, ShownCard};
+use hauspost_core::store::rows::preview::PreviewState;
 use hauspost_core::sync::Https;
-use hauspost_protocol::ids::{LogId, UserId};
+use hauspost_protocol::content::{Card, Choice, Poll};
+use hauspost_protocol::ids::{LogId, MessageId, UserId};
 
 use super::DemoError;
+use crate::sound;
 
 /// How long a step may take before the demo gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,6 +120,82 @@ impl Phone {
         let opened = account.open_file(room, row.message_id, 0).await;
         let opened = opened.map_err(|error| self.failed(&error))?;
         std::fs::read(opened).map_err(DemoError::Stage)
+    }
+
+    /// Sends a recording as a voice message.
+    pub async fn speak(&self, room: Room, source: &Path) -> Result<(), DemoError> {
+        let voice = sound::heard(source).unwrap_or_default();
+        let sent = self.account()?.send_voice(room, Attachment::path(source), &voice, None).await;
+        sent.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// How a voice message stands in the dialog.
+    pub async fn spoken(&self, room: Room, name: &str) -> Result<String, DemoError> {
+        let voice = self.message(room, name).await?.voice.unwrap_or_default();
+        let length = voice.duration_ms().map(sound::length).unwrap_or_default();
+        Ok(format!("▶ {length} {}", sound::waveform(voice.waveform())))
+    }
+
+    /// Waits until the phone shows a preview of the document with this name.
+    pub async fn wait_for_preview(&self, room: Room, name: &str) -> Result<(), DemoError> {
+        let shows = async |phone: &Self| {
+            let row = phone.message(room, name).await?;
+            Ok(row.files.iter().any(|file| file.preview == Some(PreviewState::Here)))
+        };
+        self.wait(shows, &format!("{}'s phone shows a preview of {name}", self.handle)).await
+    }
+
+    /// Asks everybody in a conversation.
+    pub async fn ask(&self, room: Room, question: &str, of: &[&str]) -> Result<(), DemoError> {
+        let options = of.iter().map(|option| (*option).to_owned()).collect();
+        let poll = Poll::new(question.to_owned(), options, 1);
+        let poll = Card::Poll(poll.map_err(|error| self.failed(&error))?);
+        let sent = self.account()?.send_card(room, &poll, None).await;
+        sent.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// Chooses an option, counted from 0, of the poll with this question.
+    pub async fn vote(&self, room: Room, question: &str, option: usize) -> Result<(), DemoError> {
+        let Some((message, _)) = self.poll(room, question).await? else {
+            return Err(DemoError::DoesNotHold(format!("{}'s phone has the poll", self.handle)));
+        };
+        let choice = Choice::of([option]).unwrap_or_default();
+        self.account()?.vote(room, message, choice).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Waits until the poll with this question stands so on the phone.
+    pub async fn wait_for_poll(
+        &self,
+        room: Room,
+        question: &str,
+        stands: &str,
+    ) -> Result<(), DemoError> {
+        let so = async |phone: &Self| {
+            let poll = phone.poll(room, question).await?;
+            Ok(poll.is_some_and(|(_, found)| found == stands))
+        };
+        self.wait(so, &format!("{}'s phone shows “{stands}”", self.handle)).await
+    }
+
+    async fn poll(
+        &self,
+        room: Room,
+        question: &str,
+    ) -> Result<Option<(MessageId, String)>, DemoError> {
+        let account = self.account()?;
+        let page = account.timeline(room, Window::Newest, PAGE).await;
+        let page = page.map_err(|error| self.failed(&error))?;
+        let asked = page.rows.into_iter().find_map(|row| match row.card {
+            Some(ShownCard { card: Card::Poll(poll), votes }) if poll.question() == question => {
+                Some((row.message_id, poll, votes.unwrap_or_default()))
+            }
+            _ => None,
+        });
+        Ok(asked.map(|(message, poll, votes)| {
+            let counts = poll.options().iter().enumerate();
+            let counts = counts.map(|(at, option)| format!("{option} {}", votes.count(at)));
+            (message, counts.collect::<Vec<_>>().join(", "))
+        }))
     }
 
     /// Waits until the phone shows this text.

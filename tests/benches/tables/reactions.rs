@@ -1,5 +1,5 @@
 //! What a page of a dialog costs that everybody reacts in: 10,000 reactions by 500 people, on the
-//! messages of one page and on a single one, with edits and answers among them.
+//! messages of one page and on a single one, with edits and answers among them; and 10,000 votes in polls.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use hauspost_core::store::rows::message::{
 };
 use hauspost_core::store::{Store, StoreError};
 use hauspost_protocol::body::LogType;
-use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, UserId};
+use hauspost_protocol::content::{Card, Choice, Control, Message, Poll};
+use hauspost_protocol::encoding::encode;
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, MessageId, Seq, UserId};
 
 use crate::table::{Times, ms, remark, row, title, us};
 use crate::world::World;
@@ -42,6 +44,52 @@ pub async fn print() {
     let list = store.read(|conn| conversations(conn, None, 50)).await.unwrap();
     let unread = list.iter().map(|row| row.unread).max().unwrap_or_default();
     remark(&format!("the list counts {unread} unread messages of {MESSAGES}, and no reaction"));
+    title("10,000 votes in one dialog", &["p50", "p95", "goal p95"]);
+    let company = phone.account.company();
+    let polls = polls(store, 4, company).await;
+    pages(store, polls, "page of 50 polls without a vote, ms").await;
+    vote(store, polls, "one vote in the last 50 polls, stored, µs", |number| {
+        MESSAGES - 50 + number % 50
+    })
+    .await;
+    pages(store, polls, "page of 50 polls with all of them, ms").await;
+    let single = self::polls(store, 5, company).await;
+    vote(store, single, "one vote in one poll, stored, µs", |_| MESSAGES - 1).await;
+    pages(store, single, "page of 50 polls with all of them in one, ms").await;
+}
+
+/// A dialog in which each message is a poll.
+async fn polls(store: &Store, number: u8, company: CompanyId) -> LocalLog {
+    let options = (0..12).map(|option| format!("Tour {option}")).collect();
+    let poll = Poll::new("Wer fährt welche Tour?".to_owned(), options, 3).unwrap();
+    let card = Card::Poll(poll);
+    let text = card.text().unwrap();
+    let content = Message::with_card([0; 16], &card, &text, company).to_bytes().unwrap();
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            let log = Log::new(LogId([number; 16]), LogType::Group);
+            let log = log::insert(tx, &log, Some("Touren"), 1)?;
+            for seq in 0..MESSAGES {
+                let (text, content) = (Some(text.clone()), Some(content.clone()));
+                let kind = MessageKind::Poll;
+                message::insert(tx, log, &NewMessage { kind, text, content, ..said(seq) })?;
+            }
+            Ok(log)
+        })
+        .await
+        .unwrap()
+}
+
+/// Stores all votes, 200 a transaction as a catch-up does; each person changes the vote again and again.
+async fn vote(store: &Store, log: LocalLog, name: &str, about: impl Fn(u64) -> u64) {
+    let cast = |number: u64, seq, author| {
+        let choice = Choice::of([number as usize % 12, number as usize % 7]).unwrap();
+        let about = about(number);
+        let content = encode(&Control::Vote(id(about), choice));
+        let said = mark(seq, author, about, MarkKind::Vote, String::new());
+        NewMark { content, text: None, ..said }
+    };
+    storm(store, log, name, cast).await;
 }
 
 fn id(number: u64) -> MessageId {
@@ -56,30 +104,33 @@ async fn dialog(store: &Store, number: u8) -> LocalLog {
             let log = Log::new(LogId([number; 16]), LogType::Group);
             let log = log::insert(tx, &log, Some("Lager"), 1)?;
             for seq in 0..MESSAGES {
-                let text = format!("Lieferschein {seq}: die Palette steht am Tor, bitte abholen");
-                let reply_to = (seq > 0).then(|| id(seq - 1));
-                let message = NewMessage {
-                    place: Place::At(Seq(seq)),
-                    message_id: id(seq),
-                    author: UserId([2; 16]),
-                    device: DeviceId([2; 16]),
-                    kind: MessageKind::Text,
-                    state: MessageState::Received,
-                    t_ms: 1_000 + seq,
-                    sent_ms: 0,
-                    missing: 0,
-                    text: Some(text),
-                    content: None,
-                    record_key: None,
-                    unread: true,
-                    saying: Saying { reply_to, ..Saying::default() },
-                };
-                message::insert(tx, log, &message)?;
+                message::insert(tx, log, &said(seq))?;
             }
             Ok(log)
         })
         .await
         .unwrap()
+}
+
+fn said(seq: u64) -> NewMessage {
+    let text = format!("Lieferschein {seq}: die Palette steht am Tor, bitte abholen");
+    let reply_to = (seq > 0).then(|| id(seq - 1));
+    NewMessage {
+        place: Place::At(Seq(seq)),
+        message_id: id(seq),
+        author: UserId([2; 16]),
+        device: DeviceId([2; 16]),
+        kind: MessageKind::Text,
+        state: MessageState::Received,
+        t_ms: 1_000 + seq,
+        sent_ms: 0,
+        missing: 0,
+        text: Some(text),
+        content: None,
+        record_key: None,
+        unread: true,
+        saying: Saying { reply_to, ..Saying::default() },
+    }
 }
 
 fn mark(seq: u64, author: UserId, about: u64, kind: MarkKind, text: String) -> NewMark {
@@ -103,13 +154,24 @@ fn mark(seq: u64, author: UserId, about: u64, kind: MarkKind, text: String) -> N
 
 /// Stores all reactions, 200 a transaction as a catch-up does.
 async fn react(store: &Store, log: LocalLog, name: &str, about: impl Fn(u64) -> u64) {
+    let made = |number: u64, seq, author| {
+        let emoji = EMOJI[(number / PEOPLE) as usize % EMOJI.len()].to_owned();
+        mark(seq, author, about(number), MarkKind::Reaction, emoji)
+    };
+    storm(store, log, name, made).await;
+}
+
+async fn storm(
+    store: &Store,
+    log: LocalLog,
+    name: &str,
+    made: impl Fn(u64, u64, UserId) -> NewMark,
+) {
     let marks: Vec<_> = (0..REACTIONS)
         .map(|number| {
             let mut user = [4; 16];
             user[..8].copy_from_slice(&(number % PEOPLE).to_be_bytes());
-            let emoji = EMOJI[(number / PEOPLE) as usize % EMOJI.len()].to_owned();
-            let kind = MarkKind::Reaction;
-            mark(MESSAGES + number, UserId(user), about(number), kind, emoji)
+            made(number, MESSAGES + number, UserId(user))
         })
         .collect();
     let mut times = Vec::new();

@@ -18,7 +18,7 @@ use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::{GrantBody, SignedPayload};
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::content::Content;
+use hauspost_protocol::content::{Card, Content};
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{ArchivedEntry, Entry, Head, Kind};
 use hauspost_protocol::epoch::Chains;
@@ -47,6 +47,7 @@ impl Opened {
     fn message(&self) -> Option<(MessageId, Option<String>)> {
         match &self.said.what {
             What::Write(text) => Some((self.said.id?, text.clone())),
+            What::Ask(text, _) => Some((self.said.id?, Some(text.clone()))),
             _ => None,
         }
     }
@@ -208,7 +209,11 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             let (message, what) = match Content::read(statement.ptype, &statement.content) {
                 Content::Message(message) => {
                     let id = message.id(&statement.content, COMPANY, user, id);
-                    (Some(id), What::of(&message.act(), false))
+                    let what = match message.card(COMPANY) {
+                        Some(Card::Poll(poll)) => talk::asked(poll),
+                        _ => What::of(&message.act(), false),
+                    };
+                    (Some(id), what)
                 }
                 Content::Control(control) => {
                     let what = control.act().map(|act| What::of(&act, placed.is_owner));
@@ -489,7 +494,7 @@ fn unreadable(rows: &[Message], marks: &BTreeSet<Seq>, truth: &Truth) -> BTreeSe
 }
 
 fn is_message(row: &Message) -> bool {
-    matches!(row.kind, MessageKind::Text | MessageKind::Unknown)
+    matches!(row.kind, MessageKind::Text | MessageKind::Unknown | MessageKind::Poll)
 }
 
 fn all_rows(conn: &rusqlite::Connection, log: LogId) -> Result<Vec<Message>, PhoneError> {
@@ -513,7 +518,7 @@ async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut V
     let mut places: HashMap<&str, Vec<(LogId, Seq)>> = HashMap::new();
     for truth in truths.values() {
         for record in &truth.records {
-            if let What::Write(Some(text)) = &record.said.what {
+            if let What::Write(Some(text)) | What::Ask(text, _) = &record.said.what {
                 places.entry(text).or_default().push((truth.row.log, record.seq));
             }
         }

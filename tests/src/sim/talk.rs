@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hauspost_core::read::{Window, reactions, timeline};
+use hauspost_core::read::{Window, reactions, timeline, voters};
 use hauspost_core::store::StoreError;
 use hauspost_core::store::rows::message::{Fate, Message as Row};
 use hauspost_core::store::rows::reaction::REACTIONS;
-use hauspost_protocol::content::{Act, Message as Written, TextForm};
+use hauspost_protocol::content::{Act, Card, Choice, Message as Written, Poll, TextForm};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
 use rand::RngExt as _;
 
@@ -15,6 +15,7 @@ use super::chaos;
 use super::world::{Sent, World};
 
 const EMOJI: [&str; 4] = ["👍", "❤️", "😀", "🎉"];
+const OPTIONS: [&str; 3] = ["ja", "nein", "vielleicht"];
 /// Messages about which something is said: the newest ones.
 const NEWEST: u32 = 12;
 
@@ -34,7 +35,10 @@ pub(super) async fn about(world: &mut World, phone: usize) {
         world.texts += 1;
         let text = format!("Nachricht {} von {phone}", world.texts);
         let said = text.clone();
-        let what = world.dice.random_range(0..10);
+        let what = world.dice.random_range(0..14);
+        let options: Vec<usize> =
+            (0..OPTIONS.len()).filter(|_| world.dice.random_range(0..2) == 0).collect();
+        let choice = Choice::of(options).unwrap_or_default();
         let done = world.act(phone, "says about", |account| async move {
             match what {
                 0..3 => account.edit(log, id, &said, TextForm::Plain).await.map(|()| false),
@@ -42,6 +46,8 @@ pub(super) async fn about(world: &mut World, phone: usize) {
                 4 => account.redact(log, id).await.map(|()| false),
                 5..8 => account.react(log, id, emoji).await.map(|()| false),
                 8 => account.unreact(log, id, emoji).await.map(|()| false),
+                9..12 => account.vote(log, id, choice).await.map(|()| false),
+                12 => account.close_poll(log, id).await.map(|()| false),
                 _ => account.reply(log, &said, id).await.map(|_| true),
             }
         });
@@ -49,8 +55,27 @@ pub(super) async fn about(world: &mut World, phone: usize) {
             world.sent.push(Sent { phone, text, undone: false });
         }
     }
+    if world.dice.random_range(0..3) == 0 {
+        ask(world, phone, log).await;
+    }
     if world.dice.random_range(0..2) == 0 {
         chaos::push(world, phone).await;
+    }
+}
+
+/// Somebody asks everybody. The text that is looked for is what older apps show.
+async fn ask(world: &mut World, phone: usize, log: LogId) {
+    world.texts += 1;
+    let question = format!("Frage {} von {phone}", world.texts);
+    let most = world.dice.random_range(1..=OPTIONS.len() as u32);
+    let poll = Poll::new(question, OPTIONS.map(str::to_owned).to_vec(), most);
+    let Some(poll) = poll.ok().map(Card::Poll) else { return };
+    let text = poll.text().unwrap_or_default();
+    let done = world.act(phone, "asks", |account| async move {
+        account.send_card(log, &poll, None).await.map(|_| ())
+    });
+    if let Some(Ok(())) = done.await {
+        world.sent.push(Sent { phone, text, undone: false });
     }
 }
 
@@ -66,6 +91,10 @@ pub(super) struct Said {
 #[derive(Debug, Clone)]
 pub(super) enum What {
     Write(Option<String>),
+    Ask(String, Poll),
+    Vote(MessageId, Choice),
+    /// And whether an owner says so.
+    Close(MessageId, bool),
     Edit(MessageId, Option<String>),
     Delete(MessageId),
     React(MessageId, String),
@@ -83,9 +112,19 @@ impl What {
             Act::Delete(id) => Self::Delete(id),
             Act::React(id, emoji) => Self::React(id, emoji.to_owned()),
             Act::Redact(id) => Self::Redact(id, is_owner),
+            Act::Vote(id, choice) => Self::Vote(id, choice),
+            Act::ClosePoll(id) => Self::Close(id, is_owner),
             Act::Pin(_) | Act::Unpin(_) => Self::Other,
         }
     }
+}
+
+/// A poll, with what it says in words.
+pub(super) fn asked(poll: Poll) -> What {
+    let card = Card::Poll(poll);
+    let text = card.text().unwrap_or_default();
+    let Card::Poll(poll) = card else { return What::Other };
+    What::Ask(text, poll)
 }
 
 /// A message as people see it at the end.
@@ -94,6 +133,8 @@ pub(super) struct View {
     pub fate: Fate,
     pub text: Option<String>,
     pub reactions: BTreeSet<(UserId, String)>,
+    /// Who chose what, and who closed it, if it is a poll.
+    pub poll: Option<(BTreeMap<UserId, u16>, Option<UserId>)>,
 }
 
 /// What a name stands for.
@@ -107,6 +148,7 @@ pub(super) fn views<'s>(said: impl Iterator<Item = &'s Said>) -> BTreeMap<Messag
     let mut views: BTreeMap<MessageId, View> = BTreeMap::new();
     let mut authors: HashMap<MessageId, UserId> = HashMap::new();
     let mut named: HashMap<MessageId, Named> = HashMap::new();
+    let mut polls: HashMap<MessageId, &Poll> = HashMap::new();
     for Said { id, user, what, .. } in said {
         let message =
             |about: &MessageId, named: &HashMap<MessageId, Named>| match named.get(about)? {
@@ -116,10 +158,35 @@ pub(super) fn views<'s>(said: impl Iterator<Item = &'s Said>) -> BTreeMap<Messag
         let about = match what {
             What::Write(text) => {
                 let Some(id) = id else { continue };
-                let (text, reactions) = (text.clone(), BTreeSet::new());
-                views.insert(*id, View { fate: Fate::Stands, text, reactions });
+                views.insert(*id, View::of(text.clone()));
                 authors.insert(*id, *user);
                 Some(*id)
+            }
+            What::Ask(text, poll) => {
+                let Some(id) = id else { continue };
+                let asked = Some((BTreeMap::new(), None));
+                views.insert(*id, View { poll: asked, ..View::of(Some(text.clone())) });
+                authors.insert(*id, *user);
+                polls.insert(*id, poll);
+                Some(*id)
+            }
+            What::Vote(about, choice) => {
+                let poll = message(about, &named);
+                let takes = |id: &MessageId| polls.get(id).is_some_and(|poll| poll.takes(*choice));
+                let view = poll.filter(takes).and_then(|poll| views.get_mut(&poll));
+                if let Some((votes, None)) = view.and_then(|view| view.poll.as_mut()) {
+                    votes.insert(*user, choice.bits());
+                }
+                None
+            }
+            What::Close(about, is_owner) => {
+                let poll = message(about, &named);
+                let may = |id: &MessageId| *is_owner || authors.get(id) == Some(user);
+                let view = poll.filter(may).and_then(|poll| views.get_mut(&poll));
+                if let Some((_, closed)) = view.and_then(|view| view.poll.as_mut()) {
+                    *closed = closed.or(Some(*user));
+                }
+                None
             }
             What::Delete(about) if matches!(named.get(about), Some(Named::Reaction(..))) => {
                 let Some(Named::Reaction(to, who, emoji)) = named.get(about) else { continue };
@@ -134,6 +201,7 @@ pub(super) fn views<'s>(said: impl Iterator<Item = &'s Said>) -> BTreeMap<Messag
                 let mine = about.filter(|about| authors.get(about) == Some(user));
                 if let Some(view) = mine.and_then(|about| views.get_mut(&about))
                     && !view.fate.is_hidden()
+                    && view.poll.is_none()
                 {
                     (view.fate, view.text) = (Fate::Edited, text.clone());
                 }
@@ -169,14 +237,23 @@ pub(super) fn views<'s>(said: impl Iterator<Item = &'s Said>) -> BTreeMap<Messag
             named.insert(*id, Named::Message(about));
         }
     }
+    for (votes, _) in views.values_mut().filter_map(|view| view.poll.as_mut()) {
+        votes.retain(|_, choice| *choice != 0);
+    }
     views
+}
+
+impl View {
+    fn of(text: Option<String>) -> Self {
+        Self { fate: Fate::Stands, text, reactions: BTreeSet::new(), poll: None }
+    }
 }
 
 fn hide(views: &mut BTreeMap<MessageId, View>, about: Option<MessageId>, fate: Fate) {
     if let Some(view) = about.and_then(|about| views.get_mut(&about))
         && !view.fate.is_hidden()
     {
-        (view.fate, view.text) = (fate, None);
+        (view.fate, view.text, view.poll) = (fate, None, None);
     }
 }
 
@@ -202,7 +279,24 @@ pub(super) fn shown(
                 true => row.text,
                 false => Some(format!("{counted} reactions of {}", who.len())),
             };
-            views.insert(row.message_id, View { fate: row.fate, text, reactions: who });
+            let poll = row.card.and_then(|shown| shown.votes);
+            let poll = match poll {
+                None => None,
+                Some(votes) => {
+                    let chose: BTreeMap<_, _> = voters(conn, log, row.message_id, 1_000)?
+                        .into_iter()
+                        .map(|(user, choice)| (user, choice.bits()))
+                        .collect();
+                    // What the page counts is what their list says, else nobody is right.
+                    let count = |option: usize| {
+                        chose.values().filter(|bits| *bits >> option & 1 == 1).count() as u32
+                    };
+                    let fits = votes.voters == chose.len() as u64
+                        && (0..OPTIONS.len()).all(|option| votes.count(option) == count(option));
+                    Some((if fits { chose } else { BTreeMap::new() }, votes.closed_by))
+                }
+            };
+            views.insert(row.message_id, View { fate: row.fate, text, reactions: who, poll });
         }
         if !page.more_after {
             return Ok(views);
@@ -214,6 +308,7 @@ pub(super) fn shown(
 pub(super) fn as_written(row: &Row) -> Option<String> {
     let written = Written::parse(row.content.as_deref()?).ok()?;
     match written.act() {
+        // A poll's is what older apps show, which is the same where nobody lies.
         Act::Write(text, _) => Some(text.to_owned()),
         _ => None,
     }

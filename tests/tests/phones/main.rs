@@ -1,6 +1,7 @@
 //! Phones that talk over real TLS to the real server.
 
 mod behaviour;
+mod cards;
 mod crashes;
 mod devices;
 mod documents;

@@ -74,6 +74,32 @@ final class TwoPhonesTests {
         #expect(after != nil)
     }
 
+    @Test func aPlaceAndAPollReachTheOtherPhoneAsWhatTheyAre() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await anna.talk(to: ben)
+        let annas = try anna.timeline(conversation: room)
+        let gate = Place(latitude: 52.520008, longitude: -13.404954, accuracyM: 12, name: "Werkstor 3")
+        _ = try await annas.sendPlace(place: gate)
+        let poll = try await annas.sendPoll(question: "Wann?", options: ["Montag", "Dienstag"])
+
+        let page = try await ben.reads(room).first { $0.rows.contains { $0.messageId == poll } }
+        #expect(page?.rows.contains { $0.line == .place(place: gate) } == true)
+        #expect(geoUri(place: gate) == "geo:52.520008,-13.404954;u=12;name=Werkstor%203")
+
+        try await ben.timeline(conversation: room).vote(messageId: poll, options: [1])
+        let counts: @Sendable (TimelinePage) -> [UInt32] = { page in
+            guard case .poll(let poll)? = page.rows.first(where: { $0.messageId == poll })?.line else { return [] }
+            return poll.options.map(\.count)
+        }
+        let voted = try await anna.reads(room).first { counts($0) == [0, 1] }
+        #expect(voted != nil)
+        try await annas.closePoll(messageId: poll)
+        #expect(try await annas.voters(messageId: poll, limit: 10).map(\.options) == [[1]])
+        await #expect(throws: HauspostError.self) {
+            try await annas.sendPoll(question: "Wann?", options: ["nie"])
+        }
+    }
+
     @Test func theSequenceOfChangesNamesTheConversationThatChanged() async throws {
         let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
         let room = try await anna.talk(to: ben)

@@ -9,7 +9,6 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload as Aead};
 use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed, Share};
 use hauspost_protocol::body::SignedPayload;
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
-use hauspost_protocol::content::Message;
 use hauspost_protocol::crypto::{Context, PublicKey, Secret, Signature, SigningKey, hash};
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::{Bone, Entry, Head, Kind, Payload, Seen, Skeleton, Slot};
@@ -32,6 +31,8 @@ use sha2::Sha256;
 
 #[path = "company.rs"]
 mod company;
+#[path = "content.rs"]
+mod content;
 #[path = "files.rs"]
 mod files;
 #[path = "grants.rs"]
@@ -53,7 +54,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("keys.json", keys()),
         ("records.json", records()),
         ("capsules.json", capsules()),
-        ("content.json", content()),
+        ("content.json", content::content()),
         ("files.json", files::documents()),
         ("shares.json", shares()),
         ("hpke.json", sealed()),
@@ -481,31 +482,6 @@ fn capsules() -> Value {
 
 fn archive_seed(byte: u8) -> ArchiveSeed {
     ArchiveSeed::new(Secret::new([byte; 32]))
-}
-
-/// docs/protocol.md §6: messages and their ids. The first is the draft's own example.
-fn content() -> Value {
-    let salt = [0x5a; 16];
-    let other = MessageId([0x01; 32]);
-    let messages = [
-        ("a text", Message::text(salt, "Guten Morgen, Straße 5 ist fertig.")),
-        ("Markdown", Message::markdown(salt, "**fertig**")),
-        ("a reply", Message::text(salt, "Danke").replying_to(other)),
-        ("an edit", Message::text(salt, "Straße 6").replacing(other)),
-        ("a reaction", Message::reaction(salt, other, "👍")),
-        ("a deletion", Message::deletion(salt, other)),
-    ];
-    let ours = messages.map(|(what, message)| {
-        let bytes = message.to_bytes().expect("within the limits");
-        json!({
-            "what": what,
-            "sender": format!("hauspost:{COMPANY}/{USER}"),
-            "room": format!("hauspost:{COMPANY}/l/{LOG}"),
-            "salt": hex(&message.salt), "message": hex(&bytes),
-            "id": hex(&message.id(&bytes, COMPANY, USER, LOG).0),
-        })
-    });
-    json!({ "company": hex(&COMPANY.0), "user": hex(&USER.0), "log": hex(&LOG.0), "cases": ours })
 }
 
 /// docs/protocol.md §9: a seed and three shares of it. Which shares a split gives is chance; that

@@ -5,7 +5,7 @@
 
 use super::message::Message;
 use super::part::{Shown, TextForm};
-use super::{Control, is_emoji};
+use super::{Choice, Control, is_emoji};
 use crate::ids::MessageId;
 
 /// What the author of a message, or of a control about one, does.
@@ -26,6 +26,10 @@ pub enum Act<'m> {
     Pin(MessageId),
     /// Takes a message from there.
     Unpin(MessageId),
+    /// Votes in a poll; nothing chosen takes the vote back.
+    Vote(MessageId, Choice),
+    /// Closes a poll.
+    ClosePoll(MessageId),
     /// Something that only a newer app understands, or nothing that makes sense: a reaction to
     /// nothing, a reaction that is no emoji, a deletion of nothing.
     Unknown,
@@ -54,6 +58,8 @@ impl Control {
             Self::Redact(message) => Some(Act::Redact(*message)),
             Self::Pin(message) => Some(Act::Pin(*message)),
             Self::Unpin(message) => Some(Act::Unpin(*message)),
+            Self::Vote(message, choice) => Some(Act::Vote(*message, *choice)),
+            Self::ClosePoll(message) => Some(Act::ClosePoll(*message)),
             Self::Acknowledge(_) | Self::PolicyNotice(_) | Self::Title(_) | Self::Ask(_) => None,
         }
     }
@@ -70,6 +76,8 @@ impl std::fmt::Debug for Act<'_> {
             Self::Redact(message) => write!(f, "Redact({message})"),
             Self::Pin(message) => write!(f, "Pin({message})"),
             Self::Unpin(message) => write!(f, "Unpin({message})"),
+            Self::Vote(message, _) => write!(f, "Vote({message}, …)"),
+            Self::ClosePoll(message) => write!(f, "ClosePoll({message})"),
             Self::Unknown => f.write_str("Unknown"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Choice;
 use crate::encoding::{FormError, Item, Reader, Writer};
 use crate::entry::Ranges;
 use crate::grant;
@@ -27,6 +28,11 @@ pub enum Control {
     /// The author's device cannot read these entries, and asks those who may for a grant
     /// (docs/protocol.md §10).
     Ask(Ranges),
+    /// The author chooses these options of a poll. His last vote before the close counts; nothing
+    /// chosen takes it back.
+    Vote(MessageId, Choice),
+    /// Votes that come later do not count.
+    ClosePoll(MessageId),
 }
 
 const REDACT: u64 = 0;
@@ -36,8 +42,10 @@ const TITLE: u64 = 3;
 const PIN: u64 = 4;
 const UNPIN: u64 = 5;
 const ASK: u64 = 6;
+const VOTE: u64 = 7;
+const CLOSE_POLL: u64 = 8;
 
-/// A title is content.
+/// A title is content, and so is what somebody chose.
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,6 +56,8 @@ impl fmt::Debug for Control {
             Self::Unpin(message) => write!(f, "Unpin({message})"),
             Self::Title(_) => f.write_str("Title(…)"),
             Self::Ask(ranges) => write!(f, "Ask({} stretches)", ranges.len()),
+            Self::Vote(message, _) => write!(f, "Vote({message}, …)"),
+            Self::ClosePoll(message) => write!(f, "ClosePoll({message})"),
         }
     }
 }
@@ -72,6 +82,8 @@ impl Item for Control {
                 to.null();
                 ranges.write(to);
             }
+            Self::Vote(message, choice) => (VOTE, *message, *choice).write(to),
+            Self::ClosePoll(message) => (CLOSE_POLL, *message).write(to),
         }
     }
 
@@ -94,6 +106,8 @@ impl Item for Control {
                 grant::check_ranges(&ranges)?;
                 Ok(Self::Ask(ranges))
             }
+            (VOTE, 3) => Ok(Self::Vote(Item::read(from)?, Item::read(from)?)),
+            (CLOSE_POLL, 2) => Item::read(from).map(Self::ClosePoll),
             _ => Err(FormError::Unlisted),
         })
     }

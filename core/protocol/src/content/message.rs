@@ -112,19 +112,35 @@ impl Message {
 
     /// Who wrote the message that this one passes on.
     pub fn origin(&self) -> Option<UserId> {
-        let entries = map(self.extensions.as_bytes())?;
-        let (_, origin) = entries.into_iter().find(|(name, _)| *name == Some(ORIGIN))?;
-        decode(origin).ok()
+        self.extension(ORIGIN)
     }
 
     /// This message as one that `author` wrote elsewhere. Where is not said: the readers may not be
     /// in that conversation.
     #[must_use]
     pub fn passed_on_from(self, author: UserId) -> Self {
-        let mut extensions = vec![MAP_OF_ONE];
-        extensions.extend(encode(&ORIGIN.to_owned()));
-        extensions.extend(encode(&author));
-        let extensions = decode(&extensions).expect("a map of one entry is an item");
+        self.with_extension(ORIGIN, &author)
+    }
+
+    /// The extension of this name, if it is there and of the form asked for.
+    pub(super) fn extension<T: Item>(&self, name: &str) -> Option<T> {
+        let key = encode(&name.to_owned());
+        let entries = entries(self.extensions.as_bytes())?;
+        entries.into_iter().find(|(found, _)| *found == key).and_then(|(_, item)| decode(item).ok())
+    }
+
+    /// This message with an extension more, or another one in its place.
+    pub(super) fn with_extension<T: Item>(self, name: &str, item: &T) -> Self {
+        let (key, item) = (encode(&name.to_owned()), encode(item));
+        let mut entries = entries(self.extensions.as_bytes()).unwrap_or_default();
+        entries.retain(|(found, _)| *found != key);
+        entries.push((&key, &item));
+        // Keys ascend (RFC 8949 §4.2.1).
+        entries.sort_unstable();
+        let head = EMPTY_MAP + u8::try_from(entries.len()).expect("ours are a few");
+        let entries = entries.into_iter().flat_map(|(key, item)| [key, item]);
+        let extensions: Vec<u8> = std::iter::once(head).chain(entries.flatten().copied()).collect();
+        let extensions = decode(&extensions).expect("a map of items is an item");
         Self { extensions, ..self }
     }
 
@@ -143,23 +159,22 @@ impl Message {
 
 /// The extension of a message that is passed on: the user who wrote it (docs/protocol.md §6).
 const ORIGIN: &str = "hauspost/origin";
-/// The head of a map with one entry (RFC 8949 §3.1).
-const MAP_OF_ONE: u8 = 0xa1;
+/// The head of a map without entries; each one more adds 1 (RFC 8949 §3.1).
+const EMPTY_MAP: u8 = 0xa0;
 /// Entries of a map that are looked at: as many as a head of one byte can say.
 const MAP_ENTRIES: u8 = 23;
 
-/// The entries of a map, with its keys as far as they are texts.
-fn map(item: &[u8]) -> Option<Vec<(Option<&str>, &[u8])>> {
-    let (head, mut rest) = item.split_first()?;
-    let len = head.checked_sub(0xa0).filter(|len| *len <= MAP_ENTRIES)?;
+/// The entries of a map: keys and values as they are encoded.
+fn entries(map: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let (head, mut rest) = map.split_first()?;
+    let len = head.checked_sub(EMPTY_MAP).filter(|len| *len <= MAP_ENTRIES)?;
     let mut entries = Vec::with_capacity(usize::from(len));
     for _ in 0..len {
-        let (_, taken) = read_prefix(rest, Any::read).ok()?;
-        let key = read_prefix(&rest[..taken], |from| from.text()).ok().map(|(key, _)| key);
-        rest = &rest[taken..];
-        let (_, taken) = read_prefix(rest, Any::read).ok()?;
-        entries.push((key, &rest[..taken]));
-        rest = &rest[taken..];
+        let (_, key_len) = read_prefix(rest, Any::read).ok()?;
+        let (_, item_len) = read_prefix(&rest[key_len..], Any::read).ok()?;
+        let (entry, behind) = rest.split_at(key_len + item_len);
+        entries.push(entry.split_at(key_len));
+        rest = behind;
     }
     Some(entries)
 }

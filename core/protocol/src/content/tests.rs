@@ -113,7 +113,7 @@ fn alternatives_are_shown_by_the_first_that_is_understood() {
 fn what_a_newer_app_sends_survives_and_asks_for_an_update() {
     let newer = [
         // A cardinality, a disposition and a media type that the draft does not have.
-        part("application/vnd.hauspost.poll+cbor", b"x"),
+        part("application/vnd.example.map", b"x"),
         Part {
             kind: PartKind::Other(vec![decode(&[0x07]).unwrap(), Any::empty_map()]),
             ..part(PLAIN, b"")
@@ -201,7 +201,7 @@ fn each_control_has_one_form_and_a_newer_one_is_unknown() {
         assert_eq!(bytes[1], op);
         assert_eq!(Content::read(PayloadType::Control, &bytes), Content::Control(control.clone()));
     }
-    let newer = encode(&(9u64, OTHER));
+    let newer = encode(&(99u64, OTHER));
     assert_eq!(Content::read(PayloadType::Control, &newer), Content::Unknown);
     let long = encode(&Control::Title("x".repeat(256)));
     assert_eq!(Content::read(PayloadType::Control, &long), Content::Unknown);

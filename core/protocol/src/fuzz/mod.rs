@@ -116,7 +116,15 @@ pub fn records(data: &[u8]) {
     }
     if let Ok(message) = Message::parse(data) {
         assert_eq!(message.to_bytes().as_deref(), Ok(data));
-        let _ = message.shown();
+        let _ = (message.shown(), message.voice());
+        if let Some(card) = message.card(CompanyId([0xc0; 16])) {
+            // What is shown of a card can be sent as one, and reads as the same.
+            let company = CompanyId([1; 16]);
+            let sent = Message::with_card([0; 16], &card, "x", company).to_bytes();
+            let read =
+                Message::parse(&sent.expect("a card is small")).expect("it was just written");
+            assert_eq!(read.card(company), Some(card));
+        }
         let id = message.id(data, CompanyId([1; 16]), UserId([2; 16]), LogId([3; 16]));
         assert_eq!(id.0[0], 1);
     }

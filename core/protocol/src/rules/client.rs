@@ -228,8 +228,10 @@ pub fn record_content(
     }
     let answers = || {
         let content = Content::read(statement.ptype, &statement.content);
-        matches!(content, Content::Control(Control::Acknowledge(_) | Control::Ask(_)))
-            || statement.ptype == PayloadType::Receipt
+        matches!(
+            content,
+            Content::Control(Control::Acknowledge(_) | Control::Ask(_) | Control::Vote(..))
+        ) || statement.ptype == PayloadType::Receipt
     };
     if may_write || answers() { Ok(()) } else { Err(ContentFault::Announcement) }
 }

@@ -10,7 +10,7 @@ use hauspost_protocol::statement::{File, FileRole};
 
 use super::{Documents, blocking, lock};
 use crate::account::engine::Core;
-use crate::account::{Account, AccountError, Draft};
+use crate::account::{Account, AccountError, Draft, Shows};
 use crate::file::kind::{self, Rule};
 use crate::file::source;
 use crate::file::vault::Vault;
@@ -98,6 +98,10 @@ impl Account {
         }
         let attachments = self.core.with_previews(attachments).await;
         let attached = self.core.attached(attachments).await?;
+        let is_sound = |attached: &Attached| attached.file.media_type.starts_with("audio/");
+        if matches!(draft.shows, Shows::Voice(_)) && !attached.iter().all(is_sound) {
+            return Err(DocumentError::NoSound.into());
+        }
         let id = self.send_message(log, draft, attached).await?;
         self.core.documents.to_upload.notify_one();
         self.core.previews.to_look.notify_one();

@@ -1,4 +1,4 @@
--- version 13
+-- version 14
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -211,7 +211,7 @@ CREATE TABLE mark (
     mentions BLOB,
     content BLOB,
     record_key BLOB
-) STRICT;
+, choice INTEGER) STRICT;
 CREATE TABLE message (
     key INTEGER PRIMARY KEY,
     message_id BLOB NOT NULL,
@@ -270,6 +270,15 @@ CREATE TABLE person (
     handle TEXT NOT NULL,
     name TEXT,
     folded TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE poll (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    target BLOB NOT NULL,
+    voters INTEGER NOT NULL,
+    counts BLOB NOT NULL,         -- how many chose each option, as u32
+    closed_key INTEGER,           -- mark.key of the close in force
+    closed_by BLOB,
+    PRIMARY KEY (log, target)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE preview (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -352,6 +361,14 @@ CREATE TABLE "upload" (
     arrived INTEGER NOT NULL DEFAULT 0,
     anyway INTEGER NOT NULL DEFAULT 0,  -- over a metered network too: the person said so
     PRIMARY KEY (log, message_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE vote (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    target BLOB NOT NULL,
+    author BLOB NOT NULL,
+    key INTEGER NOT NULL,
+    choice INTEGER NOT NULL,
+    PRIMARY KEY (log, target, author)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX conversation_order ON conversation (order_ms DESC, log DESC);
 CREATE INDEX entry_core ON entry (core) WHERE kind <> 3;

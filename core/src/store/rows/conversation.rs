@@ -4,6 +4,7 @@ use hauspost_protocol::ids::{Seq, TimeMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::LocalLog;
+use super::message::SAID;
 use super::{PENDING, key, seq_key};
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
@@ -114,13 +115,13 @@ pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), 
     let mut read = conn.prepare_cached("SELECT read_seq FROM conversation WHERE log = ?1")?;
     let read: Option<Option<Seq>> = read.query_row([log.number], |row| cell(row, 0)).optional()?;
     let after = read.flatten().map_or(key(log, 0) - 1, |seq| seq_key(log, seq));
-    conn.prepare_cached(
+    conn.prepare_cached(&format!(
         "UPDATE conversation SET (unread, unread_mentions) =
              (SELECT count(*), coalesce(sum(mentions_me), 0) FROM message
-              WHERE key > ?2 AND key < ?3 AND kind IN (0, 1, 5) AND fate < 2
+              WHERE key > ?2 AND key < ?3 AND kind IN {SAID} AND fate < 2
                   AND author <> (SELECT user FROM account))
          WHERE log = ?1",
-    )?
+    ))?
     .execute(params![log.number, after, key(log, PENDING)])?;
     Ok(())
 }

@@ -33,8 +33,12 @@ pub(super) fn words(
     let mut words = Words::default();
     words.mark(Mark::Log(log));
     words.mark(Mark::Author(author));
-    if kind == MessageKind::Text {
-        words.mark(Mark::Text);
+    match kind {
+        MessageKind::Text => words.mark(Mark::Text),
+        MessageKind::Place => words.mark(Mark::Place),
+        MessageKind::Contact => words.mark(Mark::Contact),
+        MessageKind::Poll => words.mark(Mark::Poll),
+        _ => {}
     }
     words.text(text);
     for file in files.iter().filter(|file| file.role == FileRole::Original) {

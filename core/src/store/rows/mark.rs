@@ -9,17 +9,21 @@
 //!   comes first; after that nothing changes it.
 //! - A reaction counts from the mark that makes it to the one that takes it back, once for each person
 //!   and emoji, and [`REACTIONS`] different ones of one person at most.
+//! - A poll's votes count until its author or an owner closes it, of each person the last one; see
+//!   [`poll`].
 //! - A message is pinned if the last mark about that says so.
 //!
 //! A mark about something that this phone does not have waits for it and shows nothing.
 
+use hauspost_protocol::content::{Choice, Control};
+use hauspost_protocol::encoding::decode;
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::log::LocalLog;
 use super::message::{self, MessageState, Place, Saying};
-use super::{key, reaction};
+use super::{key, poll, reaction};
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::{StoreError, Tx};
 
@@ -45,6 +49,10 @@ code_cell! {
         Pin = 5,
         /// Takes the pin off.
         Unpin = 6,
+        /// Chooses options of a poll, or none.
+        Vote = 7,
+        /// Closes a poll.
+        ClosePoll = 8,
     }
 }
 
@@ -59,8 +67,8 @@ pub struct NewMark {
     pub about: MessageId,
     /// What it does.
     pub kind: MarkKind,
-    /// Whether its author may do that at this place in the log, as far as the conversation says so.
-    /// Whether it is his own message is decided here.
+    /// Whether its author may do that at this place in the log, as far as the conversation says so; to
+    /// close a poll, whether he is an owner. Whether it is his own message is decided here.
     pub valid: bool,
     /// Its author.
     pub author: UserId,
@@ -105,9 +113,12 @@ pub struct Mark {
     pub text: Option<String>,
     /// What an edit's text was written as.
     pub markdown: Option<String>,
+    /// What a vote chooses.
+    pub choice: Option<Choice>,
 }
 
-const COLUMNS: &str = "key, message_id, target, waits, kind, author, state, t_ms, text, markdown";
+const COLUMNS: &str = "key, message_id, target, waits, kind, author, state, t_ms, text, markdown,
+    choice";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Mark> {
     Ok(Mark {
@@ -121,7 +132,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Mark> {
         t_ms: cell(row, 7)?,
         text: row.get(8)?,
         markdown: row.get(9)?,
+        choice: row.get::<_, Option<u16>>(10)?.map(Choice::from_bits),
     })
+}
+
+/// What a vote chooses, by its content.
+fn choice(kind: MarkKind, content: &[u8]) -> Option<Choice> {
+    match decode(content) {
+        Ok(Control::Vote(_, choice)) if kind == MarkKind::Vote => Some(choice),
+        _ => None,
+    }
 }
 
 /// What a mark turns out to be about.
@@ -131,11 +151,13 @@ struct About {
     emoji: Option<String>,
     waits: bool,
     valid: bool,
+    /// Whether its author may do that, whatever the conversation says: it is his own.
+    own: bool,
 }
 
 impl About {
     fn of(target: MessageId, kind: MarkKind) -> Self {
-        Self { target, kind, emoji: None, waits: false, valid: true }
+        Self { target, kind, emoji: None, waits: false, valid: true, own: false }
     }
 }
 
@@ -146,10 +168,20 @@ fn about(
     named: MessageId,
     kind: MarkKind,
     author: UserId,
+    choice: Option<Choice>,
 ) -> Result<About, StoreError> {
     let about = About::of(named, kind);
     if message::is_text(conn, log, named)? {
-        return Ok(about);
+        let poll = match kind {
+            MarkKind::Vote | MarkKind::ClosePoll => message::poll_of(conn, log, named)?,
+            _ => return Ok(about),
+        };
+        return Ok(match (poll, choice) {
+            (None, _) => About { valid: false, ..about },
+            (Some((poll, _)), Some(choice)) => About { valid: poll.takes(choice), ..about },
+            (Some(_), None) if kind == MarkKind::Vote => About { valid: false, ..about },
+            (Some((_, asker)), None) => About { own: asker == author, ..about },
+        });
     }
     let Some(mark) = find(conn, log, named)? else {
         // A line about the conversation is no message; its id can be guessed, a message's cannot.
@@ -159,7 +191,7 @@ fn about(
     match (mark.kind, kind) {
         // What is said about a change is said about the message; a change names no other change.
         (MarkKind::Edit | MarkKind::Deletion, _) => {
-            self::about(conn, log, mark.target, kind, author)
+            self::about(conn, log, mark.target, kind, author, choice)
         }
         (MarkKind::Reaction | MarkKind::Unreaction, MarkKind::Deletion) => Ok(About {
             emoji: mark.text,
@@ -173,11 +205,13 @@ fn about(
 
 /// Adds a mark and lets it take effect; `false` if its log has one of this id already.
 pub fn insert(tx: &Tx<'_>, log: LocalLog, mark: &NewMark) -> Result<bool, StoreError> {
-    let about = about(tx, log, mark.about, mark.kind, mark.author)?;
+    let choice = choice(mark.kind, &mark.content);
+    let about = about(tx, log, mark.about, mark.kind, mark.author, choice)?;
+    let valid = about.valid && (about.own || mark.valid);
     let mut insert = tx.prepare_cached(
         "INSERT INTO mark (key, message_id, target, waits, kind, valid, author, device, state, t_ms,
-             sent_ms, text, markdown, mentions, content, record_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             sent_ms, text, markdown, mentions, content, record_key, choice)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT (key >> 40, message_id) DO NOTHING",
     )?;
     let key = mark.place.key(log);
@@ -188,7 +222,7 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, mark: &NewMark) -> Result<bool, StoreE
         C(about.target),
         about.waits,
         C(about.kind),
-        mark.valid && about.valid,
+        valid,
         C(mark.author),
         C(mark.device),
         C(mark.state),
@@ -199,12 +233,13 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, mark: &NewMark) -> Result<bool, StoreE
         mark.saying.mentions_blob(),
         mark.content,
         C(mark.record_key.as_ref()),
+        choice.map(Choice::bits),
     ])?;
     if inserted == 0 {
         return Ok(false);
     }
     tx.refresh(log, 0);
-    if !about.waits && mark.valid && about.valid {
+    if !about.waits && valid {
         let (target, author) = (about.target, mark.author);
         match (about.kind, text) {
             (MarkKind::Reaction | MarkKind::Unreaction, Some(emoji)) => {
@@ -229,10 +264,10 @@ pub(super) fn arrived(tx: &Tx<'_>, log: LocalLog, id: MessageId) -> Result<(), S
         rows.collect::<Result<_, _>>()?
     };
     for mark in waiting {
-        let about = about(tx, log, id, mark.kind, mark.author)?;
+        let about = about(tx, log, id, mark.kind, mark.author, mark.choice)?;
         tx.prepare_cached(
             "UPDATE mark SET target = ?2, waits = ?3, kind = ?4, text = coalesce(?5, text),
-                 valid = valid AND ?6
+                 valid = (valid OR ?7) AND ?6
              WHERE key = ?1",
         )?
         .execute(params![
@@ -242,6 +277,7 @@ pub(super) fn arrived(tx: &Tx<'_>, log: LocalLog, id: MessageId) -> Result<(), S
             C(about.kind),
             about.emoji,
             about.valid,
+            about.own,
         ])?;
         if !about.waits {
             apply(tx, log, about.target, about.kind, mark.author)?;
@@ -277,6 +313,8 @@ fn apply(
             )?
             .execute(params![log.number, C(target), pin.flatten()])?;
         }
+        MarkKind::Vote => poll::count_anew(tx, log, target, author)?,
+        MarkKind::ClosePoll => poll::close_anew(tx, log, target)?,
         MarkKind::Newer => {}
     }
     tx.refresh(log, 0);
@@ -411,8 +449,10 @@ fn apply_again(tx: &Tx<'_>, log: LocalLog, id: MessageId) -> Result<bool, StoreE
 
 /// At its place in the log its author might not say so.
 pub fn set_void(tx: &Tx<'_>, log: LocalLog, id: MessageId) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE mark SET valid = 0 WHERE key >> 40 = ?1 AND message_id = ?2")?
-        .execute(params![log.number, C(id)])?;
+    let Some(mark) = find(tx, log, id)? else { return Ok(()) };
+    let about = about(tx, log, mark.target, mark.kind, mark.author, mark.choice)?;
+    tx.prepare_cached("UPDATE mark SET valid = ?3 WHERE key >> 40 = ?1 AND message_id = ?2")?
+        .execute(params![log.number, C(id), about.own])?;
     apply_again(tx, log, id).map(|_| ())
 }
 
@@ -453,7 +493,7 @@ pub(super) fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreErr
     let Some(mark) = select.query_row([key], read).optional()? else { return Ok(()) };
     tx.prepare_cached(
         "UPDATE mark SET state = 5, text = NULL, markdown = NULL, mentions = NULL, content = NULL,
-             record_key = NULL
+             record_key = NULL, choice = NULL
          WHERE key = ?1",
     )?
     .execute([key])?;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use hauspost_protocol::content::Voice;
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -15,11 +16,15 @@ use super::{PENDING, key, key_seq, seq_key};
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::{StoreError, Tx};
 
+mod card;
 mod fate;
 mod line;
 
+pub use card::ShownCard;
+pub(super) use card::poll_of;
+pub(crate) use card::{as_written, card, shown as shown_card, voice, words_of};
+pub(crate) use fate::quote;
 pub use fate::{EVERYBODY, Fate, Quote, Saying, set_starred};
-pub(crate) use fate::{as_written, quote};
 pub(super) use fate::{is_text, set_fate};
 use fate::{mentioned, mentions_reader};
 pub(super) use line::count_readable;
@@ -40,6 +45,12 @@ code_cell! {
         Unreadable = 4,
         /// A text with documents; the text is the first one's name if nothing else was said.
         File = 5,
+        /// A place; the text is its name and where it is.
+        Place = 6,
+        /// Somebody; the text is what there is to know.
+        Contact = 7,
+        /// A poll; the text is the question and the options.
+        Poll = 8,
     }
 }
 
@@ -163,6 +174,10 @@ pub struct Message {
     pub reacted: bool,
     /// How far a message of this person's has come, of a row that a timeline returned.
     pub reach: Option<Reach>,
+    /// The card that it shows, of a row that a timeline returned.
+    pub card: Option<ShownCard>,
+    /// What it says of its sound, of a row that a timeline returned, if its document was spoken.
+    pub voice: Option<Voice>,
 }
 
 /// How far a message of one's own has come.
@@ -180,9 +195,14 @@ impl Message {
     /// Whether somebody wrote it, and something can be said about it: no line about the conversation,
     /// and none that could not be read.
     pub fn is_said(&self) -> bool {
-        matches!(self.kind, MessageKind::Text | MessageKind::Unknown | MessageKind::File)
+        let is_text =
+            matches!(self.kind, MessageKind::Text | MessageKind::Unknown | MessageKind::File);
+        is_text || self.kind.is_card()
     }
 }
+
+/// The kinds of [`Message::is_said`], for a condition.
+pub(crate) const SAID: &str = "(0, 1, 5, 6, 7, 8)";
 
 /// The columns of [`read`].
 pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kind, m.state, m.t_ms,
@@ -226,6 +246,8 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         reactions: Vec::new(),
         reacted: row.get(21)?,
         reach: None,
+        card: None,
+        voice: None,
     })
 }
 
@@ -233,7 +255,8 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
 ///
 /// The conversation's row follows: order, last line, unread count.
 pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, StoreError> {
-    let search_id = match &message.text {
+    let text = card::words(tx, message)?;
+    let search_id = match &text {
         Some(_) => Some(next_search_id(tx, message.t_ms)?),
         None => None,
     };
@@ -256,7 +279,7 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         C(message.sent_ms),
         C(message.missing),
         search_id,
-        message.text,
+        text,
         message.content,
         C(message.record_key.as_ref()),
         C(message.saying.reply_to),
@@ -269,7 +292,7 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
     if inserted == 0 {
         return Ok(false);
     }
-    if let (Some(search_id), Some(text)) = (search_id, &message.text) {
+    if let (Some(search_id), Some(text)) = (search_id, &text) {
         tx.index(search_id, index::words(log, message.author, message.kind, text, &[]));
     }
     tx.refresh(log, u32::from(message.unread));

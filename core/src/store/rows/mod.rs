@@ -25,6 +25,7 @@ pub mod mls;
 pub mod notified;
 pub mod outbox;
 pub mod person;
+pub mod poll;
 pub mod preview;
 pub mod quarantine;
 pub mod reaction;

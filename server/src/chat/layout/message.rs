@@ -13,24 +13,24 @@ use ratatui::text::{Line, Span};
 use super::super::state::{Dialog, State};
 use super::super::text;
 use super::super::words::fill;
-use super::{GUTTER, MARKS, clock, dim, document_state, note, warning};
+use super::{GUTTER, MARKS, card, clock, dim, document_state, note, warning};
 
 /// A text and how its parts look.
 #[derive(Default)]
-struct Styled {
+pub(super) struct Styled {
     text: String,
     parts: Vec<(Range<usize>, Style)>,
 }
 
 impl Styled {
     /// Adds what others wrote, made harmless.
-    fn push(&mut self, text: &str, style: Style) {
+    pub(super) fn push(&mut self, text: &str, style: Style) {
         let from = self.text.len();
         self.text.push_str(&text::harmless(text));
         self.parts.push((from..self.text.len(), style));
     }
 
-    fn line(&mut self) {
+    pub(super) fn line(&mut self) {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
@@ -172,6 +172,7 @@ fn said(state: &State, row: &Message) -> Styled {
     // Without a word to it, the text is the first document's name.
     let is_name = row.files.first().is_some_and(|file| file.name == text);
     match (&row.saying.markdown, &row.text) {
+        _ if let Some(shown) = &row.card => card::said(&mut said, state, shown),
         (Some(markdown), _) => formatted(&mut said, row, markdown, TextForm::Markdown),
         (None, Some(_)) if is_name => {}
         (None, Some(text)) => formatted(&mut said, row, text, TextForm::Plain),
@@ -183,7 +184,12 @@ fn said(state: &State, row: &Message) -> Styled {
         let Some(log) = log else { continue };
         let standing = document_state(state, DocumentId { log, message_id, position }, file);
         said.line();
-        said.push(&format!("▪ {} ({standing})", text::line(&file.name)), Style::new());
+        match &row.voice {
+            Some(voice) => card::voice(&mut said, state, voice, &standing),
+            None => {
+                said.push(&format!("▪ {} ({standing})", text::line(&file.name)), Style::new());
+            }
+        }
     }
     let notes = [
         (row.fate == Fate::Edited).then_some(words.edited),

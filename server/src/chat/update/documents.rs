@@ -4,7 +4,9 @@ use hauspost_core::account::Transfer;
 use hauspost_core::read::{DocumentKind, DocumentPage};
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::log::LogState;
+use hauspost_protocol::content::{Card, Contact};
 use hauspost_protocol::ids::LogId;
+use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::super::command::Command;
@@ -31,11 +33,24 @@ pub(super) fn run(
         }
     };
     let goes_on = dialog.row.as_ref().is_none_or(|row| row.state == LogState::Active);
-    if matches!(command, Command::File(..)) && !goes_on {
+    let sends = !matches!(command, Command::Save(..) | Command::Open(_) | Command::Stop);
+    if sends && !goes_on {
         state.notice = Some(Notice::Hint(state.words.not_here.to_owned()));
         return;
     }
     let log = dialog.log;
+    let command = match command {
+        Command::Colleague(handle) => {
+            let called = |person: &&Person| person.handle.eq_ignore_ascii_case(&handle);
+            let Some(person) = state.people.all().find(called) else {
+                let nobody = state.words.search_faults[0];
+                state.notice = Some(Notice::Hint(fill(nobody, &[&handle])));
+                return;
+            };
+            Command::Card(Box::new(Card::Contact(Contact::Colleague(person.user))))
+        }
+        other => other,
+    };
     let written = dialog.composer.take().trim_end().to_owned();
     dialog.is_unsaved = false;
     effects.push(match command {
@@ -43,6 +58,16 @@ pub(super) fn run(
             dialog.scroll = Scroll::Follow;
             Effect::SendFiles(log, paths, text, written)
         }
+        Command::Card(card) => {
+            dialog.scroll = Scroll::Follow;
+            Effect::SendCard(log, card, written)
+        }
+        Command::Voice(path) => {
+            dialog.scroll = Scroll::Follow;
+            Effect::SendVoice(log, path, written)
+        }
+        // Is a card by now.
+        Command::Colleague(_) => return,
         Command::Save(number, folder) => Effect::SaveNth(log, number, folder),
         Command::Open(number) => Effect::OpenNth(log, number),
         Command::Stop => Effect::StopAll(log),

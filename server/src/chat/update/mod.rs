@@ -1,5 +1,6 @@
 //! What an event makes of the client: a function from state and event to state and effects.
 
+mod cards;
 mod documents;
 mod keys;
 mod overlay;
@@ -101,6 +102,7 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             state.alarms = rows;
             relay(state);
         }
+        Event::Voters(of, voters) => cards::voters(state, of, voters),
         Event::Transfers(all) => documents::transfers(state, all),
         Event::Saved(path) => {
             let path = text::line(&path.to_string_lossy());
@@ -155,6 +157,9 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
     if every || changes.contains(&Change::Log(dialog.log)) {
         effects.push(Effect::LoadTransfers);
         effects.push(Effect::LoadTimeline(dialog.log, again(dialog)));
+        if let Some(Overlay::Ballot(ballot)) = &state.overlay {
+            effects.push(cards::again(ballot));
+        }
         if let Some(Overlay::Documents(documents)) = &state.overlay {
             effects.push(documents::again(documents));
         }

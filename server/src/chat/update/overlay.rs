@@ -9,7 +9,7 @@ use super::super::editor::Editor;
 use super::super::event::Effect;
 use super::super::state::{Ask, Members, Notice, Overlay, Picker, Purpose, Search, State};
 use super::super::text;
-use super::{documents, keys, open, open_group, pick, talk};
+use super::{cards, documents, keys, open, open_group, pick, talk};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(overlay) = state.overlay.take() else { return };
@@ -40,6 +40,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         }
         Overlay::Alarms(at) => alarms_key(state, at, key, effects),
         Overlay::Documents(documents) => documents::key(state, documents, key, effects),
+        Overlay::Ballot(ballot) => cards::key(state, ballot, key, effects),
     }
 }
 

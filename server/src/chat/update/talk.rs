@@ -2,9 +2,11 @@
 
 use hauspost_core::format::retyped;
 use hauspost_core::read::{ConversationRow, Version};
+use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::log::LogState;
-use hauspost_core::store::rows::message::{Message, Quote};
+use hauspost_core::store::rows::message::{Message, MessageKind, Quote};
 use hauspost_protocol::ids::{LogId, MessageId, UserId};
+use hauspost_protocol::statement::FileRole;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::super::editor::Editor;
@@ -114,6 +116,18 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) -
             state.overlay = Some(Overlay::PassOn(log, id, Editor::default(), 0));
         }
         KeyCode::Char('v') => effects.push(Effect::LoadHistory(log, id)),
+        KeyCode::Char('a') if row.kind == MessageKind::Poll => {
+            super::cards::vote(state, log, &row, effects);
+        }
+        KeyCode::Char('c') if row.kind == MessageKind::Poll => {
+            state.overlay = Some(Overlay::Confirm(log, id, Mark::ClosePoll));
+        }
+        KeyCode::Char('o') => {
+            let original = row.files.iter().find(|file| file.role == FileRole::Original);
+            effects.extend(original.map(|file| {
+                Effect::Open(DocumentId { log, message_id: id, position: file.position })
+            }));
+        }
         _ => return false,
     }
     true

@@ -1,6 +1,7 @@
 //! The screen as a function of the state. Nothing of others reaches it but through `text`.
 
 mod alarms;
+mod cards;
 mod documents;
 mod overlay;
 mod talk;
@@ -151,6 +152,11 @@ fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
         (MessageKind::Text | MessageKind::File, _) => {
             text::line(last.text.as_deref().unwrap_or_default())
         }
+        (kind @ (MessageKind::Place | MessageKind::Contact | MessageKind::Poll), _) => {
+            let said = last.text.as_deref().unwrap_or_default();
+            let first = said.lines().next().unwrap_or_default();
+            fill(state.words.cards.list(kind), &[&text::line(first)])
+        }
         (MessageKind::Event, _) => return state.words.people_changed.to_owned(),
         (MessageKind::Gap, _) => return state.words.gap[0].to_owned(),
         (MessageKind::Unreadable, _) => return state.words.unreadable[0].to_owned(),
@@ -235,6 +241,12 @@ fn cursor(frame: &mut Frame<'_>, area: Rect, column: usize, row: usize) {
     frame.set_cursor_position(Position { x, y: area.y.saturating_add(row) });
 }
 
+fn chosen_kind(state: &State) -> Option<MessageKind> {
+    let dialog = state.dialog.as_ref()?;
+    let row = dialog.rows.iter().find(|row| Some(row.message_id) == dialog.bar)?;
+    Some(row.kind)
+}
+
 fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if let Some(notice) = &state.notice {
         let line = text::fit(&format!(" {}", notice.text()), usize::from(area.width));
@@ -257,9 +269,13 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         (Some(Overlay::Alarms(_)), _) => state.words.alarms.foot,
         (Some(Overlay::Documents(_)), _) => state.words.documents.foot,
         (Some(Overlay::Confirm(..) | Overlay::History(..)), _) => help,
+        (Some(Overlay::Ballot(_)), _) => state.words.cards.ballot_foot,
         (Some(Overlay::React(..)), _) => title,
         (Some(Overlay::PassOn(..)), _) => search,
-        (None, Focus::Dialog) if chooses(state) => state.words.talk.foot,
+        (None, Focus::Dialog) if chooses(state) => match chosen_kind(state) {
+            Some(MessageKind::Poll) => state.words.cards.poll_foot,
+            _ => state.words.talk.foot,
+        },
         (None, Focus::List) => list,
         (None, Focus::Dialog) => dialog,
     };

@@ -33,6 +33,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
         }
         Overlay::Alarms(at) => super::alarms::list(state, *at, frame),
         Overlay::Documents(documents) => super::documents::draw(state, documents, frame),
+        Overlay::Ballot(ballot) => super::cards::ballot(state, ballot, frame),
     }
 }
 

@@ -17,7 +17,10 @@ use super::overlay::{chosen, first_shown, framed, written};
 use super::{put, row};
 
 pub(super) fn confirm(state: &State, mark: &Mark, frame: &mut Frame<'_>) {
-    let question = state.words.talk.ask[usize::from(*mark == Mark::Redact)];
+    let question = match mark {
+        Mark::ClosePoll => state.words.cards.ask_close,
+        _ => state.words.talk.ask[usize::from(*mark == Mark::Redact)],
+    };
     let inner = framed(frame, "", 50, 3);
     put(frame, inner, &Line::styled(question, warning()));
 }

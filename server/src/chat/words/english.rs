@@ -1,4 +1,4 @@
-use super::{Words, alarms, documents, enrol, talk};
+use super::{Words, alarms, cards, documents, enrol, talk};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -31,6 +31,7 @@ pub static WORDS: Words = Words {
     enrol: &enrol::ENGLISH,
     alarms: &alarms::ENGLISH,
     documents: &documents::ENGLISH,
+    cards: &cards::ENGLISH,
     people_changed: "people changed",
     older: "↑ older",
     below: "── ↓ {} below · Ctrl-End ",
@@ -66,6 +67,8 @@ pub static WORDS: Words = Words {
         "take a reaction back",
         "pin a message",
         "unpin a message",
+        "vote in a poll",
+        "close a poll",
     ],
     reasons: &[
         (8, "the server says that it is malformed"),
@@ -97,6 +100,10 @@ pub static WORDS: Words = Words {
         ("not-sent", "this message has not reached the server yet; please wait"),
         ("not-allowed", "only its author may do that, or an owner of the group"),
         ("too-many", "so many reactions to one message are not possible"),
+        ("no-poll", "this message is no poll"),
+        ("poll-closed", "this poll is closed"),
+        ("card", "a line of it is empty, too long or not readable, or there are too many"),
+        ("document-no-sound", "this file is no sound"),
         ("suspended", "the account is closed"),
         ("database", "the database could not be read or written; nothing was changed"),
         ("offline", "the server cannot be reached"),

@@ -1,4 +1,4 @@
-use super::{Words, alarms, documents, enrol, talk};
+use super::{Words, alarms, cards, documents, enrol, talk};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -35,6 +35,7 @@ pub static WORDS: Words = Words {
     enrol: &enrol::GERMAN,
     alarms: &alarms::GERMAN,
     documents: &documents::GERMAN,
+    cards: &cards::GERMAN,
     people_changed: "Teilnehmer geändert",
     older: "↑ ältere",
     below: "── ↓ {} weiter unten · Strg-Ende ",
@@ -70,6 +71,8 @@ pub static WORDS: Words = Words {
         "eine Reaktion zurücknehmen",
         "eine Nachricht anheften",
         "eine Nachricht lösen",
+        "abstimmen",
+        "eine Umfrage schließen",
     ],
     reasons: &[
         (8, "der Server hält es für fehlerhaft"),
@@ -101,6 +104,10 @@ pub static WORDS: Words = Words {
         ("not-sent", "diese Nachricht ist noch nicht beim Server; bitte warte kurz"),
         ("not-allowed", "das darf nur, wer sie schrieb, oder ein Eigentümer der Gruppe"),
         ("too-many", "so viele Reaktionen auf eine Nachricht gehen nicht"),
+        ("no-poll", "diese Nachricht ist keine Umfrage"),
+        ("poll-closed", "diese Umfrage ist geschlossen"),
+        ("card", "eine Zeile ist leer, zu lang oder nicht lesbar, oder es sind zu viele"),
+        ("document-no-sound", "diese Datei ist kein Ton"),
         ("suspended", "das Konto ist geschlossen"),
         ("database", "die Datenbank war nicht les- oder schreibbar; nichts wurde geändert"),
         ("offline", "der Server ist nicht erreichbar"),

@@ -200,6 +200,11 @@ fn attacks_42_in_announcements_others_than_owners_only_acknowledge() {
     assert_eq!(judge(1, PayloadType::Content, b"text".to_vec()), refused);
     assert_eq!(judge(1, PayloadType::Control, acknowledge), Ok(()));
     assert_eq!(judge(1, PayloadType::Control, redact), refused);
+    let nothing = crate::content::Choice::default();
+    let vote = encode(&Control::Vote(MessageId([1; 32]), nothing));
+    let close = encode(&Control::ClosePoll(MessageId([1; 32])));
+    assert_eq!(judge(1, PayloadType::Control, vote), Ok(()));
+    assert_eq!(judge(1, PayloadType::Control, close), refused);
     assert_eq!(judge(1, PayloadType::Receipt, Vec::new()), Ok(()));
 }
 

@@ -1,11 +1,9 @@
 //! What became of a message since it was written, and what it says besides its text.
 
-use hauspost_protocol::content::{self, Act, TextForm};
 use hauspost_protocol::ids::{MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Message, MessageKind, MessageState, find, next_search_id};
-use crate::format;
+use super::{Message, MessageKind, MessageState, SAID, as_written, find, next_search_id};
 use crate::observe::Change;
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::rows::log::LocalLog;
@@ -113,9 +111,9 @@ pub(in super::super) fn is_text(
     log: LocalLog,
     message_id: MessageId,
 ) -> Result<bool, StoreError> {
-    let mut select = conn.prepare_cached(
-        "SELECT 1 FROM message WHERE key >> 40 = ?1 AND message_id = ?2 AND kind IN (0, 1, 5)",
-    )?;
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT 1 FROM message WHERE key >> 40 = ?1 AND message_id = ?2 AND kind IN {SAID}",
+    ))?;
     Ok(select.query_row(params![log.number, C(message_id)], |_| Ok(())).optional()?.is_some())
 }
 
@@ -129,7 +127,9 @@ pub(in super::super) fn set_fate(
     if message.state == MessageState::Erased {
         return Ok(());
     }
-    let change = mark::change_in_force(tx, log, message_id, message.author)?;
+    // What was asked or shown by a card stays as it was.
+    let counts = |change: &mark::Change| !message.kind.is_card() || change.kind != MarkKind::Edit;
+    let change = mark::change_in_force(tx, log, message_id, message.author)?.filter(counts);
     let fate = match change.as_ref().map(|change| change.kind) {
         None => Fate::Stands,
         Some(MarkKind::Deletion) => Fate::Deleted,
@@ -143,7 +143,7 @@ pub(in super::super) fn set_fate(
             (text, edit.markdown, mentioned(edit.mentions))
         }
         (Fate::Stands, _) => {
-            let (text, markdown) = as_written(&message);
+            let (text, markdown) = as_written(tx, &message)?;
             let text = text.map(|text| named(tx, log, &message, text)).transpose()?;
             (text, markdown, message.saying.mentions.clone())
         }
@@ -195,29 +195,16 @@ fn named(
     Ok(files.into_iter().next().map_or(text, |file| file.name))
 }
 
-/// The text of a message as it was written, and as what.
-pub(crate) fn as_written(message: &Message) -> (Option<String>, Option<String>) {
-    let content = message.content.as_deref().unwrap_or_default();
-    let Ok(written) = content::Message::parse(content) else {
-        return (None, None);
-    };
-    match written.act() {
-        Act::Write(text, TextForm::Plain) => (Some(text.to_owned()), None),
-        Act::Write(text, form) => (Some(format::plain(text, form)), Some(text.to_owned())),
-        _ => (None, None),
-    }
-}
-
 /// The message that another one answers, as it is shown there.
 pub(crate) fn quote(
     conn: &Connection,
     log: LocalLog,
     message_id: MessageId,
 ) -> Result<Quote, StoreError> {
-    let mut select = conn.prepare_cached(
+    let mut select = conn.prepare_cached(&format!(
         "SELECT key, author, substr(text, 1, ?3), fate IN (2, 3) OR state = 5 FROM message
-         WHERE key >> 40 = ?1 AND message_id = ?2 AND kind IN (0, 1, 5)",
-    )?;
+         WHERE key >> 40 = ?1 AND message_id = ?2 AND kind IN {SAID}",
+    ))?;
     let found = select.query_row(params![log.number, C(message_id), QUOTE_CHARS], |row| {
         Ok(match row.get(3)? {
             true => Quote::Gone,
@@ -239,10 +226,10 @@ pub fn set_starred(
     message_id: MessageId,
     starred_ms: Option<TimeMs>,
 ) -> Result<bool, StoreError> {
-    let mut update = tx.prepare_cached(
+    let mut update = tx.prepare_cached(&format!(
         "UPDATE message SET starred_ms = ?3
-         WHERE key >> 40 = ?1 AND message_id = ?2 AND kind IN (0, 1, 5)",
-    )?;
+         WHERE key >> 40 = ?1 AND message_id = ?2 AND kind IN {SAID}",
+    ))?;
     let changed = update.execute(params![log.number, C(message_id), C(starred_ms)])? > 0;
     tx.touch(Change::Log(log.id));
     Ok(changed)

@@ -106,6 +106,55 @@ class TwoPhonesTest {
     }
 
     @Test
+    fun `a place, a contact, a poll and a voice message reach the other phone as what they are`() = story {
+        val (anna, ben) = phone("anna10", "Anna") to phone("ben10", "Ben")
+        val room = anna.talkTo(ben)
+        val gate = Place(52.520008, -13.404954, 12u, "Werkstor 3")
+        anna.timeline(room).use { it.sendPlace(gate) }
+        anna.timeline(room).use { it.sendContact(Contact.Colleague(ben.me())) }
+        val glazier = Contact.Other("Eva Kühn", null, null, listOf("+49 30 901820"), emptyList())
+        anna.timeline(room).use { it.sendContact(glazier) }
+        val poll = anna.timeline(room).use { it.sendPoll("Wann?", listOf("Montag", "Dienstag")) }
+        val file = File.createTempFile("Notiz", ".wav").apply { writeBytes(silence()); deleteOnExit() }
+        val said = anna.timeline(room).use {
+            it.sendVoice(NewDocument(file.path), Voice(1_000u, ByteArray(64) { bar -> bar.toByte() }))
+        }
+
+        val rows = ben.reads(room).map { it.rows }.first { rows -> rows.any { it.messageId == said } }
+        val lines = rows.map { it.line }
+        assertTrue(Line.Place(gate) in lines && Line.Contact(glazier) in lines)
+        assertTrue(Line.Contact(Contact.Colleague(ben.me())) in lines)
+        assertEquals("geo:52.520008,-13.404954;u=12;name=Werkstor%203", geoUri(gate))
+        assertEquals(glazier, contactOfVcard(vcardOfContact(glazier)!!.toByteArray()))
+        val voice = rows.single { it.messageId == said }.voice!!
+        assertEquals(1_000u to 64, voice.durationMs to voice.waveform.size)
+
+        ben.timeline(room).use { it.vote(poll, listOf(1u)) }
+        val voted = anna.reads(room).map { page -> page.rows.single { it.messageId == poll }.line as Line.Poll }
+            .first { it.poll.voters > 0u }.poll
+        assertEquals(listOf(0u, 1u), voted.options.map { it.count })
+        assertEquals(listOf(Voter(ben.me(), listOf(1u))), anna.timeline(room).use { it.voters(poll, 10u) })
+        anna.timeline(room).use { it.closePoll(poll) }
+        ben.reads(room).first { page ->
+            val line = page.rows.single { it.messageId == poll }.line as Line.Poll
+            line.poll.closedBy == anna.me()
+        }
+        assertFailsWith<HauspostException> { ben.timeline(room).use { it.vote(poll, listOf(0u)) } }
+        val hits = ben.search().use { it.find("werkstor", SearchFilter(kind = SearchKind.PLACE)) }.hits
+        assertEquals(1, hits.size)
+        assertFailsWith<HauspostException> { anna.timeline(room).use { it.sendPlace(Place(91.0, 0.0)) } }
+    }
+
+    /** A second of silence, as a WAV file. */
+    private fun silence(): ByteArray {
+        val header = java.nio.ByteBuffer.allocate(44).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        header.put("RIFF".toByteArray()).putInt(36 + 16_000).put("WAVEfmt ".toByteArray()).putInt(16)
+        header.putShort(1).putShort(1).putInt(8_000).putInt(16_000).putShort(2).putShort(16)
+        header.put("data".toByteArray()).putInt(16_000)
+        return header.array() + ByteArray(16_000)
+    }
+
+    @Test
     fun `an observer that throws hears of the next change all the same`() = story {
         val (anna, ben) = phone("anna7", "Anna") to phone("ben7", "Ben")
         val room = anna.talkTo(ben)
