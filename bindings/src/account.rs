@@ -64,6 +64,12 @@ pub struct OwnDevice {
 #[derive(uniffi::Object)]
 pub struct Account(Core);
 
+impl Account {
+    pub(crate) fn core(&self) -> Core {
+        self.0.clone()
+    }
+}
+
 #[uniffi::export]
 impl Account {
     /// Enrols this phone with an invitation. A person's further phone fails with `needs-approval` until somebody

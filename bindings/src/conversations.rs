@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use hauspost_core::account::Account as Core;
+use hauspost_core::env::Clock as _;
+use hauspost_core::env::system::SystemClock;
 use hauspost_core::read::{self, ConversationCursor};
 use hauspost_core::store::rows::log::LogState;
 use hauspost_core::store::rows::message::{Fate, MessageKind, MessageState};
@@ -63,10 +65,18 @@ pub struct Conversation {
     pub unread_mentions: u64,
     /// The newest entry that was read.
     pub read_seq: Option<u64>,
-    /// Whether it makes no sound.
+    /// Whether it makes no sound now.
     pub muted: bool,
+    /// Until when it makes no sound, if that was set: Unix time in milliseconds, the largest number for ever.
+    pub muted_until_ms: Option<i64>,
+    /// Whether the person put it away.
+    pub archived: bool,
+    /// Whether it stands on top of the list.
+    pub favourite: bool,
     /// What the person began to write.
     pub draft: Option<String>,
+    /// Which draft it is, for `set_draft_from`: it changes when another device of the person changes the draft.
+    pub draft_version: u64,
 }
 
 /// What the newest line of a timeline is.
@@ -112,7 +122,7 @@ pub struct LastLine {
 /// A page of the list.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ConversationPage {
-    /// The rows, newest first.
+    /// The rows: favourites in their order, then the newest first.
     pub rows: Vec<Conversation>,
     /// What to ask the next page with; null at the end.
     pub next: Option<PageEnd>,
@@ -125,6 +135,30 @@ pub struct PageEnd {
     pub order_ms: u64,
     /// The last row's number.
     pub number: i64,
+    /// Whether it is a favourite.
+    pub is_favourite: bool,
+}
+
+impl From<PageEnd> for ConversationCursor {
+    fn from(end: PageEnd) -> Self {
+        let PageEnd { order_ms, number, is_favourite } = end;
+        Self { order_ms, number, is_favourite }
+    }
+}
+
+impl From<ConversationCursor> for PageEnd {
+    fn from(end: ConversationCursor) -> Self {
+        let ConversationCursor { order_ms, number, is_favourite } = end;
+        Self { order_ms, number, is_favourite }
+    }
+}
+
+impl ConversationPage {
+    pub(crate) fn of(rows: Vec<read::ConversationRow>, limit: u32) -> Self {
+        let is_last = rows.len() < limit.clamp(1, read::PAGE_ROWS) as usize;
+        let end = rows.last().filter(|_| !is_last).map(|row| row.cursor.into());
+        Self { rows: rows.into_iter().map(Conversation::from).collect(), next: end }
+    }
 }
 
 /// The list of conversations, and how new ones begin.
@@ -135,11 +169,16 @@ impl Conversations {
     pub(crate) fn new(core: Core) -> Arc<Self> {
         Arc::new(Self(core))
     }
+
+    pub(crate) fn core(&self) -> Core {
+        self.0.clone()
+    }
 }
 
 #[uniffi::export]
 impl Conversations {
-    /// At most `limit` conversations (500 at most), newest first, after those of the page before.
+    /// At most `limit` conversations (500 at most) after those of the page before: favourites, then the newest. Those that
+    /// are put away are a list of their own.
     pub async fn page(
         &self,
         after: Option<PageEnd>,
@@ -147,17 +186,8 @@ impl Conversations {
     ) -> Result<ConversationPage, HauspostError> {
         let core = self.0.clone();
         runtime::run(async move {
-            let after =
-                after.map(|end| ConversationCursor { order_ms: end.order_ms, number: end.number });
-            let rows = core.conversations(after, limit).await?;
-            let is_last = rows.len() < limit.clamp(1, read::PAGE_ROWS) as usize;
-            let end = rows
-                .last()
-                .map(|row| PageEnd { order_ms: row.cursor.order_ms, number: row.cursor.number });
-            Ok(ConversationPage {
-                rows: rows.into_iter().map(Conversation::from).collect(),
-                next: end.filter(|_| !is_last),
-            })
+            let rows = core.conversations(after.map(Into::into), limit).await?;
+            Ok(ConversationPage::of(rows, limit))
         })
         .await
     }
@@ -197,6 +227,7 @@ impl Conversations {
 
 impl From<read::ConversationRow> for Conversation {
     fn from(row: read::ConversationRow) -> Self {
+        let muted = row.is_muted(SystemClock.now_ms());
         Self {
             id: row.log.to_string(),
             kind: match row.r#type {
@@ -219,8 +250,12 @@ impl From<read::ConversationRow> for Conversation {
             unread: row.unread,
             unread_mentions: row.unread_mentions,
             read_seq: row.read_seq.map(|seq| seq.0),
-            muted: row.muted,
+            muted,
+            muted_until_ms: row.muted_until.map(|until_ms| until_ms as i64),
+            archived: row.archived,
+            favourite: row.favourite.is_some(),
             draft: row.draft,
+            draft_version: row.draft_version,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod documents;
 pub mod invitation;
 pub mod key_store;
 pub mod observer;
+pub mod own;
 pub mod people;
 pub mod previews;
 pub mod search;

@@ -240,8 +240,8 @@ pub struct FailedChange {
 /// One conversation.
 #[derive(uniffi::Object)]
 pub struct Timeline {
-    core: Core,
-    log: LogId,
+    pub(crate) core: Core,
+    pub(crate) log: LogId,
 }
 
 impl Timeline {
@@ -360,7 +360,7 @@ impl Timeline {
         runtime::run(async move { Ok(core.rename(log, &title).await?) }).await
     }
 
-    /// Whether the conversation makes no sound on this phone.
+    /// Whether the conversation makes no sound, on all devices of the person.
     pub async fn set_muted(&self, muted: bool) -> Result<(), HauspostError> {
         let (core, log) = (self.core.clone(), self.log);
         runtime::run(async move { Ok(core.set_muted(log, muted).await?) }).await

@@ -24,7 +24,7 @@
 //! 4. [`store`]: what is kept, where, and what is one transaction? [`ledger`]: what of one log?
 //! 5. [`file`](mod@file): where do documents lie?
 //! 6. [`inbound`]: what does it believe of what came, and what becomes of it?
-//! 7. [`outbox`]: what becomes of what a person wants?
+//! 7. [`outbox`]: what becomes of what a person wants? [`own`]: what do a person's devices agree on?
 //! 8. [`observe`]: how does a view hear that something changed?
 //! 9. [`read`]: what does a view show? [`format`](mod@format): how does a formatted text look?
 //!    [`notify`]: how loud is it?
@@ -45,6 +45,8 @@ pub mod file;
 pub mod inbound;
 
 pub mod outbox;
+
+pub mod own;
 
 pub mod observe;
 

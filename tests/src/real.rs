@@ -414,6 +414,8 @@ impl Phone {
     /// Sends everything and pulls everything.
     pub async fn settle(&self) {
         self.account.sync_all().await.unwrap();
+        self.account.agree().await.unwrap();
+        self.account.tell_now().await.unwrap();
         self.account.send_once().await.unwrap();
         self.account.sync_all().await.unwrap();
     }

@@ -137,12 +137,13 @@ async fn talk() -> Company {
     let mut world = World::found().await;
     let (mut texts, mut secrets, mut names) =
         (Canaries::default(), Canaries::default(), Canaries::default());
-    let (mut phones, mut networks) = (Vec::new(), Vec::new());
+    let (mut phones, mut networks, mut handles) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..4 {
         let network = Hostile::default();
         let handle = names.text("a person's name", &mut rng);
         phones.push(world.phone_over(&handle, network.network()).await);
         networks.push(network);
+        handles.push(handle);
     }
     for phone in &phones {
         phone.settle().await;
@@ -195,6 +196,22 @@ async fn talk() -> Company {
                 .is_empty()
         );
     }
+    // What the devices of a person agree on goes over the server too.
+    let network = Hostile::default();
+    let (first, over) = (&phones[0], network.network());
+    let tablet = world.further_phone(&handles[0], "tablet", first, over).await;
+    let setting = texts.text("a setting", &mut rng);
+    first.account.set_own_setting("quiet", Some(setting.clone().into_bytes())).await.unwrap();
+    for phone in [first, &tablet, first, &tablet] {
+        phone.settle().await;
+    }
+    let told = tablet.account.own_setting("quiet").await.unwrap();
+    assert_eq!(told, Some(setting.into_bytes()));
+    let rows = tablet.account.conversations(None, 10).await.unwrap();
+    let drafts: Vec<_> = rows.into_iter().filter_map(|row| row.draft).collect();
+    assert_eq!(texts.found_in(drafts.concat().as_bytes()), BTreeSet::from(["a draft"]));
+    phones.push(tablet);
+    networks.push(network);
     // They do talk: what is looked for below is there to be found.
     let heard = phones[1].texts(group).await.concat();
     assert!(texts.found_in(heard.as_bytes()).contains("a group's message"));

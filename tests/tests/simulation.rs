@@ -7,7 +7,8 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 5] = [Event::Device, Event::Restore, Event::Bomb, Event::LockedOut, Event::Talk];
+const ALL: [Event; 6] =
+    [Event::Device, Event::Restore, Event::Bomb, Event::LockedOut, Event::Talk, Event::Own];
 
 fn play(seed: u64, plan: Plan) -> Course {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -75,6 +76,12 @@ fn a_conversation_that_nobody_can_enter_anew_goes_on_in_a_new_group() {
 #[test]
 fn what_is_said_about_messages_is_the_same_on_all_phones_and_in_the_archive() {
     play_all(700..708, Plan { phones: 3, steps: 100, events: &[Event::Talk], ..LARGE });
+}
+
+#[test]
+fn all_devices_of_a_person_agree_on_what_he_read_wrote_silenced_and_put_away() {
+    let events = &[Event::Device, Event::Own];
+    play_all(800..808, Plan { phones: 3, steps: 100, events, ..LARGE });
 }
 
 #[test]

@@ -11,9 +11,10 @@ import pathlib
 import sys
 
 import cards
+import own_state
 import primitives as p
 from policies import COUNCIL_ITEMS, GENERAL_ITEMS, offset, quiet, read_part
-from primitives import Refused, cbor, read_cbor, read_cbor_prefix, sha256
+from primitives import Refused, cbor, read_cbor, read_cbor_prefix, sha256, show
 
 FOLDER = pathlib.Path(__file__).parent
 COUNT = 0
@@ -28,10 +29,6 @@ def equal(what, found, expected):
     COUNT += 1
     if found != expected:
         raise Differs(f"{what}\n  computed {show(found)}\n  vector   {show(expected)}")
-
-
-def show(value):
-    return value.hex() if isinstance(value, bytes) else repr(value)
 
 
 def refused(what, attempt, why=None):
@@ -577,10 +574,13 @@ def grants():
     equal("what asks for it", read_cbor(encoded("ask", vectors["ask"])), [6, None, ranges])
 
 
+def own():
+    own_state.check(load("own.json"), encoded, equal)
+
+
 CHECKS = (
-    encoding, hashes, entries, keys, xwing, capsules, records, content, resets, files, shares, hpke,
-    grants,
-    company, policy, tree,
+    encoding, hashes, entries, keys, xwing, capsules, records, content, own, resets, files, shares,
+    hpke, grants, company, policy, tree,
 )
 
 

@@ -104,6 +104,10 @@ def _read(data, at, depth):
 # --- Hashes and derivation -----------------------------------------------------------------------
 
 
+def show(value):
+    return value.hex() if isinstance(value, bytes) else repr(value)
+
+
 def sha256(data):
     return hashlib.sha256(data).digest()
 

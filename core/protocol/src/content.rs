@@ -1,4 +1,5 @@
-//! What a record says: a message (MIMI content), a control, or receipts.
+//! What a record says: a message (MIMI content), a control, receipts, or what a person's devices
+//! agree on.
 //!
 //! Messages are MIMI content (draft-ietf-mimi-content-08), so that what we keep for ten years is
 //! somebody else's standard too, and so is a message's id. We write text; we read every part that
@@ -10,13 +11,15 @@
 //!
 //! [`Message`] is the draft's form and [`Part`] what lies in it, [`Act`] what its author does by it,
 //! [`Control`] what is said about a message or the conversation, [`is_emoji`] what a reaction may be,
-//! [`Card`] what a message shows in the place of a text, [`Voice`] what one says of its sound.
+//! [`Card`] what a message shows in the place of a text, [`Voice`] what one says of its sound,
+//! [`OwnState`] what a person's devices tell each other.
 
 mod act;
 mod card;
 mod control;
 mod emoji;
 mod message;
+mod own;
 mod part;
 mod voice;
 
@@ -25,6 +28,7 @@ pub use card::{Card, CardError, Choice, Contact, OPTIONS, Place, Poll, VCard};
 pub use control::Control;
 pub use emoji::is_emoji;
 pub use message::{Expiration, Message};
+pub use own::{FOR_EVER, OwnFact, OwnSaid, OwnState, Subject};
 pub use part::{Disposition, Part, PartKind, Semantics, Shown, TextForm};
 pub use voice::{VOICE_MS, Voice, WAVEFORM_BYTES};
 
@@ -41,6 +45,8 @@ pub enum Content {
     Control(Control),
     /// Messages that the author has read.
     Receipt(Vec<MessageId>),
+    /// What the author's devices are to agree on.
+    OwnState(OwnState),
     /// A newer app wrote it, or a broken one.
     Unknown,
 }
@@ -52,6 +58,7 @@ impl Content {
             PayloadType::Content => Message::parse(bytes).map(Self::Message),
             PayloadType::Control => decode(bytes).map(Self::Control),
             PayloadType::Receipt => decode::<(_,)>(bytes).map(|(read,)| Self::Receipt(read)),
+            PayloadType::OwnState => OwnState::parse(bytes).map(Self::OwnState),
         };
         content.unwrap_or(Self::Unknown)
     }

@@ -26,6 +26,14 @@ pub const RANGES: usize = 256;
 pub const GRANT_KEYS: usize = 4_096;
 /// The blob of a grant, in bytes: so many keys at 45 bytes each, and some room.
 pub const GRANT_BYTES: u64 = 256 * 1024;
+/// What a record of own state says, in facts.
+pub const OWN_FACTS: usize = 1_024;
+/// A draft that the devices of a person share, in bytes.
+pub const DRAFT_BYTES: usize = 8 * 1024;
+/// The name of a setting that they share, in bytes.
+pub const SETTING_NAME_BYTES: usize = 64;
+/// Its value, in bytes.
+pub const SETTING_BYTES: usize = 4 * 1024;
 /// Leaves of a conversation's tree.
 pub const LEAVES: usize = 1_000;
 /// Devices up to which a conversation's MLS group uses the hybrid suite.

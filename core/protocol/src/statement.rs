@@ -23,8 +23,19 @@ code_item! {
         Content = 0,
         /// Something about a message: redaction, acknowledgement, notice.
         Control = 1,
-        /// Read receipts; the only kind of record that is transient.
+        /// Read receipts; transient.
         Receipt = 2,
+        /// What the devices of one person agree on: where he has read, drafts, what he put away.
+        /// Transient, and in his own log only.
+        OwnState = 3,
+    }
+}
+
+impl PayloadType {
+    /// Whether such a record is transient: how people behave and not what they said. No archive opens
+    /// it, and no grant gives it.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Receipt | Self::OwnState)
     }
 }
 
@@ -292,7 +303,7 @@ pub(crate) mod tests {
         let other_version = [&bytes[..1], &[2], &bytes[2..]].concat();
         assert_eq!(Statement::parse(&other_version), Err(FormError::Unlisted));
         let ptype = bytes.len() - 3;
-        let other_type = [&bytes[..ptype], &[3], &bytes[ptype + 1..]].concat();
+        let other_type = [&bytes[..ptype], &[23], &bytes[ptype + 1..]].concat();
         assert_eq!(Statement::parse(&other_type), Err(FormError::Unlisted));
     }
 

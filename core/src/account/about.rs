@@ -6,7 +6,7 @@
 
 use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::content::{
-    Card, CardError, Choice, Control, Message, TextForm, Voice, is_emoji,
+    Card, CardError, Choice, Control, Message, OwnFact, TextForm, Voice, is_emoji,
 };
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CompanyId, LogId, MessageId, UserId};
@@ -211,7 +211,7 @@ impl Account {
         self.mark(log, message, Wish::Pin(pinned)).await
     }
 
-    /// Marks a message on this phone as one to come back to. Nobody else learns it.
+    /// Marks a message as one to come back to, on all devices of this person. Nobody else learns it.
     pub async fn star(
         &self,
         log: LogId,
@@ -220,14 +220,15 @@ impl Account {
     ) -> Result<(), AccountError> {
         let now_ms = self.core.env.clock.now_ms();
         self.core
-            .store
-            .write(move |tx| {
+            .tell_own(move |tx, tell| {
                 let local = found(tx, log)?;
                 let starred_ms = starred.then_some(now_ms);
-                match message::set_starred(tx, local, message, starred_ms)? {
-                    true => Ok(()),
-                    false => Err(AccountError::NoMessage),
+                if !message::set_starred(tx, local, message, starred_ms)? {
+                    return Err(AccountError::NoMessage);
                 }
+                let at_ms = starred_ms.unwrap_or_default();
+                tell.push(OwnFact::Starred { log, message, at_ms });
+                Ok(())
             })
             .await
     }

@@ -5,7 +5,7 @@
 //! withholds his own sees nobody's.
 
 use hauspost_protocol::company::policy::{CouncilPart, QuietPlan, Terms};
-use hauspost_protocol::content;
+use hauspost_protocol::content::{self, OwnFact};
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{Digest, LogId, Seq, TimeMs};
@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::notify::{Notification, Occasion, QuietHours};
 use crate::outbox::intent::Say;
 use crate::store::rows::outbox::{self, IntentKind, NewIntent};
-use crate::store::rows::{account, delivered, log, notified, receipt};
+use crate::store::rows::{delivered, log, notified, own, receipt};
 use crate::store::{StoreError, Tx};
 
 /// Messages of a conversation of which is asked how far they have come.
@@ -86,22 +86,12 @@ impl Account {
         Ok(QuietHours { own, by_policy: terms.general.quiet_hours, zone })
     }
 
-    /// Sets quiet hours of the person's own; none lets those of the policy hold.
+    /// Sets quiet hours of the person's own, on all of his devices; none lets those of the policy hold.
     pub async fn set_quiet_hours(&self, plan: Option<QuietPlan>) -> Result<(), AccountError> {
         if plan.as_ref().is_some_and(|plan| !plan.fits()) {
             return Err(AccountError::Message);
         }
-        self.core
-            .store
-            .write(move |tx| {
-                match plan {
-                    Some(plan) => account::put_fact(tx, QUIET, &encode(&plan))?,
-                    None => account::forget_fact(tx, QUIET)?,
-                }
-                tx.touch(crate::observe::Change::Account);
-                Ok::<_, AccountError>(())
-            })
-            .await
+        self.set_own_setting(QUIET, plan.map(|plan| encode(&plan))).await
     }
 
     /// Whether this person withholds what he read; then he does not see what others read either.
@@ -109,19 +99,27 @@ impl Account {
         self.core.store.read(|conn| Ok(receipt::is_withheld(conn)?)).await
     }
 
-    /// Withholds what this person reads, or does not any more.
+    /// Withholds what this person reads, or does not any more; on all of his devices.
     pub async fn withhold_receipts(&self, withheld: bool) -> Result<(), AccountError> {
-        self.core.store.write(move |tx| Ok(receipt::set_withheld(tx, withheld)?)).await
+        let (name, value) = (receipt::WITHHELD.to_owned(), withheld.then(|| Bytes(vec![1])));
+        self.core
+            .tell_own(move |tx, tell| {
+                receipt::set_withheld(tx, withheld)?;
+                tell.push(OwnFact::Setting { name, value });
+                Ok(())
+            })
+            .await
     }
 
     /// The new messages that the person was not told of, the newest first and `limit` of each conversation at
     /// most, and how loud each is. They are not given again.
     pub async fn take_notifications(&self, limit: u32) -> Result<Vec<Notification>, AccountError> {
-        let quiet = self.quiet_hours().await?.is_quiet(self.core.env.clock.now_ms());
+        let now_ms = self.core.env.clock.now_ms();
+        let quiet = self.quiet_hours().await?.is_quiet(now_ms);
         self.core
             .store
             .write(move |tx| {
-                let new = notified::new(tx, limit.min(crate::read::PAGE_ROWS))?;
+                let new = notified::new(tx, now_ms, limit.min(crate::read::PAGE_ROWS))?;
                 for new in &new {
                     notified::note(tx, new.log, new.message.key)?;
                 }
@@ -232,6 +230,7 @@ pub(super) fn note_policy(tx: &Tx<'_>, terms: &Terms) -> Result<(), StoreError> 
 }
 
 fn own_quiet(conn: &rusqlite::Connection) -> Result<Option<QuietPlan>, StoreError> {
-    let plan = account::fact(conn, QUIET)?.map(|plan| decode::<QuietPlan>(&plan));
-    plan.transpose().map_err(|_| StoreError::Unreadable("quiet hours"))
+    // What a newer app set means nothing here.
+    let plan = own::setting(conn, QUIET)?.and_then(|plan| decode::<QuietPlan>(&plan).ok());
+    Ok(plan.filter(QuietPlan::fits))
 }

@@ -25,6 +25,7 @@ use super::freshness::Freshness;
 use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
+use super::own::Own;
 use super::position::Position;
 use super::previews::Previews;
 use super::pull::Tail;
@@ -93,6 +94,8 @@ pub struct Core {
     pub(super) past: Past,
     /// How far messages have come, where somebody looks.
     pub(super) asking: Asking,
+    /// What this person's devices are to agree on.
+    pub(super) own: Own,
     /// The resets that this phone tried to make.
     pub(super) resetting: Entering,
     /// The groups to which the policy's suite is still to come.

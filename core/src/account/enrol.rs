@@ -28,6 +28,7 @@ use super::error::AccountError;
 use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
+use super::own::Own;
 use super::previews::Previews;
 use super::reach::Asking;
 use super::reset::Migrating;
@@ -187,6 +188,7 @@ async fn finish(
         entering,
         past: Past::default(),
         asking: Asking::default(),
+        own: Own::default(),
         resetting,
         migrating: Migrating::default(),
     })

@@ -42,14 +42,6 @@ impl Account {
         Ok(())
     }
 
-    /// Whether a conversation makes no sound on this phone. Nobody else learns it.
-    pub async fn set_muted(&self, log: LogId, muted: bool) -> Result<(), AccountError> {
-        self.core
-            .store
-            .write(move |tx| Ok(conversation::set_muted(tx, found(tx, log)?, muted)?))
-            .await
-    }
-
     /// The changes of a conversation that this person wanted and that could not be made, oldest
     /// first, until each is dismissed or tried again. [`Change::Outbox`](crate::observe::Change)
     /// says when to look.

@@ -6,7 +6,9 @@
 //! [`checkpoints`], [`freshness`] and [`gossip`] say whether the server shows the present, and one
 //! history. [`report`] tells the company what an admin must hear of, [`way_in`] keeps the door open for
 //! those who come, [`tasks`] does all of it by itself after [`Account::start`].
-//! [`talk`], [`cards`], [`about`] and [`manage`] are what people do, [`behaviour`] and [`reach`] what they may know of each other, [`documents`] carries what they attach,
+//! [`talk`], [`cards`], [`about`] and [`manage`] are what people do, [`own`] what all their devices
+//! agree on, [`behaviour`] and [`reach`] what they may know of each other, [`documents`] carries what
+//! they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
 //! [`link`] what a status line shows, [`error`] how it fails.
@@ -29,6 +31,7 @@ mod history;
 mod inspect;
 mod link;
 mod manage;
+mod own;
 mod position;
 mod previews;
 mod pull;
@@ -90,6 +93,10 @@ impl Account {
         let store = open_store(folder, &env).await?;
         let account = Self::of(enrol::reopen(store, folder, env).await?);
         account.core.tidy_documents().await?;
+        // What cannot be stored now is there after the next start as well.
+        if let Err(error) = account.core.tell_untold().await {
+            tracing::debug!(code = error.code(), "drafts are not told now");
+        }
         Ok(account)
     }
 
@@ -193,6 +200,12 @@ impl Account {
     /// Wants those devices added that came after their users were let in.
     pub async fn add_missing(&self) -> Result<(), AccountError> {
         self.core.add_missing().await
+    }
+
+    /// Begins the log in which this person's devices agree, if there are several and this one has
+    /// something to tell.
+    pub async fn agree(&self) -> Result<(), AccountError> {
+        self.core.agree().await
     }
 
     /// Looks whether others could enter this phone's groups, and mends what is wrong (C6).

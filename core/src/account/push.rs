@@ -215,7 +215,7 @@ impl Core {
         let (mut ledger, step, prepared) = self
             .store
             .read(move |conn| {
-                let step = plan::next(conn, &me, &judged, &ledger, updates_ms)?;
+                let step = plan::next(conn, &me, &judged, &ledger, (updates_ms, now_ms))?;
                 let prepared = match &step {
                     Step::Commit(wanted) => {
                         Some(change::prepare(conn, &me, &judged, &ledger, wanted, rng, now_ms))

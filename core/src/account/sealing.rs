@@ -36,7 +36,8 @@ pub(super) struct Sealing {
 impl Sealing {
     /// What the log needs next.
     pub(super) fn next(&self, tx: &Tx<'_>) -> Result<Step, StoreError> {
-        plan::next(tx, &self.me, &self.company, &self.ledger, self.updates_ms)
+        let clock = (self.updates_ms, self.now_ms);
+        plan::next(tx, &self.me, &self.company, &self.ledger, clock)
     }
 
     /// Seals records at the next places of the own chain, and stores their bytes. Whether it could.
@@ -56,6 +57,9 @@ impl Sealing {
                 continue;
             };
             outbox::seal(tx, new.intent.id, sealed)?;
+            if new.transient {
+                continue;
+            }
             let shown = match new.intent.message_id {
                 Some(message_id) => message::set_record_key(tx, local, message_id, key)?,
                 None => false,

@@ -6,13 +6,13 @@ use hauspost_protocol::body::{HistoryRule, LogType};
 use hauspost_protocol::content::Control;
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
-use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
+use hauspost_protocol::ids::{LogId, MessageId, UserId};
 use hauspost_protocol::limits::{FILES, NAME_BYTES};
 use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
 use super::documents::{self, Attached};
-use super::{Account, AccountError, Draft, Shows};
+use super::{Account, AccountError, Core, Draft, Shows};
 use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
@@ -23,13 +23,13 @@ use crate::read::{
 use crate::store::rows::log::{self, LocalLog, LogState};
 use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
-use crate::store::rows::{conversation, person, receipt};
+use crate::store::rows::person;
 use crate::store::{StoreError, Tx};
 
 impl Account {
     /// The conversation with this person; begun if there is none.
     pub async fn create_dm(&self, user: UserId) -> Result<LogId, AccountError> {
-        self.create(LogType::Dm, vec![user], None, HistoryRule::None).await
+        self.core.create(LogType::Dm, vec![user], None, HistoryRule::None).await
     }
 
     /// Begins a group. Its title travels sealed, as the group's first message; the server never
@@ -53,50 +53,7 @@ impl Account {
         if title.is_some_and(|title| title.len() > NAME_BYTES) {
             return Err(AccountError::Message);
         }
-        self.create(LogType::Group, members, title.map(str::to_owned), history).await
-    }
-
-    async fn create(
-        &self,
-        r#type: LogType,
-        mut members: Vec<UserId>,
-        title: Option<String>,
-        history: HistoryRule,
-    ) -> Result<LogId, AccountError> {
-        members.retain(|user| *user != self.user());
-        members.sort_unstable();
-        members.dedup();
-        if r#type == LogType::Dm && members.len() != 1 {
-            return Err(AccountError::NoConversation);
-        }
-        let mut id = [0; 16];
-        self.core.env.randomness.rng().fill_bytes(&mut id);
-        let id = LogId::from_random(id);
-        let now_ms = self.core.env.clock.now_ms();
-        let created = self
-            .core
-            .store
-            .write(move |tx| {
-                if r#type == LogType::Dm
-                    && let Some(there) = log::dm_with(tx, members[0])?
-                {
-                    return Ok::<_, AccountError>(there.local.id);
-                }
-                let mut ledger = Ledger::new(id, r#type);
-                ledger.row.peer = (r#type == LogType::Dm).then(|| members[0]);
-                log::insert(tx, &ledger.row, title.as_deref(), now_ms)?;
-                let create = Create { r#type, members, history, log_no: None, packages: None };
-                intent(tx, id, IntentKind::Create, encode(&create), now_ms)?;
-                if let Some(title) = title {
-                    let content = Bytes(encode(&Control::Title(title)));
-                    let say = Say { ptype: PayloadType::Control, content };
-                    intent(tx, id, IntentKind::Record, encode(&say), now_ms)?;
-                }
-                Ok(id)
-            })
-            .await?;
-        self.core.to_send.notify_one();
-        Ok(created)
+        self.core.create(LogType::Group, members, title.map(str::to_owned), history).await
     }
 
     /// Adds people; those who cannot be added now are left out.
@@ -110,8 +67,12 @@ impl Account {
         self.want(log, IntentKind::Remove, encode(&Remove { user })).await
     }
 
-    /// Leaves a group.
+    /// Leaves a group. The log of the person's own devices is left by none of them.
     pub async fn leave(&self, log: LogId) -> Result<(), AccountError> {
+        let own = self.core.store.read(|conn| Ok::<_, AccountError>(log::own(conn)?)).await?;
+        if own.is_some_and(|own| own.local.id == log) {
+            return Err(AccountError::NotAllowed);
+        }
         self.want(log, IntentKind::Leave, Vec::new()).await
     }
 
@@ -262,32 +223,6 @@ impl Account {
             .await
     }
 
-    /// Marks everything up to this entry as read.
-    pub async fn mark_read(&self, log: LogId, up_to: Seq) -> Result<(), AccountError> {
-        let now_ms = self.core.env.clock.now_ms();
-        self.core
-            .store
-            .write(move |tx| {
-                let local = found(tx, log)?;
-                conversation::mark_read(tx, local, up_to)?;
-                Ok::<_, AccountError>(receipt::want(tx, local, up_to, now_ms)?)
-            })
-            .await?;
-        self.core.to_send.notify_one();
-        Ok(())
-    }
-
-    /// Keeps what was begun to be written.
-    pub async fn set_draft(&self, log: LogId, text: Option<String>) -> Result<(), AccountError> {
-        let now_ms = self.core.env.clock.now_ms();
-        self.core
-            .store
-            .write(move |tx| {
-                Ok(conversation::set_draft(tx, found(tx, log)?, text.as_deref(), now_ms)?)
-            })
-            .await
-    }
-
     /// A page of the list of conversations.
     pub async fn conversations(
         &self,
@@ -295,6 +230,15 @@ impl Account {
         limit: u32,
     ) -> Result<Vec<ConversationRow>, AccountError> {
         self.core.store.read(move |conn| Ok(read::conversations(conn, after, limit)?)).await
+    }
+
+    /// A page of the conversations that the person put away.
+    pub async fn archived(
+        &self,
+        after: Option<ConversationCursor>,
+        limit: u32,
+    ) -> Result<Vec<ConversationRow>, AccountError> {
+        self.core.store.read(move |conn| Ok(read::archived(conn, after, limit)?)).await
     }
 
     /// One conversation as the list shows it.
@@ -355,6 +299,56 @@ impl Account {
         users.sort_unstable();
         users.dedup();
         Ok(users)
+    }
+}
+
+impl Core {
+    /// A new conversation, or the one that there is of two people, or of one with himself.
+    pub(super) async fn create(
+        &self,
+        r#type: LogType,
+        mut members: Vec<UserId>,
+        title: Option<String>,
+        history: HistoryRule,
+    ) -> Result<LogId, AccountError> {
+        members.retain(|user| *user != self.me.user);
+        members.sort_unstable();
+        members.dedup();
+        if r#type == LogType::Dm && members.len() != 1 {
+            return Err(AccountError::NoConversation);
+        }
+        let mut id = [0; 16];
+        self.env.randomness.rng().fill_bytes(&mut id);
+        let id = LogId::from_random(id);
+        let now_ms = self.env.clock.now_ms();
+        let created = self
+            .store
+            .write(move |tx| {
+                if r#type == LogType::Dm
+                    && let Some(there) = log::dm_with(tx, members[0])?
+                {
+                    return Ok::<_, AccountError>(there.local.id);
+                }
+                if r#type == LogType::SelfNotes
+                    && let Some(there) = log::own(tx)?
+                {
+                    return Ok(there.local.id);
+                }
+                let mut ledger = Ledger::new(id, r#type);
+                ledger.row.peer = (r#type == LogType::Dm).then(|| members[0]);
+                log::insert(tx, &ledger.row, title.as_deref(), now_ms)?;
+                let create = Create { r#type, members, history, log_no: None, packages: None };
+                intent(tx, id, IntentKind::Create, encode(&create), now_ms)?;
+                if let Some(title) = title {
+                    let content = Bytes(encode(&Control::Title(title)));
+                    let say = Say { ptype: PayloadType::Control, content };
+                    intent(tx, id, IntentKind::Record, encode(&say), now_ms)?;
+                }
+                Ok(id)
+            })
+            .await?;
+        self.to_send.notify_one();
+        Ok(created)
     }
 }
 

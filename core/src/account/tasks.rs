@@ -215,9 +215,10 @@ async fn look_after(core: Arc<Core>) {
         let stocked = core.stock_packages().await;
         let named = core.refresh_people().await;
         let added = core.add_missing().await;
+        let agreed = core.agree().await;
         let witnessed = core.ask_witnesses_hourly().await;
         let looked = core.look_at_ways_in().await.and(core.forget_receipts().await);
-        if let Err(error) = stocked.and(named).and(added).and(witnessed).and(looked) {
+        if let Err(error) = stocked.and(named).and(added).and(agreed).and(witnessed).and(looked) {
             tracing::debug!(code = error.code(), "upkeep failed");
             wait(&core, &mut backoff, back).await;
             continue;
@@ -228,6 +229,11 @@ async fn look_after(core: Arc<Core>) {
             tokio::select! {
                 () = core.to_name.notified() => break,
                 () = &mut rest => break,
+                () = core.own.to_agree.notified() => {
+                    if core.agree().await.is_err() {
+                        break;
+                    }
+                }
                 // Somebody got his first phone while the conversation began; or the commit's way in is
                 // wrong, and who comes must not find it so.
                 () = core.to_add.notified() => {

@@ -1,4 +1,5 @@
-//! Two people who begin a conversation with each other at once.
+//! Two people who begin a conversation with each other at once, and two devices of one person that
+//! begin his own log.
 //!
 //! There is one log for a pair, and the server keeps the first. The phone of the second one finds the
 //! other's log in its next pull: what was written meanwhile moves there, in the place and order in
@@ -13,6 +14,8 @@ use hauspost_protocol::statement::PayloadType;
 use super::{Code, Me};
 use crate::ledger::Ledger;
 use crate::outbox::intent::Say;
+use crate::own::{self, When};
+use crate::store::rows;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::log;
 use crate::store::rows::message;
@@ -24,14 +27,17 @@ const INTENTS: u32 = 10_000;
 
 /// Before a log is stored for the first time: makes room for it.
 pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(), StoreError> {
+    let now_ms = ledger.row.last_t_ms;
     let new = ledger.row.local.id;
-    if ledger.row.local.number != 0 || ledger.row.r#type != LogType::Dm {
+    if ledger.row.local.number != 0 {
         return Ok(());
     }
-    let Some(there) = ledger.row.peer.map(|peer| log::dm_with(tx, peer)).transpose()?.flatten()
-    else {
-        return Ok(());
+    let there = match (ledger.row.r#type, ledger.row.peer) {
+        (LogType::Dm, Some(peer)) => log::dm_with(tx, peer)?,
+        (LogType::SelfNotes, _) => log::own(tx)?,
+        _ => None,
     };
+    let Some(there) = there else { return Ok(()) };
     if there.next_seq > Seq(0) {
         // A second log for a pair is against the server's own rule; it is read, and shown apart.
         ledger.row.peer = None;
@@ -53,6 +59,10 @@ pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(),
         outbox::redirect(tx, intent.id, new, renamed)?;
     }
     ledger.row.local = log::take_over(tx, there.local, new)?;
+    // What was said of it is to be said of this one.
+    for fact in rows::own::of_log(tx, there.local.id)? {
+        own::say(tx, own::about(fact, new), When::now(now_ms))?;
+    }
     Ok(())
 }
 

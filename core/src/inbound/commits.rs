@@ -165,6 +165,13 @@ impl Walk<'_> {
         }
         let had_leaf = before.leaf_of(reader.me.device).is_some();
         self.begin_epoch(reader, ledger, entry, (had_leaf, entered), facts.epoch);
+        let is_own = ledger.row.r#type == LogType::SelfNotes;
+        if is_own && ledger.epoch.is_some() && (!was_member || external) {
+            // Whoever begins the log says by himself what he knows. After a reset nobody can tell what
+            // the others missed.
+            let asks = facts.epoch.0 > 1 || facts.r#gen.0 > 0;
+            self.changes.lines.push(Line::InOwn { asks, now_ms: reader.now_ms });
+        }
         // Who left is out, though his leaf may still be there, and a device without a leaf when its
         // person is.
         let may_enter =

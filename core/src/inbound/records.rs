@@ -312,7 +312,8 @@ impl Walk<'_> {
         let device = slot.member.device;
         let Some(conversation) = &ledger.conversation else { return Err(Code::Mismatch) };
         let may_write = conversation.may_write(slot.member.user, &reader.company.at(slot.co));
-        let content = client::record_content(&slot.head, &statement, device, may_write);
+        let content = client::record_content(&slot.head, &statement, device, may_write)
+            .and_then(|()| client::own_state_at_home(statement.ptype, conversation.genesis.r#type));
         if let Err(fault) = content {
             if fault == ContentFault::Class {
                 self.alarm(reader, ledger, Code::Class, slot.seq, None);

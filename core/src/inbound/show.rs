@@ -9,16 +9,20 @@ use hauspost_protocol::ids::{CompanyId, CoreHash, LogId, MessageId, UserId};
 use hauspost_protocol::statement::Statement;
 
 use super::records::{Taken, said};
-use super::store::Line;
+use super::store::{Line, OwnLine};
 use super::{Reader, Walk};
 use crate::format;
 use crate::ledger::Ledger;
 use crate::outbox::intent::Say;
+use crate::own::By;
 use crate::store::rows::mark::{MarkKind, NewMark};
 use crate::store::rows::message::{
     EVERYBODY, MessageKind, MessageState, NewMessage, Place, Saying,
 };
 use crate::store::rows::outbox::Intent;
+
+/// How long each device gives the one before it to answer one that asks.
+const ANSWER_AFTER_MS: u64 = 3_000;
 
 impl Walk<'_> {
     /// Lets people see what a record says.
@@ -50,6 +54,7 @@ impl Walk<'_> {
             },
             Content::Unknown => (id_of_unnamed(slot.core), Act::Unknown, None),
             Content::Receipt(read) => return self.receipt(reader, slot, read),
+            Content::OwnState(_) => return self.own_state(reader, ledger, slot, content),
         };
         let Some(conversation) = &ledger.conversation else { return };
         let room = Room { conversation: Some(conversation), company: reader.me.company, log };
@@ -143,6 +148,21 @@ impl Walk<'_> {
         self.changes.lines.extend(read.map(|id| Line::Read { user, message_id: *id, t_ms }));
     }
 
+    /// What another device of this person says of what they agree on, or this one before it was
+    /// restored.
+    fn own_state(&mut self, reader: &Reader<'_>, ledger: &Ledger, slot: &Taken, content: Content) {
+        let Content::OwnState(state) = content else { return };
+        // Of those that may answer one is first, and the others hear it before their turn.
+        let others = ledger.members().map(|(_, member)| member.device);
+        let before_me =
+            others.filter(|device| *device != slot.member.device && *device < reader.me.device);
+        let wait_ms = before_me.count() as u64 * ANSWER_AFTER_MS;
+        let now_ms = reader.now_ms;
+        let answer_ms = now_ms.saturating_add(wait_ms);
+        let line = OwnLine { seq: slot.seq, state, by: By::Another, now_ms, answer_ms };
+        self.changes.lines.push(Line::Own(Box::new(line)));
+    }
+
     /// What this phone said itself, in its place: whether it might say so there, as everybody else
     /// judges it. A name that another one was given meanwhile stands before or after this one.
     pub(super) fn judge_own(
@@ -153,7 +173,16 @@ impl Walk<'_> {
         intent: &Intent,
     ) {
         let said = decode::<Say>(&intent.body).map(|say| Content::read(say.ptype, &say.content));
-        let Ok(Content::Control(control)) = said else { return };
+        let control = match said {
+            Ok(Content::Control(control)) => control,
+            Ok(Content::OwnState(state)) => {
+                let (seq, by, now_ms) = (entry.seq, By::Me(intent.id), reader.now_ms);
+                let line = OwnLine { seq, state, by, now_ms, answer_ms: now_ms };
+                self.changes.lines.push(Line::Own(Box::new(line)));
+                return;
+            }
+            _ => return,
+        };
         let kind = control.act().as_ref().and_then(marks).map(|(_, kind)| kind);
         match (control, kind) {
             (Control::Title(title), _) => {

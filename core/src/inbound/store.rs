@@ -1,5 +1,6 @@
 //! What reading a log changed, and how it is written down: all of it in one transaction.
 
+use hauspost_protocol::content::OwnState;
 use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::statement::File;
 use hauspost_protocol::tree::checkpoint::TreeHead;
@@ -10,6 +11,7 @@ use crate::group::MlsChanges;
 use crate::ledger::{Ledger, Touched};
 use crate::observe::Change;
 use crate::outbox::outcome;
+use crate::own::{self, By};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::entry::{self, EntryRow};
 use crate::store::rows::file;
@@ -83,6 +85,23 @@ pub(super) enum Line {
         message_id: MessageId,
         t_ms: TimeMs,
     },
+    Own(Box<OwnLine>),
+    /// This device has the keys of the person's own log from here on; whether it asks the others.
+    InOwn {
+        asks: bool,
+        now_ms: TimeMs,
+    },
+}
+
+/// What a record of own state says.
+#[derive(Debug)]
+pub(super) struct OwnLine {
+    pub seq: Seq,
+    pub state: OwnState,
+    pub by: By,
+    pub now_ms: TimeMs,
+    /// When this device answers, if it asks.
+    pub answer_ms: TimeMs,
 }
 
 /// A record of this phone in its place.
@@ -219,6 +238,11 @@ impl Changes {
                     let title = Some(title.as_str()).filter(|title| !title.is_empty());
                     conversation::set_title(tx, local, title, Some(seq))?;
                 }
+                Line::Own(line) => {
+                    let OwnLine { seq, state, by, now_ms, answer_ms } = *line;
+                    own::heard(tx, local, (seq, &state), by, (now_ms, answer_ms))?;
+                }
+                Line::InOwn { asks, now_ms } => own::entered(tx, local, asks, now_ms)?,
             }
         }
         for gap in &self.quarantined {

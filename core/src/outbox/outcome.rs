@@ -6,6 +6,7 @@ use hauspost_protocol::wire::Outcome;
 use super::REASON_MAYBE_SENT;
 use crate::inbound::Code;
 use crate::ledger::{Ledger, Touched};
+use crate::own;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::file;
 use crate::store::rows::log::{LocalLog, LogState};
@@ -67,7 +68,7 @@ pub fn sealed(
             (Outcome::Ok(seq) | Outcome::Dup(seq), _) => {
                 accept(tx, ledger, &intent, *seq, now_ms)?;
                 let same = (sealed.r#gen, sealed.epoch) == (ledger.row.r#gen, ledger.row.epoch);
-                if intent.kind == IntentKind::Record {
+                if intent.kind.is_record() {
                     ledger.row.own_dctr += 1;
                     if same {
                         ledger.own_accepted(*index, &mut touched);
@@ -147,7 +148,7 @@ pub fn take_back(tx: &Tx<'_>, ledger: &mut Ledger, id: i64) -> Result<(), StoreE
     let Some(sealed) = intent.sealed.filter(|_| intent.state == IntentState::Accepted) else {
         return Ok(());
     };
-    if intent.kind == IntentKind::Record {
+    if intent.kind.is_record() {
         ledger.row.own_dctr = ledger.row.own_dctr.saturating_sub(1);
     }
     if (sealed.r#gen, sealed.epoch) == (ledger.row.r#gen, ledger.row.epoch) {
@@ -172,6 +173,11 @@ pub fn fail(
     intent: &outbox::Intent,
     reason: u64,
 ) -> Result<(), StoreError> {
+    if intent.kind == IntentKind::OwnState {
+        // Nobody wanted it by itself, and nobody has to hear of it.
+        own::given_up(tx, intent.id)?;
+        return outbox::discard(tx, intent.id);
+    }
     outbox::fail(tx, intent.id, reason)?;
     match intent.message_id {
         Some(message_id) => message::set_state(tx, local, message_id, MessageState::Failed),

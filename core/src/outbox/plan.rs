@@ -84,16 +84,23 @@ pub enum What {
     Sealed(Vec<(i64, CoreHash, RecordIndex)>),
 }
 
-/// The next step; `now_ms` is the server's clock, or nothing if it takes no update of this log now.
+/// The next step; `now_ms` is the server's clock, or nothing if it takes no update of this log now,
+/// `phone_ms` the phone's.
 pub fn next(
     conn: &Connection,
     me: &Me,
     company: &Company,
     ledger: &Ledger,
-    now_ms: Option<TimeMs>,
+    (now_ms, phone_ms): (Option<TimeMs>, TimeMs),
 ) -> Result<Step, StoreError> {
     let log = ledger.row.local.id;
-    let open = outbox::open(conn, log, limits::BATCH_ENTRIES as u32)?;
+    let mut open = outbox::open(conn, log, limits::BATCH_ENTRIES as u32)?;
+    // What the devices of a person agree on is gathered until its time.
+    open.retain(|intent| {
+        let gathers = intent.kind == IntentKind::OwnState && intent.state == IntentState::Queued;
+        let waits_ms = intent.next_ms.saturating_sub(phone_ms);
+        !gathers || waits_ms == 0 || waits_ms > outbox::LONGEST_MS
+    });
     match ledger.row.state {
         LogState::Active | LogState::Broken => {}
         LogState::Left if !open.is_empty() => {
@@ -165,10 +172,12 @@ pub fn next(
         return Ok(Step::Send(Batch { request, what: What::Sealed(what) }));
     }
     Ok(match first.kind {
-        IntentKind::Record if renews_first(ledger, now_ms) => Step::Commit(Wanted::Update(None)),
-        IntentKind::Record => {
+        IntentKind::Record | IntentKind::OwnState if renews_first(ledger, now_ms) => {
+            Step::Commit(Wanted::Update(None))
+        }
+        IntentKind::Record | IntentKind::OwnState => {
             let records = open.into_iter().take_while(|intent| {
-                intent.kind == IntentKind::Record && intent.state == IntentState::Queued
+                intent.kind.is_record() && intent.state == IntentState::Queued
             });
             let mut records: Vec<_> = records.collect();
             for record in &mut records {

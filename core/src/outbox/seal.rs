@@ -7,7 +7,7 @@ use hauspost_protocol::entry::{At, Head, Kind, Seen, Slot};
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{RecordIndex, Seq, TimeMs, UserId};
 use hauspost_protocol::record;
-use hauspost_protocol::statement::{PayloadType, Statement};
+use hauspost_protocol::statement::Statement;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 use hauspost_protocol::wire::AppendRequest;
 
@@ -23,6 +23,8 @@ pub struct NewSealed {
     pub intent: Intent,
     /// Its bytes; none if the intent cannot be sealed at all.
     pub sealed: Option<(Sealed, RecordKey)>,
+    /// Whether it is transient, so that its key is given to nobody later.
+    pub transient: bool,
 }
 
 /// Seals records at the next indices of the own chain.
@@ -46,14 +48,15 @@ pub fn records(
     let mut done = Vec::with_capacity(intents.len());
     for intent in intents {
         let Ok(say) = decode::<Say>(&intent.body) else {
-            done.push(NewSealed { intent, sealed: None });
+            done.push(NewSealed { intent, sealed: None, transient: false });
             continue;
         };
+        let transient = say.ptype.is_transient();
         let index = chain.index();
         let (key, next) = chain.clone().advance();
         let head = Head {
             slot: Some(Slot { leaf, index, cap }),
-            transient: say.ptype == PayloadType::Receipt,
+            transient,
             ..Head::plain(Kind::Record, ledger.row.local.id, ledger.row.r#gen, ledger.row.epoch)
         };
         let statement = Statement {
@@ -68,7 +71,7 @@ pub fn records(
         };
         let head = Head { blobs: statement.blobs().collect(), ..head };
         let Ok(statement) = statement.to_bytes() else {
-            done.push(NewSealed { intent, sealed: None });
+            done.push(NewSealed { intent, sealed: None, transient: false });
             continue;
         };
         let head = encode(&head);
@@ -82,7 +85,7 @@ pub fn records(
             head,
             payload,
         };
-        done.push(NewSealed { intent, sealed: Some((sealed, key)) });
+        done.push(NewSealed { intent, sealed: Some((sealed, key)), transient });
         chain = next;
         dctr += 1;
     }

@@ -1,4 +1,5 @@
-//! The list of conversations: newest first, one small row each.
+//! The list of conversations: favourites in their order, then the others, newest first, one small row
+//! each; what the person put away is a list of its own.
 
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::ids::{LogId, Seq, TimeMs, UserId};
@@ -35,10 +36,24 @@ pub struct ConversationRow {
     pub unread_mentions: u64,
     /// The newest entry that was read.
     pub read_seq: Option<Seq>,
-    /// Whether it makes no sound.
-    pub muted: bool,
+    /// Until when it makes no sound, if it is muted; [`FOR_EVER`](hauspost_protocol::content::FOR_EVER)
+    /// may be.
+    pub muted_until: Option<TimeMs>,
+    /// Whether it is put away.
+    pub archived: bool,
+    /// Its place among the favourites, if it is one.
+    pub favourite: Option<u64>,
     /// What the person began to write.
     pub draft: Option<String>,
+    /// Counts changes of the draft by other devices of the person; names what a text was made from.
+    pub draft_version: u64,
+}
+
+impl ConversationRow {
+    /// Whether it makes no sound now.
+    pub fn is_muted(&self, now_ms: TimeMs) -> bool {
+        self.muted_until.is_some_and(|until_ms| until_ms > now_ms)
+    }
 }
 
 /// The newest line of a timeline, as the list shows it.
@@ -63,11 +78,20 @@ pub struct ConversationCursor {
     pub order_ms: TimeMs,
     /// Its number in this database; it tells rows of one time apart.
     pub number: i64,
+    /// Whether it stands among the favourites, before all others.
+    pub is_favourite: bool,
 }
 
+/// The parts of the list, as the database numbers them.
+const FAVOURITES: i64 = 0;
+const OTHERS: i64 = 1;
+const ARCHIVED: i64 = 2;
+
 const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce(c.title, p.name),
-        l.peer, c.last_author, c.last_kind, c.last_state, c.last_text, c.unread, c.read_seq,
-        c.muted, c.draft, coalesce(c.last_fate, 0), c.unread_mentions, c.last_ms
+        l.peer, c.last_author, c.last_kind, c.last_state, c.last_text, c.unread,
+        nullif(max(ifnull(c.read_seq, -1), ifnull(c.skip_seq, -1)), -1), c.muted_until, c.draft,
+        coalesce(c.last_fate, 0), c.unread_mentions, c.last_ms, c.archived, c.favourite,
+        c.draft_version, c.section
     FROM conversation c
     CROSS JOIN log l ON l.id = c.log
     LEFT JOIN person p ON p.user = l.peer";
@@ -84,7 +108,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
         }),
     };
     Ok(ConversationRow {
-        cursor: ConversationCursor { order_ms: cell(row, 0)?, number: row.get(1)? },
+        cursor: ConversationCursor {
+            order_ms: cell(row, 0)?,
+            number: row.get(1)?,
+            is_favourite: row.get::<_, i64>(21)? == FAVOURITES,
+        },
         log: cell(row, 2)?,
         r#type: cell(row, 3)?,
         state: cell(row, 4)?,
@@ -93,26 +121,70 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
         last,
         unread: cell(row, 11)?,
         read_seq: cell(row, 12)?,
-        muted: cell(row, 13)?,
+        muted_until: cell(row, 13)?,
         draft: cell(row, 14)?,
         unread_mentions: cell(row, 16)?,
         last_ms: cell(row, 17)?,
+        archived: row.get(18)?,
+        favourite: cell(row, 19)?,
+        draft_version: cell(row, 20)?,
     })
 }
 
-/// The conversations after `after`, newest first; from the top if `None`.
+/// The conversations after `after`: favourites first, then the newest; from the top if `None`. What is
+/// put away is not among them.
 pub fn conversations(
     conn: &Connection,
     after: Option<ConversationCursor>,
     limit: u32,
 ) -> Result<Vec<ConversationRow>, StoreError> {
-    let after = after.unwrap_or(ConversationCursor { order_ms: i64::MAX as u64, number: i64::MAX });
+    let limit = limit.min(PAGE_ROWS);
+    let mut rows = match after {
+        Some(after) if !after.is_favourite => return page(conn, OTHERS, Some(after), limit),
+        _ => favourites(conn)?,
+    };
+    if let Some(after) = after {
+        let at = rows.iter().position(|row| row.cursor.number == after.number);
+        rows.drain(..at.map_or(0, |at| at + 1));
+    }
+    rows.truncate(limit as usize);
+    let rest = limit - rows.len() as u32;
+    if rest > 0 {
+        rows.extend(page(conn, OTHERS, None, rest)?);
+    }
+    Ok(rows)
+}
+
+/// The conversations that the person put away, newest first, after `after`; from the top if `None`.
+pub fn archived(
+    conn: &Connection,
+    after: Option<ConversationCursor>,
+    limit: u32,
+) -> Result<Vec<ConversationRow>, StoreError> {
+    page(conn, ARCHIVED, after, limit.min(PAGE_ROWS))
+}
+
+/// All favourites, in the same order on all devices of the person.
+fn favourites(conn: &Connection) -> Result<Vec<ConversationRow>, StoreError> {
+    let mut select =
+        conn.prepare_cached(&format!("{SELECT} WHERE c.section = ?1 ORDER BY c.favourite, l.log"))?;
+    let rows = select.query_map([FAVOURITES], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn page(
+    conn: &Connection,
+    section: i64,
+    after: Option<ConversationCursor>,
+    limit: u32,
+) -> Result<Vec<ConversationRow>, StoreError> {
+    let (order_ms, number) =
+        after.map_or((i64::MAX as u64, i64::MAX), |after| (after.order_ms, after.number));
     let mut select = conn.prepare_cached(&format!(
-        "{SELECT} WHERE (c.order_ms, c.log) < (?1, ?2)
-         ORDER BY c.order_ms DESC, c.log DESC LIMIT ?3",
+        "{SELECT} WHERE c.section = ?1 AND (c.order_ms, c.log) < (?2, ?3)
+         ORDER BY c.order_ms DESC, c.log DESC LIMIT ?4",
     ))?;
-    let rows =
-        select.query_map(params![C(after.order_ms), after.number, limit.min(PAGE_ROWS)], read)?;
+    let rows = select.query_map(params![section, C(order_ms), number, limit], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -123,8 +195,35 @@ pub fn conversation(conn: &Connection, log: LogId) -> Result<Option<Conversation
     Ok(select.query_row([C(log)], read).optional()?)
 }
 
-/// Unread messages of all conversations, for the badge of the app.
+/// Unread messages of all conversations but those put away, for the badge of the app.
 pub fn unread_total(conn: &Connection) -> Result<u64, StoreError> {
-    let mut select = conn.prepare_cached("SELECT coalesce(sum(unread), 0) FROM conversation")?;
+    let mut select =
+        conn.prepare_cached("SELECT coalesce(sum(unread), 0) FROM conversation WHERE section < 2")?;
     Ok(select.query_row([], |row| cell(row, 0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{enrolled, group};
+
+    /// However much is put away, a page of the list is a few rows of its index.
+    #[tokio::test]
+    async fn a_page_is_read_from_the_index_of_its_part_of_the_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        group(&store, 1, "Lager").await;
+        let plan = store.read(|conn| {
+            let page = format!(
+                "EXPLAIN QUERY PLAN {SELECT} WHERE c.section = 1 AND (c.order_ms, c.log) < (5, 5)
+                 ORDER BY c.order_ms DESC, c.log DESC LIMIT 50"
+            );
+            let mut select = conn.prepare(&page)?;
+            let rows = select.query_map([], |row| row.get::<_, String>(3))?;
+            Ok::<_, StoreError>(rows.collect::<Result<Vec<_>, _>>()?.join("\n"))
+        });
+        let plan = plan.await.unwrap();
+        assert!(plan.contains("conversation_order (section=? AND order_ms<?"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
 }

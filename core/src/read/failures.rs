@@ -86,7 +86,7 @@ impl WantedChange {
                     _ => return None,
                 }
             }
-            IntentKind::Newer => return None,
+            IntentKind::OwnState | IntentKind::Newer => return None,
         })
     }
 }

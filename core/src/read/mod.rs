@@ -18,7 +18,8 @@ mod timeline;
 pub use self::about::{Version, pinned, reactions, starred, versions, voters};
 pub use self::alarms::{AlarmKind, AlarmReport, AlarmRow, alarms};
 pub use self::conversations::{
-    ConversationCursor, ConversationRow, LastLine, conversation, conversations, unread_total,
+    ConversationCursor, ConversationRow, LastLine, archived, conversation, conversations,
+    unread_total,
 };
 pub use self::documents::{DocumentKind, DocumentPage, DocumentRow, documents};
 pub use self::failures::{FailedChange, WantedChange, failed_changes};

@@ -91,7 +91,7 @@ async fn reading_up_to_an_entry_leaves_the_later_ones_unread_and_never_goes_back
     add(&store, log, (1..=5).map(|seq| text(seq, "x")).collect()).await;
     for (up_to, unread) in [(3, 2), (1, 2), (5, 0)] {
         store
-            .write::<_, StoreError, _>(move |tx| rows::mark_read(tx, log, Seq(up_to)))
+            .write::<_, StoreError, _>(move |tx| rows::mark_read(tx, log, Seq(up_to)).map(|_| ()))
             .await
             .unwrap();
         assert_eq!(list(&store).await[0].unread, unread, "read up to {up_to}");

@@ -208,12 +208,14 @@ impl<'a> Opening<'a> {
         self.body
     }
 
-    /// The records of the scope, log by log.
+    /// The records of the scope, log by log. What is transient lies in none: when somebody read, or
+    /// began to write, is his behaviour, and nobody opens it (L-24).
     pub fn records(&self) -> impl Iterator<Item = (LogId, &'a PlacedRecord)> {
         let scope = &self.body.scope;
         self.examined.logs.iter().flat_map(move |(log, examined)| {
             let records = examined.replay.records.iter();
             records
+                .filter(|record| !record.transient)
                 .filter(|record| scope.covers(*log, record.seq, record.t_ms, record.author.user))
                 .map(|record| (*log, record))
         })

@@ -291,6 +291,7 @@ fn readable(
             Control::ClosePoll(message) => readable.about("poll-close", message.to_string()),
         },
         Content::Receipt(_) => readable.kind = "receipt",
+        Content::OwnState(_) => readable.kind = "own-state",
         Content::Unknown => {}
     }
     readable

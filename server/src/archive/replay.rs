@@ -119,6 +119,8 @@ pub struct PlacedRecord {
     pub seq: Seq,
     /// The server's time.
     pub t_ms: TimeMs,
+    /// Whether it is transient: how people behave and not what they said.
+    pub transient: bool,
     /// Its slot.
     pub slot: Slot,
     /// Its epoch, as a place in [`Replay::epochs`].
@@ -432,7 +434,16 @@ impl Replaying<'_> {
             let may_write = conversation.may_write(author.user, &company);
             let is_owner = conversation.is_owner(author.user, &company);
             let t_ms = entry.t_ms;
-            let placed = PlacedRecord { seq, t_ms, slot, epoch, author, may_write, is_owner };
+            let placed = PlacedRecord {
+                seq,
+                t_ms,
+                transient: head.transient,
+                slot,
+                epoch,
+                author,
+                may_write,
+                is_owner,
+            };
             self.found.records.push(placed);
         }
         if let Some(fault) = fault {

@@ -413,10 +413,29 @@ impl World {
         text: &str,
         change: impl FnOnce(&mut Statement),
     ) -> Seq {
+        self.record(room, (author, leaf), false, text, change)
+    }
+
+    /// A record of class 1: how somebody behaves.
+    pub fn behave(&mut self, room: &mut Room, author: &mut Phone, leaf: u32) -> Seq {
+        self.record(room, (author, leaf), true, "", |statement| {
+            statement.ptype = PayloadType::Receipt;
+        })
+    }
+
+    fn record(
+        &mut self,
+        room: &mut Room,
+        (author, leaf): (&mut Phone, u32),
+        transient: bool,
+        text: &str,
+        change: impl FnOnce(&mut Statement),
+    ) -> Seq {
         let index = *room.next.entry(leaf).and_modify(|next| *next += 1).or_insert(0);
         let slot = Slot { leaf: LeafIndex(leaf), index: RecordIndex(index), cap: room.cap };
         let head = Head {
             slot: Some(slot),
+            transient,
             ..Head::plain(Kind::Record, room.log, room.binding.r#gen, room.epoch)
         };
         let head = encode(&head);

@@ -350,6 +350,24 @@ fn officers_believe_a_record_by_the_rules_that_phones_believe_it_by() {
 }
 
 #[test]
+fn attacks_48_how_people_behave_is_opened_by_nobody_and_hides_nothing() {
+    let mut world = World::founded();
+    let (mut anna, mut ben) = (world.phone(1), world.phone(2));
+    let mut room = world.room(&mut anna, &mut [&mut ben]);
+    world.say(&mut room, &mut anna, 0, "Guten Morgen");
+    world.behave(&mut room, &mut ben, 1);
+    world.say(&mut room, &mut ben, 1, "Danke");
+    let (log, other) = (room.log, room.log);
+    let sides = Sides::of(Talk { world, room: log, other }, |talk| whole(talk.room));
+    let readings = sides.read();
+    let [(_, reading)] = &readings[..] else { panic!("one conversation") };
+    let texts: Vec<_> = reading.messages.iter().filter_map(|line| line.text.as_deref()).collect();
+    assert_eq!(texts, ["Guten Morgen", "Danke"]);
+    assert_eq!((reading.messages.len(), reading.without_key), (2, 1), "it is counted");
+    assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+}
+
+#[test]
 fn keys_are_given_for_the_people_entries_and_times_of_the_scope_only() {
     let by_ben = sides(|talk| Scope { users: vec![UserId([2; 16])], ..whole(talk.room) });
     let said = vec!["Moin, der Lieferschein ist da".to_owned(), "Schade".to_owned()];

@@ -123,6 +123,8 @@ pub enum Mark {
 pub enum Effect {
     /// Read so many rows of the list of conversations.
     LoadRooms(u32),
+    /// Read so many rows of the list of those that are put away.
+    LoadArchived(u32),
     /// Read one row of it.
     LoadRoom(LogId),
     /// Read a part of a timeline.
@@ -179,8 +181,11 @@ pub enum Effect {
     Discard(LogId, MessageId),
     /// Everything up to this entry was read.
     MarkRead(LogId, Seq),
-    /// Keep what was begun to be written.
-    SaveDraft(LogId, Option<String>),
+    /// Keep what was begun to be written from the draft of this version, and tell it to the person's other
+    /// devices.
+    SaveDraft(LogId, Option<String>, u64),
+    /// Keep it on this device, while it is being written.
+    NoteDraft(LogId, Option<String>, u64),
     /// Begin a conversation with a person.
     CreateDm(UserId),
     /// Begin a group.
@@ -197,6 +202,14 @@ pub enum Effect {
     Rename(LogId, String),
     /// Let a conversation make no sound, or again.
     Mute(LogId, bool),
+    /// Put a conversation away, or take it back into the list.
+    Archive(LogId, bool),
+    /// Put a conversation on top of the list, or take it from there.
+    Favourite(LogId, bool),
+    /// Move a favourite before this one, or behind all others.
+    MoveFavourite(LogId, Option<LogId>),
+    /// Open the person's notes.
+    Notes,
     /// Try a change again that failed.
     TryAgain(LogId, i64),
     /// Put a change aside that failed.

@@ -68,7 +68,11 @@ pub fn own(seq: u64, text: &str, state: MessageState) -> Message {
 /// A group in the list.
 pub fn room(number: u8, title: &str) -> ConversationRow {
     ConversationRow {
-        cursor: ConversationCursor { order_ms: NOON, number: i64::from(number) },
+        cursor: ConversationCursor {
+            order_ms: NOON,
+            number: i64::from(number),
+            is_favourite: false,
+        },
         last_ms: NOON,
         log: LogId([number; 16]),
         r#type: LogType::Group,
@@ -85,8 +89,11 @@ pub fn room(number: u8, title: &str) -> ConversationRow {
         unread: 0,
         unread_mentions: 0,
         read_seq: None,
-        muted: false,
+        muted_until: None,
+        archived: false,
+        favourite: None,
         draft: None,
+        draft_version: 0,
     }
 }
 

@@ -64,6 +64,10 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             let (rows, more) = rooms(account, count).await?;
             Event::Rooms(rows, more)
         }
+        Effect::LoadArchived(count) => {
+            let rows = account.archived(None, count.min(PAGE)).await?;
+            Event::Rooms(rows, false)
+        }
         Effect::LoadRoom(log) => Event::Room(log, account.conversation(log).await?.map(Box::new)),
         Effect::LoadTimeline(log, span) => {
             let (window, limit) = match span {
@@ -136,7 +140,22 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::Retry(log, id) => return account.retry(log, id).await.map(|()| None),
         Effect::Discard(log, id) => return account.discard(log, id).await.map(|()| None),
         Effect::MarkRead(log, seq) => return account.mark_read(log, seq).await.map(|()| None),
-        Effect::SaveDraft(log, text) => return account.set_draft(log, text).await.map(|()| None),
+        Effect::SaveDraft(log, text, version) => {
+            return account.set_draft_from(log, text, version).await.map(|()| None);
+        }
+        Effect::NoteDraft(log, text, version) => {
+            return account.note_draft(log, text, version).await.map(|()| None);
+        }
+        Effect::Archive(log, archived) => {
+            return account.set_archived(log, archived).await.map(|()| None);
+        }
+        Effect::Favourite(log, favourite) => {
+            return account.set_favourite(log, favourite).await.map(|()| None);
+        }
+        Effect::MoveFavourite(log, before) => {
+            return account.move_favourite(log, before).await.map(|()| None);
+        }
+        Effect::Notes => Event::Begun(account.notes().await?),
         Effect::CreateDm(user) => Event::Begun(account.create_dm(user).await?),
         Effect::CreateGroup(title, users) => Event::Begun(group(account, &title, users).await?),
         Effect::Add(log, users) => return account.add_members(log, users).await.map(|()| None),

@@ -93,6 +93,8 @@ pub struct Rooms {
     pub rows: Vec<ConversationRow>,
     /// Whether there are more.
     pub more: bool,
+    /// Whether they are those that the person put away.
+    pub archived: bool,
     /// Where the bar is; it stays with its conversation when rows move.
     pub selected: Option<LogId>,
 }
@@ -142,6 +144,10 @@ pub struct Dialog {
     pub composer: Editor,
     /// Whether it was changed since it was stored.
     pub is_unsaved: bool,
+    /// Whether it was changed since the person's other devices were told of it, or it was opened.
+    pub is_untold: bool,
+    /// Which draft it was made from.
+    pub draft_version: u64,
 }
 
 impl Dialog {
@@ -154,6 +160,8 @@ impl Dialog {
             new_after: unread.map(|row| row.read_seq),
             read: row.as_ref().and_then(|row| row.read_seq),
             composer: Editor::new(draft),
+            draft_version: row.as_ref().map_or(0, |row| row.draft_version),
+            is_untold: false,
             row,
             rows: Vec::new(),
             failed: Vec::new(),

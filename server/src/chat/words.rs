@@ -29,6 +29,8 @@ pub struct Words {
     pub somebody: &'static str,
     /// A person's own notes.
     pub notes: &'static str,
+    /// What stands over the list of conversations that are put away.
+    pub archived: &'static str,
     /// A group without a name.
     pub nameless: &'static str,
     /// A draft in the list.

@@ -119,7 +119,7 @@ async fn author_says(
             let local = ledger.row.local;
             let together = said.len() as u32;
             said.into_iter().try_for_each(|said| store(tx, &me, local, said))?;
-            let step = plan::next(tx, &me, &company, &ledger, Some(now_ms()))?;
+            let step = plan::next(tx, &me, &company, &ledger, (Some(now_ms()), now_ms()))?;
             assert!(matches!(step, Step::Seal(_)), "the conversation can send at once");
             let intents = outbox::open(tx, log, together)?;
             let sealed = seal::records(&me, &ledger, intents, None, now_ms());

@@ -51,6 +51,7 @@ pub(super) async fn pull(world: &mut World, phone: usize) {
     let _ = world.act(phone, "pulls", |account| async move { account.sync_all().await }).await;
     let _ =
         world.act(phone, "shares", |account| async move { account.share_history().await }).await;
+    let _ = world.act(phone, "agrees", |account| async move { account.agree().await }).await;
 }
 
 pub(super) async fn push(world: &mut World, phone: usize) {

@@ -30,6 +30,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::company::{COMPANY, archive_keys, archive_seeds, pin};
+use super::own;
 use super::talk::{self, Said, What};
 use super::world::World;
 
@@ -103,6 +104,11 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
         }
     }
     further.values().for_each(|devices| alike(devices, &truths, &mut broken));
+    for devices in further.values() {
+        let phones = devices.iter().map(|(number, ..)| *number);
+        let accounts = phones.filter_map(|number| Some((number, world.wire.account(number)?)));
+        own::agree(accounts.collect(), &mut broken).await;
+    }
     promises(world, &truths, &mut broken).await;
     let records = truths.values().map(|truth| truth.records.len()).sum();
     for truth in truths.values() {

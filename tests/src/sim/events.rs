@@ -5,7 +5,7 @@ use hauspost_core::store::rows::account;
 use rand::RngExt as _;
 
 use super::world::World;
-use super::{Event, chaos, talk};
+use super::{Event, chaos, own, talk};
 
 /// How many of a hundred steps are an event, if the plan has any.
 const SELDOM: u32 = 8;
@@ -19,7 +19,10 @@ const FURTHER_DEVICES: usize = 2;
 /// Whether this step is an event; then it has happened.
 pub async fn happens(world: &mut World, phone: usize) -> bool {
     let events = world.plan.events;
-    let often = if events == [Event::Talk] { OFTEN } else { SELDOM };
+    let often = match events {
+        [Event::Talk] | [Event::Device, Event::Own] => OFTEN,
+        _ => SELDOM,
+    };
     if events.is_empty() || world.dice.random_range(0..100) >= often {
         return false;
     }
@@ -29,6 +32,7 @@ pub async fn happens(world: &mut World, phone: usize) -> bool {
         Event::Bomb => bomb(world, phone).await,
         Event::LockedOut => lock_out(world, phone).await,
         Event::Talk => talk::about(world, phone).await,
+        Event::Own => own::acts(world, phone).await,
     }
     true
 }

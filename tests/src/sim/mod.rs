@@ -17,6 +17,7 @@ pub mod check;
 pub mod company;
 pub mod events;
 pub mod network;
+mod own;
 mod talk;
 pub mod trace;
 pub mod world;
@@ -49,6 +50,8 @@ pub enum Event {
     LockedOut,
     /// Somebody answers, changes, takes back, hides, reacts.
     Talk,
+    /// A person reads, begins to write, puts away: what all devices of his are to agree on.
+    Own,
 }
 
 /// What may go wrong.

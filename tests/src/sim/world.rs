@@ -452,11 +452,13 @@ impl World {
                     let _ = self.act(number, "pulls", |a| async move { a.sync_all().await }).await;
                     continue;
                 }
+                let agreed = self.act(number, "agrees", |a| async move { a.agree().await }).await;
                 let sent = self.act(number, "sends", |a| async move { a.send_once().await }).await;
                 let pulled = self.act(number, "pulls", |a| async move { a.sync_all().await }).await;
                 let shared =
                     self.act(number, "shares", |a| async move { a.share_history().await }).await;
-                for (what, done) in [("send", sent), ("pull", pulled), ("share", shared)] {
+                let all = [("agree", agreed), ("send", sent), ("pull", pulled), ("share", shared)];
+                for (what, done) in all {
                     match done {
                         Some(Ok(())) => {}
                         Some(Err(error)) => failed.push(format!(

@@ -9,6 +9,7 @@ mod history;
 mod inside;
 mod large;
 mod looks;
+mod own;
 mod pulls;
 mod resets;
 mod restored;

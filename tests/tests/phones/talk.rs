@@ -13,7 +13,7 @@ use hauspost_core::store::rows::mark::MarkKind;
 use hauspost_core::store::rows::message::{EVERYBODY, Fate, Message as Row, MessageKind, Quote};
 use hauspost_core::store::rows::outbox::{self, IntentKind, NewIntent};
 use hauspost_core::sync::Https;
-use hauspost_protocol::content::{Control, Message, TextForm};
+use hauspost_protocol::content::{Control, FOR_EVER, Message, TextForm};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId};
 use hauspost_protocol::statement::PayloadType;
@@ -298,7 +298,7 @@ async fn a_mention_counts_for_members_and_is_a_text_like_any_other_for_the_rest(
     anna.account.send(log, Draft::typed(&everybody)).await.unwrap();
     settle(&[&anna, &ben]).await;
     let list = ben.account.conversation(log).await.unwrap().unwrap();
-    assert_eq!((list.unread, list.unread_mentions, list.muted), (4, 2, true));
+    assert_eq!((list.unread, list.unread_mentions, list.muted_until), (4, 2, Some(FOR_EVER)));
     let rows = rows(&ben, log).await;
     assert_eq!(rows[1].text.as_deref(), Some("@ben und @dora, bitte"));
     assert_eq!(rows[1].saying.mentions, [ben.account.user()], "Dora is not here");

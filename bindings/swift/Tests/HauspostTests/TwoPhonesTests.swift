@@ -225,6 +225,49 @@ final class TwoPhonesTests {
         try await again.suspend(deadlineMs: 5_000)
     }
 
+    @Test func twoPhonesOfAPersonAgreeOnWhatIsBegunSilentPutAwayAndOnTop() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let room = try await ben.talk(to: anna)
+        try await ben.write(room, "Montag?")
+        _ = try await anna.reads(room).first { $0.texts.contains("Montag?") }
+        let tablet = try await furtherPhone("anna", of: anna)
+        let timeline = try anna.timeline(conversation: room)
+        try await timeline.setDraft(text: "Ja, um")
+        try await timeline.setFavourite(favourite: true)
+        try await timeline.muteUntil(untilMs: 4_000_000_000_000)
+        try await anna.setSetting(name: "quiet", value: Data([1]))
+        try await anna.tellNow()
+
+        let page = try await tablet.firstConversations().first {
+            $0.rows.contains { $0.id == room && $0.draft == "Ja, um" }
+        }
+        let there = try #require(page?.rows.first { $0.id == room })
+        #expect(there.favourite && there.muted && !there.archived)
+        #expect(try await tablet.setting(name: "quiet") == Data([1]))
+
+        try await tablet.timeline(conversation: room).setArchived(archived: true)
+        try await tablet.tellNow()
+        _ = try await anna.firstConversations().first { $0.rows.allSatisfy { $0.id != room } }
+        #expect(try await anna.conversations().archived(after: nil, limit: 10).rows.map(\.id) == [room])
+    }
+
+    /// Another phone of somebody who has one, let in by that one.
+    private func furtherPhone(_ shortName: String, of first: Account) async throws -> Account {
+        let invitation = try company.invite(shortName, name: shortName)
+        let (folder, keys) = (company.phoneFolder(shortName + "-2"), SoftwareKeys())
+        do {
+            _ = try await Account.enrol(folder: folder, invitation: invitation, keyStore: keys)
+            Issue.record("nobody has signed for it")
+        } catch let waits as HauspostError {
+            #expect(waits.code == "needs-approval")
+            let code = waits.localizedDescription.firstMatch(of: /\w{4}-\w{4}-\w{4}/)
+            _ = try await first.approveDevice(code: String(try #require(code).output))
+        }
+        let account = try await Account.enrol(folder: folder, invitation: invitation, keyStore: keys)
+        try await account.start()
+        return account
+    }
+
     private func phone(
         _ shortName: String, _ name: String, _ keys: SoftwareKeys = SoftwareKeys()
     ) async throws -> Account {

@@ -14,8 +14,7 @@ use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::{Bone, Entry, Head, Kind, Payload, Seen, Skeleton, Slot};
 use hauspost_protocol::epoch::{EpochContext, EpochSecret, RecordKey};
 use hauspost_protocol::ids::{
-    CompanyId, DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, MessageId, RecordIndex,
-    Seq, UserId,
+    CompanyId, DeviceId, Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, RecordIndex, Seq, UserId,
 };
 use hauspost_protocol::record::RecordError;
 use hauspost_protocol::statement::{File, FileRole, PayloadType, Statement};
@@ -37,6 +36,8 @@ mod content;
 mod files;
 #[path = "grants.rs"]
 mod grants;
+#[path = "own.rs"]
+mod own;
 #[path = "policy.rs"]
 mod policy;
 #[path = "resets.rs"]
@@ -59,6 +60,7 @@ pub fn files() -> Vec<(&'static str, Value)> {
         ("shares.json", shares()),
         ("hpke.json", sealed()),
         ("grants.json", grants::grants()),
+        ("own.json", own::own()),
         ("company.json", company::company()),
         ("policy.json", policy::policy()),
         ("tree.json", tree::tree()),

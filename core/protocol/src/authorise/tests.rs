@@ -94,6 +94,47 @@ fn attacks_9_a_member_who_is_no_owner_removes_nobody() {
 }
 
 #[test]
+fn attacks_48_only_a_person_s_own_devices_enter_his_own_log() {
+    let [mut anna, mut ben] = phones();
+    let mut room = Room::create(LogType::SelfNotes, &mut anna, &mut []);
+    room.company.devices.extend(TestCompany::of(&[&ben]).devices);
+    assert!(!room.conversation.may_enter(ben.user));
+    assert_eq!(refused(&room, &mut anna, adding(&ben, START)), Rule::Enter);
+    for op in [InviteOp::Invite, InviteOp::Owner] {
+        let invited = room.invites(&anna, op, ben.user, 2);
+        assert!(
+            matches!(invited, Err(Outcome::Authorise(_))),
+            "{op:?}: not even by her: {invited:?}"
+        );
+    }
+    let mut second = Phone::new(1, 9);
+    room.company.devices.extend(TestCompany::of(&[&second]).devices);
+    room.commits(&mut anna, adding(&second, START), &mut []);
+    assert_eq!(room.conversation.roster.len(), 2);
+    // Once one of the two is revoked, the other takes it out before anything else is said.
+    room.company = room.company.revoking(&[second.device]);
+    assert_eq!(room.conversation.revoked(&room.company), [LeafIndex(1)]);
+    room.commits(&mut anna, removing(1), &mut []);
+    assert!(room.conversation.revoked(&room.company).is_empty());
+    second.forget();
+    ben.forget();
+}
+
+#[test]
+fn attacks_48_an_own_log_begins_with_nobody_else() {
+    let [anna, ben] = phones();
+    let company = TestCompany::of(&[&anna, &ben]);
+    for (members, fits) in [(vec![], true), (vec![&ben], false), (vec![&anna], false)] {
+        let body = genesis(LogType::SelfNotes, &anna, &members, company.at());
+        let entry = signed_entry(Kind::Genesis, Epoch(0), &anna, encode(&body));
+        let ParsedPayload::Genesis(signed, body) = &entry.payload else { panic!() };
+        let judgement = judged(&company, START);
+        let verdict = creation(&entry.head_bytes, body.log, signed, body, &judgement);
+        assert_eq!(verdict.is_ok(), fits, "{} members", members.len());
+    }
+}
+
+#[test]
 fn attacks_9_in_a_pair_nobody_removes_the_other() {
     let [mut anna, mut ben] = phones();
     let room = Room::create(LogType::Dm, &mut anna, &mut [&mut ben]);

@@ -148,7 +148,9 @@ fn an_external_part_is_kept_and_never_understood() {
 
 #[test]
 fn content_that_does_not_parse_is_unknown_and_not_an_error() {
-    for ptype in [PayloadType::Content, PayloadType::Control, PayloadType::Receipt] {
+    for ptype in
+        [PayloadType::Content, PayloadType::Control, PayloadType::Receipt, PayloadType::OwnState]
+    {
         assert_eq!(Content::read(ptype, b"\xff"), Content::Unknown);
         assert_eq!(Content::read(ptype, b""), Content::Unknown);
     }
@@ -237,7 +239,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for ptype in [PayloadType::Content, PayloadType::Control, PayloadType::Receipt] {
+        for ptype in [PayloadType::Content, PayloadType::Control, PayloadType::Receipt, PayloadType::OwnState] {
             let _ = Content::read(ptype, &bytes);
         }
     }

@@ -111,7 +111,9 @@ pub fn records(data: &[u8]) {
         assert_eq!(statement.to_bytes().as_deref(), Ok(data));
         assert_eq!(statement.blobs().count(), statement.files.len());
     }
-    for ptype in [PayloadType::Content, PayloadType::Control, PayloadType::Receipt] {
+    for ptype in
+        [PayloadType::Content, PayloadType::Control, PayloadType::Receipt, PayloadType::OwnState]
+    {
         let _ = Content::read(ptype, data);
     }
     if let Ok(message) = Message::parse(data) {

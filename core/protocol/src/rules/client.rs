@@ -7,6 +7,7 @@
 //! Source: docs/protocol.md §6, §7.
 
 use crate::authorise::{CompanyView, Conversation};
+use crate::body::LogType;
 use crate::content::{Content, Control};
 use crate::entry::{Entry, Head, Kind};
 use crate::epoch::RecordKey;
@@ -198,7 +199,8 @@ pub enum ContentFault {
     /// The statement names another device than the leaf's.
     #[error("the statement names another device than the leaf's")]
     Device,
-    /// Transient, and no receipt, or the other way round; the author is reported (docs/attacks.md 39).
+    /// Transient, and of a kind that is not, or the other way round; the author is reported
+    /// (docs/attacks.md 39).
     #[error("the record's class does not fit what it is")]
     Class,
     /// The statement's files are not the head's.
@@ -220,7 +222,7 @@ pub fn record_content(
     if statement.device != author {
         return Err(ContentFault::Device);
     }
-    if head.transient != (statement.ptype == PayloadType::Receipt) {
+    if head.transient != statement.ptype.is_transient() {
         return Err(ContentFault::Class);
     }
     if !statement.blobs().eq(head.blobs.iter().copied()) {
@@ -234,6 +236,13 @@ pub fn record_content(
         ) || statement.ptype == PayloadType::Receipt
     };
     if may_write || answers() { Ok(()) } else { Err(ContentFault::Announcement) }
+}
+
+/// C3: what a person's devices agree on stands in his own log only; in any other it would be a way to
+/// say something that no archive opens.
+pub fn own_state_at_home(ptype: PayloadType, r#type: LogType) -> Result<(), ContentFault> {
+    let is_home = r#type == LogType::SelfNotes;
+    if ptype == PayloadType::OwnState && !is_home { Err(ContentFault::Class) } else { Ok(()) }
 }
 
 /// What a reader knows of a record that he could not open when it came.

@@ -1,4 +1,4 @@
--- version 14
+-- version 15
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -87,10 +87,11 @@ CREATE TABLE conversation (
     last_state INTEGER,
     unread INTEGER NOT NULL DEFAULT 0,
     read_seq INTEGER,        -- the newest entry that was read
-    muted INTEGER NOT NULL DEFAULT 0,
     draft TEXT,
     draft_ms INTEGER
-, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0, title_seq INTEGER, last_ms INTEGER NOT NULL DEFAULT 0) STRICT;
+, last_fate INTEGER, unread_mentions INTEGER NOT NULL DEFAULT 0, title_seq INTEGER, last_ms INTEGER NOT NULL DEFAULT 0, skip_seq INTEGER, muted_until INTEGER, draft_version INTEGER NOT NULL DEFAULT 0, draft_based INTEGER, archived INTEGER NOT NULL DEFAULT 0, favourite INTEGER, hidden INTEGER NOT NULL DEFAULT 0, section INTEGER AS (
+    CASE WHEN hidden THEN 3 WHEN archived THEN 2 WHEN favourite IS NULL THEN 1 ELSE 0 END
+) VIRTUAL) STRICT;
 CREATE TABLE delivered (
     key INTEGER PRIMARY KEY,      -- message.key
     count INTEGER NOT NULL,
@@ -255,6 +256,17 @@ CREATE TABLE "outbox" (
     made_ms INTEGER NOT NULL,
     next_ms INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE own_state (
+    log BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    fact BLOB NOT NULL,           -- as a record says it
+    place INTEGER NOT NULL,       -- the entry that said it; 0 if none did yet
+    waits INTEGER,                -- the intent that is to say it
+    mine INTEGER NOT NULL,        -- whether this device said it
+    open INTEGER NOT NULL DEFAULT 0,  -- whether it waits for its message to come
+    PRIMARY KEY (log, kind, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE pending_commit (
     log BLOB PRIMARY KEY,
     outbox INTEGER,
@@ -370,9 +382,10 @@ CREATE TABLE vote (
     choice INTEGER NOT NULL,
     PRIMARY KEY (log, target, author)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX conversation_order ON conversation (order_ms DESC, log DESC);
+CREATE INDEX conversation_order ON conversation (section, order_ms DESC, log DESC);
 CREATE INDEX entry_core ON entry (core) WHERE kind <> 3;
 CREATE INDEX file_copy_used ON file_copy (used_ms);
+CREATE INDEX log_own ON log (id) WHERE type = 3;
 CREATE UNIQUE INDEX log_peer ON log (peer) WHERE peer IS NOT NULL;
 CREATE UNIQUE INDEX mark_by_id ON mark (key >> 40, message_id);
 CREATE INDEX mark_by_target ON mark (key >> 40, target, kind, author);
@@ -385,6 +398,8 @@ CREATE INDEX message_unreadable ON message (key) WHERE kind = 4;
 CREATE INDEX outbox_by_log ON outbox (log, state, id) WHERE state <> 3;
 CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL AND state <> 1;
 CREATE INDEX outbox_failed ON outbox (message_id) WHERE state = 4;
+CREATE INDEX own_state_open ON own_state (log) WHERE open = 1;
+CREATE INDEX own_state_waits ON own_state (waits) WHERE waits IS NOT NULL;
 CREATE INDEX person_folded ON person (folded);
 CREATE INDEX preview_waiting ON preview (id) WHERE state = 0;
 CREATE INDEX read_up_to_age ON read_up_to (t_ms);

@@ -1,15 +1,17 @@
 //! The list of conversations, one small row each, kept up to date with every message.
 
-use hauspost_protocol::ids::{Seq, TimeMs};
+use hauspost_protocol::ids::{LogId, Seq, TimeMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::LocalLog;
 use super::message::SAID;
-use super::{PENDING, key, seq_key};
+use super::{PENDING, key, own, seq_key};
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
 
+/// The part of the list where a conversation stands that is neither a favourite nor put away.
+const OTHERS: i64 = 1;
 /// Characters of the last message that the list shows.
 const PREVIEW_CHARS: u32 = 160;
 
@@ -44,23 +46,26 @@ pub(in crate::store) fn refresh(
         )?
         .execute([log.number])?;
     }
+    own::message_came(conn, log)?;
+    // Apart from what changes with each message: it moves the row in the index.
+    conn.prepare_cached(&format!(
+        "UPDATE conversation SET hidden = 0
+         WHERE log = ?1 AND hidden = 1 AND last_kind IN {SAID}",
+    ))?
+    .execute([log.number])?;
     move_to_its_place(conn, log)
 }
 
-/// Moves a conversation to its place in the list. The one on top may show a later time than the one by
-/// which it is ordered, until another one comes near: it stays on top all the same.
+/// Moves a conversation to its place in its part of the list. The one on top may show a later time than
+/// the one by which it is ordered, until another one comes near: it stays on top all the same.
 fn move_to_its_place(conn: &Connection, log: LocalLog) -> Result<(), StoreError> {
     let mut select =
-        conn.prepare_cached("SELECT order_ms, last_ms FROM conversation WHERE log = ?1")?;
-    let place = select.query_row([log.number], |row| Ok((row.get(0)?, row.get(1)?)));
-    let place: Option<(i64, i64)> = place.optional()?;
-    let Some((order_ms, last_ms)) = place.filter(|(order_ms, last_ms)| order_ms != last_ms) else {
-        return Ok(());
-    };
-    let mut select = conn.prepare_cached(
-        "SELECT log, order_ms FROM conversation ORDER BY order_ms DESC, log DESC LIMIT 1",
-    )?;
-    let (top, top_ms): (i64, i64) = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        conn.prepare_cached("SELECT order_ms, last_ms, section FROM conversation WHERE log = ?1")?;
+    let place = select.query_row([log.number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let place: Option<(i64, i64, i64)> = place.optional()?;
+    let place = place.filter(|(order_ms, last_ms, _)| order_ms != last_ms);
+    let Some((order_ms, last_ms, section)) = place else { return Ok(()) };
+    let Some((top, top_ms)) = top_of(conn, section)? else { return Ok(()) };
     if top == log.number && last_ms > order_ms {
         return Ok(());
     }
@@ -68,6 +73,15 @@ fn move_to_its_place(conn: &Connection, log: LocalLog) -> Result<(), StoreError>
         settle(conn, top)?;
     }
     settle(conn, log.number)
+}
+
+/// The first row of a part of the list, and the time by which it is ordered.
+fn top_of(conn: &Connection, section: i64) -> Result<Option<(i64, i64)>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT log, order_ms FROM conversation WHERE section = ?1
+         ORDER BY order_ms DESC, log DESC LIMIT 1",
+    )?;
+    Ok(select.query_row([section], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
 /// Orders a conversation by the time that it shows.
@@ -86,33 +100,52 @@ pub(super) fn insert(
     title: Option<&str>,
     order_ms: TimeMs,
 ) -> Result<(), StoreError> {
-    let top = "SELECT log FROM conversation ORDER BY order_ms DESC, log DESC LIMIT 1";
-    if let Some(top) = tx.query_row(top, [], |row| row.get(0)).optional()? {
+    if let Some((top, _)) = top_of(tx, OTHERS)? {
         settle(tx, top)?;
     }
-    let row = "INSERT INTO conversation (log, title, order_ms, last_ms) VALUES (?1, ?2, ?3, ?3)";
+    let row = "INSERT INTO conversation (log, title, order_ms, last_ms, hidden)
+               VALUES (?1, ?2, ?3, ?3, (SELECT type = 3 FROM log WHERE id = ?1))";
     tx.prepare_cached(row)?.execute(params![log.number, title, C(order_ms)])?;
     tx.touch(Change::Conversations);
     Ok(())
 }
 
-/// The person read everything up to this entry.
-pub fn mark_read(tx: &Tx<'_>, log: LocalLog, up_to: Seq) -> Result<(), StoreError> {
+/// The person read everything up to this entry; whether that is more than before.
+pub fn mark_read(tx: &Tx<'_>, log: LocalLog, up_to: Seq) -> Result<bool, StoreError> {
     let mut update = tx.prepare_cached(
         "UPDATE conversation SET read_seq = ?2
-         WHERE log = ?1 AND (read_seq IS NULL OR read_seq < ?2)",
+         WHERE log = ?1 AND max(ifnull(read_seq, -1), ifnull(skip_seq, -1)) < ?2",
     )?;
-    if update.execute(params![log.number, C(up_to)])? > 0 {
+    let moved = update.execute(params![log.number, C(up_to)])? > 0;
+    if moved {
         recount(tx, log)?;
         tx.touch(Change::Conversations);
     }
+    Ok(moved)
+}
+
+/// Another device of the person says that all entries below this one are read. What this phone had taken
+/// for nothing new counts again: that one knows better.
+pub fn read_elsewhere(tx: &Tx<'_>, log: LocalLog, below: Seq) -> Result<(), StoreError> {
+    let read = below.0.checked_sub(1);
+    tx.prepare_cached(
+        "UPDATE conversation SET skip_seq = NULL,
+             read_seq = nullif(max(ifnull(read_seq, -1), ifnull(?2, -1)), -1)
+         WHERE log = ?1",
+    )?
+    .execute(params![log.number, C(read)])?;
+    recount(tx, log)?;
+    tx.touch(Change::Conversations);
     Ok(())
 }
 
 /// Counts what others wrote since the newest entry that was read, and how much of it mentions the
 /// person. What was taken back meanwhile is nothing to read.
 pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), StoreError> {
-    let mut read = conn.prepare_cached("SELECT read_seq FROM conversation WHERE log = ?1")?;
+    let mut read = conn.prepare_cached(
+        "SELECT nullif(max(ifnull(read_seq, -1), ifnull(skip_seq, -1)), -1)
+         FROM conversation WHERE log = ?1",
+    )?;
     let read: Option<Option<Seq>> = read.query_row([log.number], |row| cell(row, 0)).optional()?;
     let after = read.flatten().map_or(key(log, 0) - 1, |seq| seq_key(log, seq));
     conn.prepare_cached(&format!(
@@ -130,25 +163,80 @@ pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), 
 /// readable; if anything else is unread, nothing changes.
 pub fn skip_unreadable(tx: &Tx<'_>, log: LocalLog, up_to: Seq) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "UPDATE conversation SET read_seq = ?2
-         WHERE log = ?1 AND unread = 0 AND ifnull(read_seq, -1) < ?2",
+        "UPDATE conversation SET skip_seq = ?2
+         WHERE log = ?1 AND unread = 0
+             AND max(ifnull(read_seq, -1), ifnull(skip_seq, -1)) < ?2",
     )?
     .execute(params![log.number, C(up_to)])?;
     Ok(())
 }
 
-/// Keeps what the person began to write; `None` or nothing but space forgets it.
+/// What is being written in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftRow {
+    /// The text.
+    pub text: Option<String>,
+    /// How often another device of the person changed it.
+    pub version: u64,
+    /// The version that it was made from, if no other device was told of it yet.
+    pub based: Option<u64>,
+}
+
+/// What is being written.
+pub fn draft(conn: &Connection, log: LocalLog) -> Result<DraftRow, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT draft, draft_version, draft_based FROM conversation WHERE log = ?1",
+    )?;
+    Ok(select.query_row([log.number], |row| {
+        Ok(DraftRow { text: row.get(0)?, version: cell(row, 1)?, based: cell(row, 2)? })
+    })?)
+}
+
+/// Keeps what the person began to write, made from this version, or `None` once everybody was told;
+/// nothing but space is nothing.
 pub fn set_draft(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    text: Option<&str>,
+    based: Option<u64>,
+    now_ms: TimeMs,
+) -> Result<(), StoreError> {
+    let text = text.filter(|text| !text.trim().is_empty());
+    tx.prepare_cached(
+        "UPDATE conversation SET draft = ?2, draft_ms = ?3, draft_based = ?4 WHERE log = ?1",
+    )?
+    .execute(params![log.number, text, C(text.map(|_| now_ms)), C(based)])?;
+    tx.touch(Change::Conversations);
+    Ok(())
+}
+
+/// Another device changed what was begun to be written. What is being written here stays until it is
+/// told.
+pub fn draft_elsewhere(
     tx: &Tx<'_>,
     log: LocalLog,
     text: Option<&str>,
     now_ms: TimeMs,
 ) -> Result<(), StoreError> {
-    let text = text.filter(|text| !text.trim().is_empty());
-    tx.prepare_cached("UPDATE conversation SET draft = ?2, draft_ms = ?3 WHERE log = ?1")?
-        .execute(params![log.number, text, C(text.map(|_| now_ms))])?;
+    tx.prepare_cached(
+        "UPDATE conversation SET draft_version = draft_version + 1,
+             draft = CASE WHEN draft_based IS NULL THEN ?2 ELSE draft END,
+             draft_ms = CASE WHEN draft_based IS NULL THEN ?3 ELSE draft_ms END
+         WHERE log = ?1",
+    )?
+    .execute(params![log.number, text, C(text.map(|_| now_ms))])?;
     tx.touch(Change::Conversations);
     Ok(())
+}
+
+/// The conversations with something written that no other device was told of.
+pub fn untold_drafts(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT l.log FROM conversation c CROSS JOIN log l ON l.id = c.log
+         WHERE c.draft_based IS NOT NULL",
+    )?;
+    let rows = select.query_map([], |row| cell(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// A group's name; `seq` is the record that gives it, or none while that waits. One that is read
@@ -169,12 +257,58 @@ pub fn set_title(
     Ok(())
 }
 
-/// Whether this conversation makes no sound.
-pub fn set_muted(tx: &Tx<'_>, log: LocalLog, muted: bool) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE conversation SET muted = ?2 WHERE log = ?1")?
-        .execute(params![log.number, muted])?;
+/// Until when this conversation makes no sound; `None` for sound.
+pub fn set_muted(tx: &Tx<'_>, log: LocalLog, until_ms: Option<TimeMs>) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE conversation SET muted_until = ?2 WHERE log = ?1")?
+        .execute(params![log.number, C(until_ms)])?;
     tx.touch(Change::Conversations);
     Ok(())
+}
+
+/// Puts a conversation away, or takes it back into the list.
+pub fn set_archived(tx: &Tx<'_>, log: LocalLog, archived: bool) -> Result<(), StoreError> {
+    move_by(tx, log, "UPDATE conversation SET archived = ?2 WHERE log = ?1", archived)
+}
+
+/// Puts a conversation on top of the list, in the ascending order of ranks, or takes it from there.
+pub fn set_favourite(tx: &Tx<'_>, log: LocalLog, rank: Option<u64>) -> Result<(), StoreError> {
+    move_by(tx, log, "UPDATE conversation SET favourite = ?2 WHERE log = ?1", C(rank))
+}
+
+/// Lets the person's own log be seen in the list.
+pub fn show(tx: &Tx<'_>, log: LocalLog) -> Result<(), StoreError> {
+    move_by(tx, log, "UPDATE conversation SET hidden = ?2 WHERE log = ?1", false)
+}
+
+/// Changes in which part of the list a row stands. In each part only the first row may be ordered by
+/// another time than it shows.
+fn move_by(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    sql: &str,
+    value: impl rusqlite::ToSql,
+) -> Result<(), StoreError> {
+    settle(tx, log.number)?;
+    tx.prepare_cached(sql)?.execute(params![log.number, value])?;
+    let mut select = tx.prepare_cached("SELECT section FROM conversation WHERE log = ?1")?;
+    let section: Option<i64> = select.query_row([log.number], |row| row.get(0)).optional()?;
+    tx.prepare_cached(
+        "UPDATE conversation SET order_ms = last_ms
+         WHERE section = ?1 AND order_ms <> last_ms",
+    )?
+    .execute([section])?;
+    tx.touch(Change::Conversations);
+    Ok(())
+}
+
+/// The favourites in their order: the log and its rank.
+pub fn favourites(conn: &Connection) -> Result<Vec<(LogId, u64)>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT l.log, c.favourite FROM conversation c CROSS JOIN log l ON l.id = c.log
+         WHERE c.section IN (0, 2) AND c.favourite IS NOT NULL ORDER BY c.favourite, l.log",
+    )?;
+    let rows = select.query_map([], |row| Ok((cell(row, 0)?, cell(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

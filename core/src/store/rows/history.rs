@@ -177,6 +177,8 @@ pub fn granted(conn: &Connection, log: LocalLog, most: u32) -> Result<Vec<Grante
 /// A record is readable now, or never will be: the line that counts it counts one less, and moves on
 /// if it stands in its place.
 pub fn settle(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
+    // It may be unread by what another device of the person says.
+    tx.recount(log);
     let key = seq_key(log, seq);
     if tx.prepare_cached("DELETE FROM unread WHERE key = ?1")?.execute([key])? == 0 {
         return Ok(());

@@ -7,7 +7,7 @@ use hauspost_protocol::ids::{
 use rusqlite::types::{FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::conversation;
+use super::{conversation, own};
 use crate::observe::Change;
 use crate::store::cell::{C, Cell, cell, code_cell};
 use crate::store::{StoreError, Tx};
@@ -194,6 +194,7 @@ pub fn insert(
     )?;
     let local = LocalLog { number, id: log.local.id };
     conversation::insert(tx, local, title, order_ms)?;
+    own::conversation_came(tx, local)?;
     tx.touch(Change::Log(local.id));
     Ok(local)
 }
@@ -255,6 +256,13 @@ pub fn local(conn: &Connection, id: LogId) -> Result<Option<LocalLog>, StoreErro
 pub fn dm_with(conn: &Connection, peer: UserId) -> Result<Option<Log>, StoreError> {
     let mut select = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM log WHERE peer = ?1"))?;
     Ok(select.query_row([C(peer)], read).optional()?)
+}
+
+/// The log of the person's own devices; the first, should the server show several.
+pub fn own(conn: &Connection) -> Result<Option<Log>, StoreError> {
+    let mut select = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM log WHERE type = 3 ORDER BY id LIMIT 1"))?;
+    Ok(select.query_row([], read).optional()?)
 }
 
 /// All logs, those with the newest messages first: the order in which a sync asks.

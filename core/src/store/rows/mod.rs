@@ -24,6 +24,7 @@ pub mod message;
 pub mod mls;
 pub mod notified;
 pub mod outbox;
+pub mod own;
 pub mod person;
 pub mod poll;
 pub mod preview;

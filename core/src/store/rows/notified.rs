@@ -1,6 +1,6 @@
 //! What the person was notified of, so that nothing rings twice.
 
-use hauspost_protocol::ids::LogId;
+use hauspost_protocol::ids::{LogId, TimeMs};
 use rusqlite::{Connection, params};
 
 use super::log::LocalLog;
@@ -21,13 +21,14 @@ pub struct New {
 }
 
 /// Unread messages that the person was not notified of, the newest first.
-pub fn new(conn: &Connection, limit: u32) -> Result<Vec<New>, StoreError> {
+pub fn new(conn: &Connection, now_ms: TimeMs, limit: u32) -> Result<Vec<New>, StoreError> {
     let mut select = conn.prepare_cached(
-        "SELECT c.log, l.log, c.muted, ifnull(c.read_seq, -1), ifnull(n.key, -1)
+        "SELECT c.log, l.log, ifnull(c.muted_until, 0) > ?1,
+             max(ifnull(c.read_seq, -1), ifnull(c.skip_seq, -1)), ifnull(n.key, -1)
          FROM conversation c JOIN log l ON l.id = c.log LEFT JOIN notified n ON n.log = c.log
          WHERE c.unread > 0",
     )?;
-    let logs = select.query_map([], |row| {
+    let logs = select.query_map([C(now_ms)], |row| {
         let local = LocalLog { number: row.get(0)?, id: cell(row, 1)? };
         Ok((local, row.get::<_, bool>(2)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
     })?;

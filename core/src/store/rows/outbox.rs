@@ -30,6 +30,16 @@ code_cell! {
         Update = 5,
         /// Make the group anew in the suite that fits its size.
         Migrate = 6,
+        /// Say what the devices of the person are to agree on: a record that is filled until it is
+        /// sealed. Nobody waits for it, and what it says is said again rather than lost.
+        OwnState = 7,
+    }
+}
+
+impl IntentKind {
+    /// Whether it is sealed as a record.
+    pub fn is_record(self) -> bool {
+        matches!(self, Self::Record | Self::OwnState)
     }
 }
 
@@ -220,14 +230,18 @@ pub fn uploaded(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     change(tx, "UPDATE outbox SET state = 0 WHERE id = ?1 AND state = 5", [id])
 }
 
+/// An intent that is put off for longer was so by a clock that was wrong, then or now.
+pub const LONGEST_MS: TimeMs = 3_600_000;
+
 /// The logs that have something to be sealed or sent, oldest intent first. One intent that is not
 /// put off is enough.
 pub fn logs_with_work(conn: &Connection, now_ms: TimeMs) -> Result<Vec<LogId>, StoreError> {
     let mut select = conn.prepare_cached(&format!(
         "SELECT log FROM outbox WHERE state IN (0, 1) AND {UNDER_WAY}
-         GROUP BY log HAVING min(next_ms) <= ?1 ORDER BY min(id)",
+         GROUP BY log HAVING min(next_ms) <= ?1 OR max(next_ms) > ?2 ORDER BY min(id)",
     ))?;
-    let rows = select.query_map([C(now_ms)], |row| cell(row, 0))?;
+    let far_ms = now_ms.saturating_add(LONGEST_MS);
+    let rows = select.query_map([C(now_ms), C(far_ms)], |row| cell(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -334,7 +348,7 @@ pub fn unseal(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
 
 /// All sealed records of a log go back to Queued, since their epoch ended.
 pub fn unseal_log(tx: &Tx<'_>, log: LogId) -> Result<(), StoreError> {
-    let which = format!("log = ?1 AND state = 1 AND {UNDER_WAY} AND kind = 0");
+    let which = format!("log = ?1 AND state = 1 AND {UNDER_WAY} AND kind IN (0, 7)");
     change(tx, &format!("{UNSEAL} WHERE {which}"), [C(log)])
 }
 
@@ -358,7 +372,8 @@ pub fn secure(tx: &Tx<'_>, log: LogId, below: Seq) -> Result<(), StoreError> {
     change(
         tx,
         &format!(
-            "UPDATE outbox SET state = 3, head = NULL, payload = NULL
+            "UPDATE outbox SET state = 3, head = NULL, payload = NULL,
+                 body = CASE kind WHEN 7 THEN x'' ELSE body END
              WHERE log = ?1 AND state = 2 AND {UNDER_WAY} AND seq < ?2"
         ),
         params![C(log), C(below)],

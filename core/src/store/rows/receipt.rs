@@ -16,7 +16,7 @@ use crate::store::{StoreError, Tx};
 /// Under which name it is noted that the policy lets people see who read what, and for how many days.
 const POLICY: &str = "receipt-policy";
 /// Under which name it is noted that the person sends none.
-const WITHHELD: &str = "receipts-withheld";
+pub(crate) const WITHHELD: &str = "receipts-withheld";
 
 /// How far somebody has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -53,6 +53,8 @@ pub(super) fn run(
     };
     let written = dialog.composer.take().trim_end().to_owned();
     dialog.is_unsaved = false;
+    dialog.is_untold = false;
+    let version = dialog.draft_version;
     effects.push(match command {
         Command::File(paths, text) => {
             dialog.scroll = Scroll::Follow;
@@ -72,7 +74,7 @@ pub(super) fn run(
         Command::Open(number) => Effect::OpenNth(log, number),
         Command::Stop => Effect::StopAll(log),
     });
-    effects.push(Effect::SaveDraft(log, None));
+    effects.push(Effect::SaveDraft(log, None, version));
 }
 
 /// Shows the documents of the open conversation.
@@ -221,7 +223,7 @@ mod tests {
         let paths = vec![PathBuf::from("a b.pdf"), PathBuf::from("c.png")];
         let written = "/file \"a b.pdf\" c.png -- bitte prüfen".to_owned();
         let sent = Effect::SendFiles(LOG, paths, "bitte prüfen".to_owned(), written.clone());
-        assert_eq!(client.wanted(), [sent, Effect::SaveDraft(LOG, None)]);
+        assert_eq!(client.wanted(), [sent, Effect::SaveDraft(LOG, None, 0)]);
         client.hear(Event::NotSent(LOG, written, "document-unreadable"));
         assert!(client.shows("/file \"a b.pdf\" c.png"), "to be typed again");
         assert!(client.shows("a file cannot be read"));

@@ -8,9 +8,11 @@ use super::super::editor::{Edit, Editor};
 use super::super::event::{Effect, Span};
 use super::super::layout;
 use super::super::state::{
-    About, Dialog, Focus, Members, Notice, Overlay, Purpose, Scroll, Search, State,
+    About, Dialog, Focus, Members, Notice, Overlay, Purpose, Rooms, Scroll, Search, State,
 };
-use super::{documents, end, open, overlay, pick, rooms_wanted, save_draft, scroll, send, talk};
+use super::{
+    documents, end, open, overlay, pick, rooms_again, rooms_wanted, save_draft, scroll, send, talk,
+};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     if key.kind == KeyEventKind::Release {
@@ -64,6 +66,8 @@ pub(super) fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
 fn list(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let page = isize::try_from(layout::areas(state).list.height / 2).unwrap_or(1).max(1);
     match key.code {
+        KeyCode::Up if is_shifted(key) => effects.extend(move_favourite(state, -1)),
+        KeyCode::Down if is_shifted(key) => effects.extend(move_favourite(state, 1)),
         KeyCode::Up | KeyCode::Char('k') => select(state, -1, effects),
         KeyCode::Down | KeyCode::Char('j') => select(state, 1, effects),
         KeyCode::PageUp => select(state, -page, effects),
@@ -81,6 +85,19 @@ fn list(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::Char('n') => choose_person(state),
         KeyCode::Char('g') => name_group(state),
         KeyCode::Char('m') => effects.extend(mute(state)),
+        KeyCode::Char('a') => {
+            let row = state.rooms.rows.get(state.rooms.position());
+            effects.extend(row.map(|row| Effect::Archive(row.log, !row.archived)));
+        }
+        KeyCode::Char('f') => {
+            let row = state.rooms.rows.get(state.rooms.position());
+            effects.extend(row.map(|row| Effect::Favourite(row.log, row.favourite.is_none())));
+        }
+        KeyCode::Char('A') => {
+            state.rooms = Rooms { archived: !state.rooms.archived, ..Rooms::default() };
+            effects.push(rooms_again(state));
+        }
+        KeyCode::Char('N') => effects.push(Effect::Notes),
         KeyCode::Char('d') => approve(state),
         KeyCode::Char('/') => search(state),
         KeyCode::Char('!') => state.overlay = Some(Overlay::Alarms(0)),
@@ -149,7 +166,9 @@ fn dialog(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
             if let Some(edit) = edit(key) {
                 let before = dialog.composer.text().len();
                 dialog.composer.edit(edit);
-                dialog.is_unsaved |= dialog.composer.text().len() != before;
+                let changed = dialog.composer.text().len() != before;
+                dialog.is_unsaved |= changed;
+                dialog.is_untold |= changed;
             } else if let Some(typed) = typed(key) {
                 change(state, |composer| composer.insert(&typed));
             }
@@ -174,13 +193,32 @@ fn change(state: &mut State, by: impl FnOnce(&mut Editor)) {
     if let Some(dialog) = &mut state.dialog {
         by(&mut dialog.composer);
         dialog.is_unsaved = true;
+        dialog.is_untold = true;
     }
 }
 
 /// The conversation under the bar makes no sound any more, or again.
 fn mute(state: &State) -> Option<Effect> {
     let row = state.rooms.rows.get(state.rooms.position())?;
-    Some(Effect::Mute(row.log, !row.muted))
+    Some(Effect::Mute(row.log, !row.is_muted(state.now_ms)))
+}
+
+/// The favourite under the bar changes places with the one above it, or below.
+fn move_favourite(state: &State, by: isize) -> Option<Effect> {
+    let favourites = state.rooms.rows.iter().filter(|row| row.favourite.is_some());
+    let order: Vec<LogId> = favourites.map(|row| row.log).collect();
+    let log = state.rooms.selected?;
+    let at = order.iter().position(|favourite| *favourite == log)?;
+    let before = match by {
+        ..0 => at.checked_sub(1)?,
+        _ if at + 1 < order.len() => at + 2,
+        _ => return None,
+    };
+    Some(Effect::MoveFavourite(log, order.get(before).copied()))
+}
+
+fn is_shifted(key: KeyEvent) -> bool {
+    key.modifiers.contains(KeyModifiers::SHIFT)
 }
 
 fn search(state: &mut State) {

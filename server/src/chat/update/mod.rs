@@ -54,12 +54,15 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
         }
         Event::Clock(now_ms) => {
             state.now_ms = now_ms;
-            save_draft(state, effects);
+            note_draft(state, effects);
             relay(state);
         }
         Event::Quit => end(state, effects),
         Event::Changed(changes) => changed(state, &changes, effects),
         Event::Link(link) => state.link = link,
+        // Those of the other list were asked for before it was left.
+        Event::Rooms(rows, _)
+            if rows.first().is_some_and(|row| row.archived != state.rooms.archived) => {}
         Event::Rooms(rows, more) => {
             state.rooms.rows = rows;
             state.rooms.more = more;
@@ -70,8 +73,11 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
         Event::Room(log, row) => {
             let dialog = state.dialog.as_mut().filter(|dialog| dialog.log == log);
             if let (Some(dialog), Some(row)) = (dialog, row) {
-                if dialog.row.is_none() && dialog.composer.is_blank() {
+                // What another device wrote comes here, but for under somebody's fingers.
+                let changed = row.draft_version != dialog.draft_version && !dialog.is_untold;
+                if changed || dialog.row.is_none() && dialog.composer.is_blank() {
                     dialog.composer = Editor::new(row.draft.as_deref().unwrap_or_default());
+                    dialog.draft_version = row.draft_version;
                 }
                 dialog.row = Some(*row);
             }
@@ -89,6 +95,7 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             if let Some(dialog) = dialog.filter(|dialog| dialog.composer.is_blank()) {
                 dialog.composer = Editor::new(&written);
                 dialog.is_unsaved = true;
+                dialog.is_untold = true;
             }
             let why = fill(state.words.not_sent, &[state.words.error(why)]);
             state.notice = Some(Notice::Failed(why));
@@ -144,7 +151,7 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
         effects.push(Effect::LoadPeople);
     }
     if people || changes.contains(&Change::Conversations) {
-        effects.push(Effect::LoadRooms(rooms_wanted(state)));
+        effects.push(rooms_again(state));
         effects.extend(state.dialog.as_ref().map(|dialog| Effect::LoadRoom(dialog.log)));
     }
     if changes.contains(&Change::Alarms) {
@@ -167,6 +174,12 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
             effects.push(Effect::LoadMembers(members.log));
         }
     }
+}
+
+/// The list that is shown, read again.
+fn rooms_again(state: &State) -> Effect {
+    let count = rooms_wanted(state);
+    if state.rooms.archived { Effect::LoadArchived(count) } else { Effect::LoadRooms(count) }
 }
 
 fn rooms_wanted(state: &State) -> u32 {
@@ -319,6 +332,7 @@ fn send(state: &mut State, effects: &mut Vec<Effect>) {
     }
     let written = dialog.composer.take().trim_end().to_owned();
     dialog.is_unsaved = false;
+    dialog.is_untold = false;
     dialog.new_after = None;
     dialog.hit = None;
     dialog.scroll = Scroll::Follow;
@@ -328,19 +342,32 @@ fn send(state: &mut State, effects: &mut Vec<Effect>) {
         About::Reply(to, ..) => Effect::Reply(dialog.log, to, written),
         About::Edit(id) => Effect::Edit(dialog.log, id, written),
     });
-    effects.push(Effect::SaveDraft(dialog.log, None));
+    effects.push(Effect::SaveDraft(dialog.log, None, dialog.draft_version));
     if dialog.more_after {
         effects.push(Effect::LoadTimeline(dialog.log, Span::Newest(PAGE)));
     }
 }
 
+/// The person leaves what is being written.
 fn save_draft(state: &mut State, effects: &mut Vec<Effect>) {
+    let left = state.dialog.as_mut().filter(|dialog| dialog.is_unsaved || dialog.is_untold);
+    if let Some(dialog) = left {
+        (dialog.is_unsaved, dialog.is_untold) = (false, false);
+        effects.push(Effect::SaveDraft(dialog.log, to_keep(dialog), dialog.draft_version));
+    }
+}
+
+/// The person goes on writing.
+fn note_draft(state: &mut State, effects: &mut Vec<Effect>) {
     if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.is_unsaved) {
         dialog.is_unsaved = false;
-        // A change of an old message is no draft of a new one.
-        let draft = dialog.draft().filter(|_| !matches!(dialog.about, About::Edit(_)));
-        effects.push(Effect::SaveDraft(dialog.log, draft));
+        effects.push(Effect::NoteDraft(dialog.log, to_keep(dialog), dialog.draft_version));
     }
+}
+
+/// A change of an old message is no draft of a new one.
+fn to_keep(dialog: &Dialog) -> Option<String> {
+    dialog.draft().filter(|_| !matches!(dialog.about, About::Edit(_)))
 }
 
 fn done(state: &mut State, what: String) {

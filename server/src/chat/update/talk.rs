@@ -259,6 +259,7 @@ pub(super) fn complete(state: &mut State) -> bool {
     let rest: String = first.chars().skip(begun.chars().count()).collect();
     dialog.composer.insert(&format!("{rest} "));
     dialog.is_unsaved = true;
+    dialog.is_untold = true;
     true
 }
 

@@ -1,10 +1,12 @@
 use hauspost_core::observe::Change;
-use hauspost_core::read::{SearchHit, SearchPage, SearchQuery, SnippetPart, TimelinePage};
+use hauspost_core::read::{
+    ConversationRow, SearchHit, SearchPage, SearchQuery, SnippetPart, TimelinePage,
+};
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_protocol::ids::MessageId;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::super::fixture::{BEN, Client, LOG, ME, own, row};
+use super::super::fixture::{BEN, Client, LOG, ME, own, room, row};
 use super::*;
 
 mod reading;
@@ -23,7 +25,7 @@ fn a_line_is_sent_by_enter_and_the_composer_is_empty_again() {
     client.press(KeyCode::Enter);
     assert_eq!(
         client.wanted(),
-        [Effect::Send(LOG, "Grüße, Ben".to_owned()), Effect::SaveDraft(LOG, None)]
+        [Effect::Send(LOG, "Grüße, Ben".to_owned()), Effect::SaveDraft(LOG, None, 0)]
     );
     client.press(KeyCode::Enter);
     assert_eq!(client.wanted(), [], "nothing is never sent");
@@ -42,14 +44,66 @@ fn a_line_break_is_written_by_alt_enter_and_by_ctrl_j() {
 
 #[test]
 fn a_draft_is_kept_by_the_clock_by_leaving_and_at_the_end() {
-    for leave in [Event::Clock(1), Event::Key(KeyCode::Esc.into()), Event::Quit] {
+    let halb = || Some("halb".to_owned());
+    for leave in [Event::Key(KeyCode::Esc.into()), Event::Quit] {
         let mut client = opened();
         client.types("halb");
-        client.hear(leave);
-        assert_eq!(client.wanted(), [Effect::SaveDraft(LOG, Some("halb".to_owned()))]);
+        client.hear(Event::Clock(1));
+        assert_eq!(client.wanted(), [Effect::NoteDraft(LOG, halb(), 0)], "on this device");
         client.hear(Event::Clock(2));
         assert_eq!(client.wanted(), [], "it is kept once");
+        client.hear(leave);
+        assert_eq!(client.wanted(), [Effect::SaveDraft(LOG, halb(), 0)], "and told to the others");
+        client.hear(Event::Clock(3));
+        assert_eq!(client.wanted(), [], "once");
     }
+}
+
+#[test]
+fn a_draft_of_another_device_comes_unless_something_is_being_written() {
+    let elsewhere = |text: &str, draft_version| {
+        let draft = Some(text.to_owned());
+        Event::Room(LOG, Some(Box::new(ConversationRow { draft, draft_version, ..room(9, "x") })))
+    };
+    let written =
+        |client: &Client| client.state.dialog.as_ref().unwrap().composer.text().to_owned();
+    let mut client = opened();
+    client.hear(elsewhere("vom Tablet", 1));
+    assert_eq!(written(&client), "vom Tablet");
+    client.types("!");
+    client.hear(elsewhere("anderes", 2));
+    assert_eq!(written(&client), "vom Tablet!");
+    client.hear(Event::Key(KeyCode::Esc.into()));
+    let kept = Effect::SaveDraft(LOG, Some("vom Tablet!".to_owned()), 1);
+    assert_eq!(client.wanted(), [kept], "the core is told what it was made from");
+}
+
+#[test]
+fn favourites_and_the_archive_are_reached_by_keys() {
+    let on_top = |number, rank| ConversationRow { favourite: Some(rank), ..room(number, "x") };
+    let mut client = Client::new(vec![on_top(1, 5), on_top(2, 6), room(3, "y")]);
+    client.wanted();
+    let (first, second, third) = (LogId([1; 16]), LogId([2; 16]), LogId([3; 16]));
+    let shifted = |code| Event::Key(KeyEvent::new(code, KeyModifiers::SHIFT));
+    client.hear(shifted(KeyCode::Down));
+    assert_eq!(client.wanted(), [Effect::MoveFavourite(first, None)]);
+    client.types("f");
+    assert_eq!(client.wanted(), [Effect::Favourite(first, false)]);
+    client.types("j");
+    client.hear(shifted(KeyCode::Up));
+    assert_eq!(client.wanted(), [Effect::MoveFavourite(second, Some(first))]);
+    client.types("ja");
+    assert_eq!(client.wanted(), [Effect::Archive(third, true)]);
+    client.types("A");
+    assert_eq!(client.wanted(), [Effect::LoadArchived(100)]);
+    client.hear(Event::Rooms(vec![room(3, "im Archiv?")], false));
+    assert!(client.state.rooms.rows.is_empty(), "the list that was left came late");
+    client.hear(Event::Rooms(vec![ConversationRow { archived: true, ..room(3, "fertig") }], false));
+    assert!(client.shows("fertig") && client.shows("Archive"));
+    client.types("a");
+    assert_eq!(client.wanted(), [Effect::Archive(third, false)]);
+    client.types("AN");
+    assert_eq!(client.wanted(), [Effect::LoadRooms(100), Effect::Notes]);
 }
 
 #[test]
@@ -239,7 +293,7 @@ fn a_dialog_with_many_unread_messages_is_read_from_the_first_of_them() {
         (61, None, Span::Around(Seq(0))),
     ];
     for (unread, read_seq, span) in table {
-        let mut group = super::super::fixture::room(9, "Tour Nord");
+        let mut group = room(9, "Tour Nord");
         (group.unread, group.read_seq) = (unread, read_seq);
         let mut client = Client::new(vec![group]);
         client.press(KeyCode::Enter);
@@ -262,7 +316,7 @@ fn a_dialog_of_two_cannot_be_left() {
 
 #[test]
 fn the_keys_of_a_group_are_made_anew_from_the_list_of_its_people() {
-    let group = super::super::fixture::room(9, "Tour Nord");
+    let group = room(9, "Tour Nord");
     let mut client = Client::new(vec![group.clone()]);
     client.hear(Event::Begun(LOG));
     client.hear(Event::Room(LOG, Some(Box::new(group))));
@@ -274,7 +328,7 @@ fn the_keys_of_a_group_are_made_anew_from_the_list_of_its_people() {
 
 #[test]
 fn leaving_and_removing_ask_first() {
-    let mut group = super::super::fixture::room(9, "Tour Nord");
+    let mut group = room(9, "Tour Nord");
     group.log = LOG;
     let mut client = Client::new(vec![group]);
     client.press(KeyCode::Enter);

@@ -78,11 +78,14 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
     put(frame, area, &Line::from(spans).style(reversed));
 }
 
-fn list(state: &State, frame: &mut Frame<'_>, area: Rect) {
+fn list(state: &State, frame: &mut Frame<'_>, mut area: Rect) {
     if area.is_empty() {
         return;
     }
-    if state.rooms.rows.is_empty() {
+    if state.rooms.archived {
+        put(frame, area, &Line::styled(format!(" {}", state.words.archived), dim()));
+        area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    } else if state.rooms.rows.is_empty() {
         for (i, line) in state.words.no_rooms.into_iter().enumerate() {
             put(frame, row(area, i), &Line::styled(format!(" {line}"), dim()));
         }
@@ -113,8 +116,9 @@ fn room_lines(
     let bar = if is_selected { "▌" } else { " " };
     let time = short_time(room.last_ms, state);
     let kind = if room.r#type == LogType::Group { "# " } else { "" };
-    let sound = if room.muted { " ∅" } else { "" };
-    let time = format!("{time}{sound}");
+    let sound = if room.is_muted(state.now_ms) { " ∅" } else { "" };
+    let on_top = if room.favourite.is_some() { " ★" } else { "" };
+    let time = format!("{time}{sound}{on_top}");
     let (title, time) = ends(&format!("{kind}{}", state.title(room)), &time, columns - 2);
     let name =
         if room.unread > 0 { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };

@@ -258,7 +258,7 @@ fn a_group_is_named_anew_and_a_conversation_muted() {
     client.press(KeyCode::Char('m'));
     assert_eq!(client.wanted(), [Effect::Mute(LOG, true)]);
     let mut muted = room(9, "Lager");
-    muted.muted = true;
+    muted.muted_until = Some(NOON + 1);
     client.hear(Event::Rooms(vec![muted], false));
     assert!(client.shows("∅"));
     client.press(KeyCode::Char('m'));

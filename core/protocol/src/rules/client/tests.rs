@@ -155,7 +155,7 @@ fn statement() -> Statement {
 #[test]
 fn attacks_39_content_fits_its_head_and_each_rule_refuses_the_one_that_breaks_it() {
     type Break = fn(&mut Head, &mut Statement);
-    let table: [(&str, Break, Option<ContentFault>); 6] = [
+    let table: [(&str, Break, Option<ContentFault>); 7] = [
         ("nothing", |_, _| {}, None),
         ("device", |_, s| s.device = DeviceId([1; 16]), Some(ContentFault::Device)),
         ("a contract as transient", |h, _| h.transient = true, Some(ContentFault::Class)),
@@ -172,6 +172,11 @@ fn attacks_39_content_fits_its_head_and_each_rule_refuses_the_one_that_breaks_it
             },
             None,
         ),
+        (
+            "what was read, for ten years",
+            |_, s| s.ptype = PayloadType::OwnState,
+            Some(ContentFault::Class),
+        ),
         ("files", |h, _| h.blobs = vec![(Digest([1; 32]), 1)], Some(ContentFault::Files)),
     ];
     for (name, broken, expected) in table {
@@ -180,6 +185,16 @@ fn attacks_39_content_fits_its_head_and_each_rule_refuses_the_one_that_breaks_it
         let verdict = record_content(&head, &statement, DeviceId([2; 16]), true);
         assert_eq!(verdict.err(), expected, "{name}");
     }
+}
+
+#[test]
+fn attacks_39_what_a_persons_devices_agree_on_hides_nothing_in_other_conversations() {
+    for r#type in [LogType::Dm, LogType::Group, LogType::Announce] {
+        let verdict = own_state_at_home(PayloadType::OwnState, r#type);
+        assert_eq!(verdict, Err(ContentFault::Class));
+        assert_eq!(own_state_at_home(PayloadType::Content, r#type), Ok(()));
+    }
+    assert_eq!(own_state_at_home(PayloadType::OwnState, LogType::SelfNotes), Ok(()));
 }
 
 #[test]

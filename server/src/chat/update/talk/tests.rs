@@ -29,7 +29,7 @@ fn a_message_is_chosen_and_answered_and_the_answer_can_be_dropped() {
     client.types("ja");
     client.press(KeyCode::Enter);
     let sent = Effect::Reply(LOG, id(1), "ja".to_owned());
-    assert_eq!(client.wanted(), [sent, Effect::SaveDraft(LOG, None)]);
+    assert_eq!(client.wanted(), [sent, Effect::SaveDraft(LOG, None, 0)]);
     client.press(KeyCode::F(8));
     client.press(KeyCode::Char('r'));
     client.press(KeyCode::Esc);
@@ -48,7 +48,7 @@ fn an_own_message_is_changed_as_it_was_typed_and_nobody_elses() {
     assert!(client.shows("› **fett**") && client.shows("changing a message"));
     client.types("!");
     client.hear(Event::Clock(1));
-    assert_eq!(client.wanted(), [Effect::SaveDraft(LOG, None)], "a change is no draft");
+    assert_eq!(client.wanted(), [Effect::NoteDraft(LOG, None, 0)], "a change is no draft");
     client.press(KeyCode::Enter);
     assert_eq!(client.wanted()[0], Effect::Edit(LOG, id(2), "**fett**!".to_owned()));
     client.press(KeyCode::F(8));

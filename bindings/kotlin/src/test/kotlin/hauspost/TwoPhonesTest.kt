@@ -306,6 +306,52 @@ class TwoPhonesTest {
         again.suspend(5_000u)
     }
 
+    @Test
+    fun `two phones of a person agree on what is read, begun, silent, put away and on top`() = story {
+        val (anna, ben) = phone("anna24", "Anna") to phone("ben24", "Ben")
+        val room = ben.talkTo(anna)
+        ben.write(room, "Montag?")
+        val read = anna.reads(room).first { "Montag?" in it.texts() }
+        val tablet = furtherPhone("anna24", anna)
+        anna.timeline(room).use {
+            it.markRead(read.rows.last().seq!!)
+            it.setDraft("Ja, um")
+            it.setFavourite(true)
+            it.muteUntil(4_000_000_000_000)
+        }
+        anna.setSetting("quiet", byteArrayOf(1))
+        anna.tellNow()
+
+        val rows = tablet.firstConversations().map { page -> page.rows.find { it.id == room } }
+        val there = rows.first { it?.draft == "Ja, um" }!!
+        assertEquals(listOf(true, true, false), listOf(there.favourite, there.muted, there.archived))
+        assertEquals(4_000_000_000_000, there.mutedUntilMs)
+        assertContentEquals(byteArrayOf(1), tablet.setting("quiet"))
+
+        tablet.timeline(room).use {
+            it.setDraftFrom(null, there.draftVersion)
+            it.setArchived(true)
+        }
+        tablet.tellNow()
+        anna.firstConversations().first { page -> page.rows.none { it.id == room } }
+        val away = anna.conversations().use { it.archived(null, 10u) }.rows.single()
+        assertEquals(room to null, away.id to away.draft)
+        val notes = anna.conversations().use { it.notes() }!!
+        assertEquals(ConversationKind.NOTES, notes.kind)
+        anna.write(notes.id, "Zange kaufen")
+        tablet.reads(notes.id).first { "Zange kaufen" in it.texts() }
+    }
+
+    /** Another phone of somebody who has one, let in by that one. */
+    private suspend fun furtherPhone(shortName: String, first: Account): Account {
+        val (invitation, folder, keys) =
+            Triple(company.invite(shortName, shortName), company.phoneFolder("$shortName-2"), SoftwareKeys())
+        val waits = assertFailsWith<HauspostException> { Account.enrol(folder, invitation, keys) }
+        assertEquals("needs-approval", waits.code)
+        first.approveDevice(Regex("\\w{4}-\\w{4}-\\w{4}").find(waits.text)!!.value)
+        return Account.enrol(folder, invitation, keys).also { it.start() }
+    }
+
     private suspend fun phone(shortName: String, name: String, keys: KeyStore = SoftwareKeys()): Account {
         val invitation = company.invite(shortName, name)
         return Account.enrol(company.phoneFolder(shortName), invitation, keys).also { it.start() }
