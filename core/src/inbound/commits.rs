@@ -173,11 +173,12 @@ impl Walk<'_> {
             self.changes.lines.push(Line::InOwn { asks, now_ms: reader.now_ms });
         }
         // Who left is out, though his leaf may still be there, and a device without a leaf when its
-        // person is.
-        let may_enter =
-            ledger.conversation.as_ref().is_some_and(|known| known.may_enter(reader.me.user));
+        // person is. Who was never in is only still to come.
+        let known = ledger.conversation.as_ref();
+        let may_enter = known.is_some_and(|known| known.may_enter(reader.me.user));
+        let is_gone = known.is_some_and(|known| known.is_gone(reader.me.user));
         let is_out = might_enter && !may_enter;
-        if !may_enter && ledger.row.state != LogState::Stopped {
+        if (is_out || is_gone) && ledger.row.state != LogState::Stopped {
             ledger.row.state = LogState::Left;
         }
         // A further device of somebody who was in it shows what the first one shows.

@@ -159,6 +159,11 @@ impl Conversation {
         !person.gone && (person.let_in || self.roster.has_user(user))
     }
 
+    /// Whether the user was in the conversation and left, or was removed, and was not let in since.
+    pub fn is_gone(&self, user: UserId) -> bool {
+        self.person(user).gone
+    }
+
     /// Whether the user has a leaf and has not left.
     pub fn is_member(&self, user: UserId) -> bool {
         !self.person(user).gone && self.roster.has_user(user)
