@@ -41,9 +41,10 @@ async fn settle(phones: &[&Phone]) {
 /// Anna, Ben and Cem in a group that Anna began.
 async fn group() -> (World, [Phone; 3], LogId) {
     let mut world = World::found().await;
-    let anna = world.phone("anna").await;
-    let ben = world.phone("ben").await;
+    // Who enrols later has those before in the directory.
     let cem = world.phone("cem").await;
+    let ben = world.phone("ben").await;
+    let anna = world.phone("anna").await;
     anna.account.sync_all().await.unwrap();
     let members = vec![ben.account.user(), cem.account.user()];
     let log = anna.account.create_group(Some("Lager"), members).await.unwrap();

@@ -39,12 +39,14 @@ pub(super) fn contact(rest: &str) -> Option<Command> {
     for part in others {
         let is_number = part.chars().any(|c| c.is_ascii_digit())
             && part.chars().all(|c| c.is_ascii_digit() || " +-/().".contains(c));
-        match () {
-            () if part.contains('@') => emails.push(part.clone()),
-            () if is_number => phones.push(part.clone()),
-            () if organisation.is_none() => organisation = Some(part.clone()),
-            () if title.is_none() => title = Some(part.clone()),
-            () => return None,
+        if part.contains('@') {
+            emails.push(part.clone());
+        } else if is_number {
+            phones.push(part.clone());
+        } else if organisation.is_none() {
+            organisation = Some(part.clone());
+        } else if title.replace(part.clone()).is_some() {
+            return None;
         }
     }
     let vcard = VCard::new(name.clone(), organisation, title, phones, emails).ok()?;

@@ -101,7 +101,7 @@ fn read(conn: &Connection, content: Option<&[u8]>) -> Result<Option<Card>, Store
 }
 
 /// What a message is found by and shows where there is room for a line: of somebody of the company what
-/// the directory calls him now.
+/// the directory calls him when it comes. Where there is room for the card, views ask the directory.
 pub(super) fn words(conn: &Connection, message: &NewMessage) -> Result<Option<String>, StoreError> {
     if message.kind != MessageKind::Contact || message.text.is_some() {
         return Ok(message.text.clone());
