@@ -2,6 +2,7 @@
 //! for people. Never a debug string, never content.
 
 use hauspost_core::account::AccountError;
+use hauspost_core::file::{DocumentError, size};
 use hauspost_core::outbox::{REASON_DEFECT, REASON_LEFT, REASON_MAYBE_SENT, REASON_NOBODY};
 use hauspost_core::store::StoreError;
 
@@ -96,6 +97,13 @@ impl HauspostError {
 impl From<AccountError> for HauspostError {
     fn from(error: AccountError) -> Self {
         let code = error.code();
+        if let AccountError::Document(DocumentError::AboveLimit(most)) = &error {
+            let text = format!(
+                "The file is too large. Your company lets people send {} at most.",
+                size(*most)
+            );
+            return Self::new(code, false, text);
+        }
         if let AccountError::NeedsApproval(shown) = &error {
             let text = format!("Approve this device on your other one. Its code is {shown}.");
             return Self::new(code, true, text);

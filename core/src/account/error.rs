@@ -143,7 +143,9 @@ impl AccountError {
             Self::Document(DocumentError::Metered) => "metered",
             Self::Document(DocumentError::Stopped) => "cancelled",
             Self::Document(DocumentError::Unreadable(_)) => "document-unreadable",
-            Self::Document(DocumentError::TooLarge) => "document-too-large",
+            Self::Document(DocumentError::TooLarge | DocumentError::AboveLimit(_)) => {
+                "document-too-large"
+            }
             Self::Document(DocumentError::NoSound) => "document-no-sound",
             Self::Document(_) => "document",
             Self::Change(_) => "group",

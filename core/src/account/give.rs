@@ -15,6 +15,7 @@ use hauspost_protocol::entry::{Head, Kind, Seen};
 use hauspost_protocol::grant::{self, SealedList};
 use hauspost_protocol::ids::{DeviceId, KeyId, TimeMs};
 use hauspost_protocol::key_list::KeyList;
+use hauspost_protocol::limits;
 use hauspost_protocol::wire::{AppendRequest, BlobBegin, Outcome};
 use hauspost_protocol::xwing::XWingKey;
 use rand::RngExt as _;
@@ -35,6 +36,27 @@ const LONGEST_MS: TimeMs = 30_000;
 const AFTER_OWN_MS: TimeMs = 30_000;
 /// What the server does not take now is offered again then.
 const LATER_MS: TimeMs = 600_000;
+
+/// So often a device is given what it asks for without delay: a phone that lost its way asks once, and again when
+/// nobody answered.
+const ASKS_AT_ONCE: u32 = 4;
+/// Whoever asks more often waits so long for the next time, then twice as long, …
+const AGAIN_MS: TimeMs = 600_000;
+/// … up to this.
+const AGAIN_LONGEST_MS: TimeMs = limits::DAY_MS;
+/// Asking is counted anew after so long without any.
+const QUIET_MS: TimeMs = 7 * limits::DAY_MS;
+
+/// How long a device waits that asks for this time. A phone in the wrong hands could otherwise let all others
+/// seal and upload the whole past of a conversation again and again.
+fn again_ms(asked: u32) -> TimeMs {
+    match asked.checked_sub(ASKS_AT_ONCE + 1) {
+        None => 0,
+        Some(more) => AGAIN_MS
+            .checked_shl(more.min(32))
+            .map_or(AGAIN_LONGEST_MS, |wait_ms| wait_ms.min(AGAIN_LONGEST_MS)),
+    }
+}
 
 /// On what ground this phone gives, and how many others could.
 struct Ground {
@@ -102,7 +124,13 @@ impl Core {
         }
         if asked.due_ms == 0 {
             let wait_ms = self.wait_to_give(&ground);
-            return self.put_off(asked, (now_ms + wait_ms).max(1)).await;
+            let (log, device) = (asked.log, asked.device);
+            let drawn = self.store.write(move |tx| {
+                let often = history::count_ask(tx, log, device, now_ms, QUIET_MS)?;
+                let due_ms = now_ms + wait_ms.max(again_ms(often));
+                Ok(history::put_off(tx, log, device, due_ms.max(1))?)
+            });
+            return drawn.await;
         }
         let (log, ranges) = (asked.log, asked.ranges.clone());
         let piece = self.store.read(move |conn| Ok(history::piece(conn, log, &ranges)?));
@@ -234,5 +262,19 @@ impl Core {
     async fn give_no_more(&self, asked: &Asked) -> Result<(), AccountError> {
         let (log, device) = (asked.log, asked.device);
         self.store.write(move |tx| Ok(history::give_no_more(tx, log, device)?)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_again_and_again_waits_ever_longer_up_to_a_day() {
+        assert_eq!((1..=4).map(again_ms).collect::<Vec<_>>(), [0; 4]);
+        assert_eq!((5..=7).map(again_ms).collect::<Vec<_>>(), [600_000, 1_200_000, 2_400_000]);
+        for asked in [13, 40, 1_000, u32::MAX] {
+            assert_eq!(again_ms(asked), AGAIN_LONGEST_MS, "{asked}");
+        }
     }
 }

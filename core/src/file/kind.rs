@@ -177,9 +177,20 @@ const RUNNING: &[&str] = &[
     "text/x-shellscript",
 ];
 
-/// Which documents a phone opens, by the company's policy or, without one, by what every system runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Rule(pub Option<DocumentRule>);
+/// Which documents a phone sends and opens, by the company's policy or, without one, by what every system runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which kinds.
+    pub kinds: Option<DocumentRule>,
+    /// The largest one that is sent, in bytes.
+    pub most_bytes: u64,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { kinds: None, most_bytes: u64::MAX }
+    }
+}
 
 impl Rule {
     /// Whether a document may be opened that is called so and begins with these bytes.
@@ -187,7 +198,7 @@ impl Rule {
         let ending = ending(called);
         let seen = infer::get(&beginning[..beginning.len().min(LOOKED_AT)]);
         let runs = seen.is_some_and(|seen| RUNNING.contains(&seen.mime_type()));
-        let Some(rule) = &self.0 else { return !runs && !RUNS.contains(&&*ending) };
+        let Some(rule) = &self.kinds else { return !runs && !RUNS.contains(&&*ending) };
         let named = ENDINGS.iter().find(|(known, ..)| *known == ending).map(|(_, named, _)| *named);
         let (seen_type, seen_ending) = match seen {
             None => (named.unwrap_or_default(), ""),
@@ -206,7 +217,7 @@ impl Rule {
 
     /// Whether the policy lets a document of this name be sent. Without one all are.
     pub fn lets_send(&self, called: &str, beginning: &[u8]) -> bool {
-        self.0.is_none() || self.allows(called, beginning)
+        self.kinds.is_none() || self.allows(called, beginning)
     }
 }
 
@@ -279,8 +290,9 @@ mod tests {
     #[test]
     fn a_policy_replaces_the_list_and_counts_for_sending_too() {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let rule = |blocked: &[&str], allowed: Option<&[&str]>| {
-            Rule(Some(DocumentRule { blocked: words(blocked), allowed: allowed.map(words) }))
+        let rule = |blocked: &[&str], allowed: Option<&[&str]>| Rule {
+            kinds: Some(DocumentRule { blocked: words(blocked), allowed: allowed.map(words) }),
+            ..Rule::default()
         };
         let blocks = rule(&["xlsm", "application/zip"], None);
         assert!(!blocks.allows("Plan.XLSM", b"") && !blocks.lets_send("a.dat", ZIP));

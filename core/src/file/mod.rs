@@ -32,6 +32,9 @@ pub enum DocumentError {
     /// It is larger than any document may be.
     #[error("the document is too large")]
     TooLarge,
+    /// It is larger than the company's policy allows, in bytes.
+    #[error("the document is too large: the company lets people send {} at most", size(*.0))]
+    AboveLimit(u64),
     /// Its name or media type is longer than 255 bytes, or its path is not text.
     #[error("the document's name is too long")]
     Name,
@@ -69,6 +72,16 @@ pub enum DocumentError {
     /// The folder in which it was to be saved cannot be used.
     #[error("the document cannot be saved in that folder")]
     Target(#[source] io::Error),
+}
+
+/// A size as people say it.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes.is_multiple_of(1 << 30) => format!("{} GiB", bytes >> 30),
+        bytes if bytes >= 10 << 20 => format!("{} MiB", bytes >> 20),
+        bytes if bytes >= 10 << 10 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
 }
 
 impl DocumentError {

@@ -4,8 +4,12 @@
 //! about place and device. [`examine`] looks at one that came from somebody else: what it is says its
 //! content, its size is judged before it is decoded, and what is shown is not the bytes that came but
 //! the same picture, encoded anew here. So a phone's own decoder never sees what another phone made.
+//!
+//! A photo of fifty megapixels is decoded at an eighth of its size (`scaled`), so that memory stays bounded
+//! whatever a camera makes; of the other formats, which have no such way, one that large has no preview.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read as _};
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
@@ -13,6 +17,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgba};
+
+mod scaled;
 
 use super::apart::{self, Broken};
 
@@ -22,9 +28,9 @@ pub const EDGE: u32 = 320;
 pub const PREVIEW_BYTES: usize = 32 << 10;
 
 /// A larger picture gets no preview, in bytes.
-const PICTURE_BYTES: u64 = 64 << 20;
-/// One with more pixels gets none.
-const PICTURE_PIXELS: u64 = 50_000_000;
+const PICTURE_BYTES: u64 = 32 << 20;
+/// One that takes more memory when it is decoded gets none, in bytes.
+const DECODED_BYTES: u64 = 64 << 20;
 /// Memory that decoding it may take besides the pixels, in bytes.
 const DECODER_BYTES: u64 = 64 << 20;
 /// Qualities that are tried until it is small enough.
@@ -72,12 +78,7 @@ pub(crate) async fn of(path: &Path, deadline: BoxFuture<'static, ()>) -> Option<
 }
 
 fn make(path: &Path) -> Option<Preview> {
-    if std::fs::metadata(path).ok()?.len() > PICTURE_BYTES {
-        return None;
-    }
-    let picture = std::fs::read(path).ok()?;
-    let format = format(&picture).filter(|format| FORMATS.contains(format))?;
-    let (decoded, orientation) = decode(&picture, format, PICTURE_PIXELS, DECODER_BYTES).ok()?;
+    let (decoded, orientation) = whole_or_scaled(path).ok()?;
     let mut small = match decoded.width().max(decoded.height()) > EDGE {
         true => decoded.thumbnail(EDGE, EDGE),
         false => decoded,
@@ -85,6 +86,30 @@ fn make(path: &Path) -> Option<Preview> {
     small.apply_orientation(orientation);
     encode(&small)
 }
+
+/// A picture as far as it is decoded for a preview: whole, or a large photo at a part of its size.
+fn whole_or_scaled(path: &Path) -> Result<(DynamicImage, Orientation), PreviewFault> {
+    let damaged = |_| PreviewFault::Damaged;
+    let mut file = File::open(path).map_err(damaged)?;
+    let size = file.metadata().map_err(damaged)?.len();
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(damaged)?;
+    let format = format(&head).filter(|format| FORMATS.contains(format));
+    let format = format.ok_or(PreviewFault::Type)?;
+    if format == ImageFormat::Jpeg
+        && let Some(scaled) =
+            scaled::decode(BufReader::new(Cursor::new(head).chain(&mut file)), size)?
+    {
+        return Ok(scaled);
+    }
+    if size > PICTURE_BYTES {
+        return Err(PreviewFault::TooLarge);
+    }
+    decode(&std::fs::read(path).map_err(damaged)?, format, DECODED_BYTES, DECODER_BYTES)
+}
+
+/// Bytes by which a format is known.
+const HEAD_BYTES: u64 = 64;
 
 /// What a preview that came from somebody shows, if it is what its author says and no larger than
 /// allowed.
@@ -108,8 +133,8 @@ fn look(picture: &[u8], named: &str) -> Result<Preview, PreviewFault> {
         Some(format @ ImageFormat::Png) if named == "image/png" => format,
         _ => return Err(PreviewFault::Type),
     };
-    let pixels = u64::from(EDGE) * u64::from(EDGE);
-    let (decoded, _) = decode(picture, format, pixels, 4 << 20)?;
+    // Sixteen bits and four channels are the most that any of the formats has.
+    let (decoded, _) = decode(picture, format, u64::from(EDGE * EDGE) * 8, 4 << 20)?;
     if decoded.width() > EDGE || decoded.height() > EDGE {
         return Err(PreviewFault::TooLarge);
     }
@@ -120,17 +145,16 @@ fn format(picture: &[u8]) -> Option<ImageFormat> {
     image::guess_format(picture).ok()
 }
 
-/// Decodes a picture, the first one of several, whose header says that it has no more pixels.
+/// Decodes a picture, the first one of several, whose header says that it takes no more memory than this.
 fn decode(
     picture: &[u8],
     format: ImageFormat,
-    pixels: u64,
-    beside: u64,
+    decoded_bytes: u64,
+    beside_bytes: u64,
 ) -> Result<(DynamicImage, Orientation), PreviewFault> {
     let damaged = |_| PreviewFault::Damaged;
     let mut limits = Limits::default();
-    // Sixteen bits and four channels are the most that any of the formats has.
-    limits.max_alloc = Some(pixels.saturating_mul(8).min(400 << 20) + beside);
+    limits.max_alloc = Some(decoded_bytes + beside_bytes);
     let mut reader = ImageReader::with_format(Cursor::new(picture), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
@@ -138,7 +162,7 @@ fn decode(
     if width == 0 || height == 0 {
         return Err(PreviewFault::Damaged);
     }
-    if u64::from(width) * u64::from(height) > pixels {
+    if decoder.total_bytes() > decoded_bytes {
         return Err(PreviewFault::TooLarge);
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

@@ -200,16 +200,17 @@ fn document(
     let files = (0u32..).zip(file::of_message(conn, log, message_id)?);
     let originals = files.filter(|(_, file)| file.role == FileRole::Original);
     let known = file_text::known(conn, log, message_id)?;
-    let counted = originals.map(|(position, file)| {
+    let mut counted = Vec::new();
+    for (position, file) in originals {
         let known = known.iter().find(|known| known.position == position);
         let in_name = asked.which_in(&file.name);
-        let parts: Vec<Option<i64>> =
-            asked.words.iter().map(|word| known.and_then(|known| known.part_with(word))).collect();
+        let part = |word| known.map_or(Ok(None), |known| known.part_with(conn, word));
+        let parts = asked.words.iter().map(part).collect::<Result<Vec<Option<i64>>, _>>()?;
         let found = in_name.iter().zip(&parts).filter(|(name, part)| **name || part.is_some());
-        (found.count(), position, file, known, in_name, parts)
-    });
+        counted.push((found.count(), position, file, known, in_name, parts));
+    }
     // Of equals the first.
-    let best = counted.min_by_key(|(found, ..)| Reverse(*found));
+    let best = counted.into_iter().min_by_key(|(found, ..)| Reverse(*found));
     let Some((_, position, file, known, in_name, parts)) = best else { return Ok(None) };
     // At the word that comes last, of those that the name has not if there are any: the rarest, as a rule.
     let known_parts = || parts.iter().enumerate().filter_map(|(at, part)| Some((at, (*part)?)));

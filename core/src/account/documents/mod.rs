@@ -229,11 +229,12 @@ impl Core {
         }
     }
 
-    /// Which documents the company lets people send and open.
+    /// Which documents the company lets people send and open, and how large they may be.
     async fn document_rule(&self) -> Result<Rule, AccountError> {
         let mut engine = self.engine.lock().await;
         let company = self.company(&mut engine).await?;
-        Ok(Rule(company.now().terms().general.documents.clone()))
+        let general = &company.now().terms().general;
+        Ok(Rule { kinds: general.documents.clone(), most_bytes: general.document_bytes })
     }
 }
 

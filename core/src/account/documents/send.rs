@@ -293,6 +293,9 @@ fn look(
     if !rule.lets_send(&name, &beginning) {
         return Err(DocumentError::Blocked);
     }
+    if size > rule.most_bytes {
+        return Err(DocumentError::AboveLimit(rule.most_bytes));
+    }
     let media_type = match known {
         Some(known) => known.media_type,
         None => kind::media_type(&beginning, &name, media_type.as_deref()),
@@ -367,4 +370,32 @@ pub(in crate::account) fn retry(
         }
     }
     Ok(outbox::wait_for_upload(tx, intent.id)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_above_the_policys_limit_is_refused_with_the_limit_before_anything_is_read() {
+        let attached = |bytes: usize, most_bytes| {
+            let attachment = Attachment {
+                origin: DocumentOrigin::Bytes(vec![b'a'; bytes]),
+                name: "a.txt".to_owned(),
+                media_type: None,
+                role: FileRole::Original,
+                of: None,
+            };
+            let rule = Rule { most_bytes, ..Rule::default() };
+            let keys = (Secret::new([1; 32]), Secret::new([2; 32]));
+            look(attachment, None, keys, &rule).map(|attached| attached.file.plain_size)
+        };
+        assert_eq!(attached(20_480, 20_480).unwrap(), 20_480);
+        let refused = attached(20_481, 20_480).err().unwrap();
+        assert!(matches!(refused, DocumentError::AboveLimit(20_480)));
+        assert!(refused.to_string().contains("20 KiB"), "{refused}");
+        for (bytes, said) in [(2 << 30, "2 GiB"), (100 << 20, "100 MiB"), (999, "999 bytes")] {
+            assert!(DocumentError::AboveLimit(bytes).to_string().contains(said), "{bytes}");
+        }
+    }
 }

@@ -264,8 +264,13 @@ impl Core {
         let source = Arc::clone(source);
         let read = blocking(move || source.read_through()).await?;
         let (name, said) = (&upload.file.name, &upload.file.media_type);
-        if !self.document_rule().await?.lets_send(name, &read.beginning) {
+        let rule = self.document_rule().await?;
+        if !rule.lets_send(name, &read.beginning) {
             return Err(DocumentError::Blocked.into());
+        }
+        // The policy may have changed since the document was chosen.
+        if upload.file.plain_size > rule.most_bytes {
+            return Err(DocumentError::AboveLimit(rule.most_bytes).into());
         }
         upload.file.media_type = kind::media_type(&read.beginning, name, Some(said));
         upload.file.blob_root = read.leaves.root();
@@ -294,7 +299,7 @@ fn reason(error: &AccountError) -> Option<u64> {
             | DocumentError::Damaged,
         ) => Some(REASON_UNREADABLE),
         AccountError::NoConversation => Some(REASON_UNREADABLE),
-        AccountError::Document(DocumentError::TooLarge)
+        AccountError::Document(DocumentError::TooLarge | DocumentError::AboveLimit(_))
         | AccountError::Sync(SyncError::Refused(413)) => Some(Outcome::TooLarge.code()),
         AccountError::Sync(SyncError::Refused(403)) => Some(Outcome::Quota(0).code()),
         // The server let go of the upload meanwhile: it is begun anew.

@@ -109,8 +109,59 @@ fn png_claiming(width: u32, height: u32) -> Vec<u8> {
 fn a_picture_that_would_grow_beyond_the_limit_is_not_decoded() {
     assert!(preview(&png_claiming(60_000, 60_000)).is_none());
     let decoded =
-        decode(&png_claiming(8_000, 8_000), ImageFormat::Png, PICTURE_PIXELS, DECODER_BYTES);
+        decode(&png_claiming(8_000, 8_000), ImageFormat::Png, DECODED_BYTES, DECODER_BYTES);
     assert_eq!(decoded.err(), Some(PreviewFault::TooLarge), "64 million pixels");
+}
+
+#[test]
+fn a_large_photo_is_decoded_at_a_part_of_its_size_and_looks_as_one_that_was_decoded_whole() {
+    for (width, height, orientation) in [(2_400, 1_600, 1), (1_500, 4_500, 6), (9_000, 300, 3)] {
+        let photo = corpus::photo(width, height, orientation);
+        let scaled = scaled::decode(&photo[..], photo.len() as u64).unwrap();
+        let (part, found) = scaled.expect("more than two million pixels");
+        assert!(part.width() < width && part.height() < height || height == 300);
+        let (whole, _) = decode(&photo, ImageFormat::Jpeg, u64::MAX >> 1, DECODER_BYTES).unwrap();
+        assert_eq!(found, Orientation::from_exif(orientation).unwrap());
+        let (small, expected) = (part.thumbnail(64, 64), whole.thumbnail(64, 64));
+        assert_eq!((small.width(), small.height()), (expected.width(), expected.height()));
+        let (small, expected) = (small.into_rgb8(), expected.into_rgb8());
+        let differs = small.iter().zip(expected.iter()).map(|(one, other)| one.abs_diff(*other));
+        let differs = differs.map(u64::from).sum::<u64>() / small.len() as u64;
+        assert!(differs < 6, "{width} × {height}: {differs}");
+    }
+    let small = corpus::photo(1_000, 1_000, 1);
+    assert!(scaled::decode(&small[..], small.len() as u64).unwrap().is_none());
+}
+
+/// A JPEG whose header claims this size, to be decoded in the way of this marker.
+fn jpeg_claiming(marker: u8, width: u16, height: u16) -> Vec<u8> {
+    let mut jpeg = vec![0xff, 0xd8, 0xff, marker, 0, 17, 8];
+    jpeg.extend(height.to_be_bytes());
+    jpeg.extend(width.to_be_bytes());
+    jpeg.extend([3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 0xff, 0xd9]);
+    jpeg
+}
+
+#[test]
+fn a_photo_that_would_take_too_much_memory_or_is_for_other_machines_is_not_decoded() {
+    const SEQUENTIAL: u8 = 0xc0;
+    const PROGRESSIVE: u8 = 0xc2;
+    const LOSSLESS: u8 = 0xc3;
+    let table = [
+        (jpeg_claiming(SEQUENTIAL, 60_000, 60_000), PreviewFault::TooLarge),
+        (jpeg_claiming(PROGRESSIVE, 4_000, 4_000), PreviewFault::TooLarge),
+        (jpeg_claiming(LOSSLESS, 4_000, 4_000), PreviewFault::Type),
+        (jpeg_claiming(SEQUENTIAL, 8_000, 6_000), PreviewFault::Damaged),
+        (jpeg_claiming(PROGRESSIVE, 3_000, 3_000), PreviewFault::Damaged),
+        (corpus::photo(3_000, 1_000, 1)[..9_000].to_vec(), PreviewFault::Damaged),
+    ];
+    for (number, (photo, fault)) in table.into_iter().enumerate() {
+        let decoded = scaled::decode(&photo[..], photo.len() as u64);
+        assert_eq!(decoded.err(), Some(fault), "row {number}");
+        assert!(preview(&photo).is_none());
+    }
+    let photo = corpus::photo(3_000, 1_000, 1);
+    assert_eq!(scaled::decode(&photo[..], u64::MAX).err(), Some(PreviewFault::TooLarge));
 }
 
 #[test]

@@ -1,4 +1,4 @@
--- version 15
+-- version 16
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -28,6 +28,13 @@ CREATE TABLE asked (
     device BLOB NOT NULL,
     ranges BLOB NOT NULL,
     due_ms INTEGER NOT NULL,      -- 0: to be drawn
+    PRIMARY KEY (log, device)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE asked_often (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    device BLOB NOT NULL,
+    count INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
     PRIMARY KEY (log, device)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE asking (
@@ -144,12 +151,16 @@ CREATE TABLE file_text (
     reason INTEGER,               -- why it cannot be read
     tries INTEGER NOT NULL,       -- how often reading began
     pages INTEGER,
-    words TEXT NOT NULL,          -- sorted and folded, each with the part that has it first
+    pieces TEXT NOT NULL DEFAULT '',          -- sorted and folded, each with the part that has it first
     UNIQUE (log, message_id, position)
 ) STRICT;
 CREATE TABLE file_text_part (
     key INTEGER PRIMARY KEY,
     text TEXT NOT NULL
+) STRICT;
+CREATE TABLE file_word (
+    key INTEGER PRIMARY KEY,
+    words TEXT NOT NULL
 ) STRICT;
 CREATE TABLE grant_waiting (
     key INTEGER PRIMARY KEY

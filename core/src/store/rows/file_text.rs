@@ -1,7 +1,7 @@
 //! The inside of documents: how far reading it is, its text in parts, and where each word stands.
 //!
-//! A document's words lie beside its text with the first part that has each, so that a hit is shown
-//! from one part, however long the document is.
+//! A document's words lie beside its text with the first part that has each, sorted and cut into pieces, so
+//! that a hit costs a piece of words and a part of the text, however long the document is.
 
 use std::collections::BTreeMap;
 
@@ -37,6 +37,11 @@ pub const REASON_CRASHED: u64 = 8;
 const TRIES: i64 = 2;
 /// Bytes of a part: a row fits into one page of the database.
 const PART_BYTES: usize = 3_000;
+/// Bytes of a piece of words: so too.
+const PIECE_BYTES: usize = 3_000;
+/// Pieces that are read for one beginning of words. Of more words than are in them, those that come first in the
+/// alphabet count.
+const PIECES_READ: usize = 4;
 const PART_BITS: u32 = 16;
 
 fn reason(error: TextError) -> u64 {
@@ -119,8 +124,8 @@ pub fn begin(
     message_id: MessageId,
     position: u32,
 ) -> Result<bool, StoreError> {
-    let sql = "INSERT INTO file_text (log, message_id, position, state, tries, words)
-               VALUES (?1, ?2, ?3, 0, 1, '')
+    let sql = "INSERT INTO file_text (log, message_id, position, state, tries)
+               VALUES (?1, ?2, ?3, 0, 1)
                ON CONFLICT (log, message_id, position) DO UPDATE SET tries = tries + 1
                RETURNING tries";
     let document = params![log.number, C(message_id), position];
@@ -170,11 +175,12 @@ pub fn end(
         Ok(inside) => inside,
         Err(error) => return fail(tx, log, (message_id, position), reason(error)),
     };
-    let sql = "UPDATE file_text SET state = 1, reason = NULL, pages = ?4, words = ?5
+    let sql = "UPDATE file_text SET state = 1, reason = NULL, pages = ?4, pieces = ?5
                WHERE log = ?1 AND message_id = ?2 AND position = ?3 RETURNING id";
     index::anew(tx, log, message_id, || {
         let parts: Vec<&str> = parts(&inside.text).collect();
-        let row = params![log.number, C(message_id), position, inside.pages, directory(&parts)];
+        let Directory { pieces, firsts } = directory(&parts);
+        let row = params![log.number, C(message_id), position, inside.pages, firsts];
         let id = tx.prepare_cached(sql)?.query_row(row, |row| row.get::<_, i64>(0)).optional()?;
         // Erased meanwhile.
         let Some(id) = id else { return Ok(()) };
@@ -182,6 +188,11 @@ pub fn end(
         let mut insert = tx.prepare_cached(sql)?;
         for (part, text) in (0i64..).zip(&parts) {
             insert.execute(params![id << PART_BITS | part, text])?;
+        }
+        let sql = "INSERT OR REPLACE INTO file_word (key, words) VALUES (?1, ?2)";
+        let mut insert = tx.prepare_cached(sql)?;
+        for (piece, words) in (0i64..).zip(&pieces) {
+            insert.execute(params![id << PART_BITS | piece, words])?;
         }
         Ok(())
     })?;
@@ -220,8 +231,16 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The words of all parts, a line each: the folded word, and the first part that has it.
-fn directory(parts: &[&str]) -> String {
+/// The words of a document.
+struct Directory {
+    /// Sorted, a line each: the folded word, and the first part that has it.
+    pieces: Vec<String>,
+    /// The first word of each piece, a line each.
+    firsts: String,
+}
+
+/// The words of all parts.
+fn directory(parts: &[&str]) -> Directory {
     let mut words: BTreeMap<String, usize> = BTreeMap::new();
     for (part, text) in parts.iter().enumerate() {
         for span in spans(text) {
@@ -232,7 +251,19 @@ fn directory(parts: &[&str]) -> String {
             }
         }
     }
-    words.into_iter().map(|(word, part)| format!("{word} {part}\n")).collect()
+    let (mut pieces, mut firsts): (Vec<String>, _) = (Vec::new(), String::new());
+    for (word, part) in words {
+        let line = format!("{word} {part}\n");
+        match pieces.last_mut() {
+            Some(piece) if piece.len() + line.len() <= PIECE_BYTES => piece.push_str(&line),
+            _ => {
+                firsts.push_str(&word);
+                firsts.push('\n');
+                pieces.push(line);
+            }
+        }
+    }
+    Directory { pieces, firsts }
 }
 
 /// The words of a message's documents, for the full-text index.
@@ -242,12 +273,14 @@ pub(super) fn add_words(
     message_id: MessageId,
     words: &mut Words,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT words FROM file_text WHERE log = ?1 AND message_id = ?2 AND state = 1";
+    let sql = "SELECT w.words FROM file_text t
+               JOIN file_word w ON w.key >= t.id << ?3 AND w.key < (t.id + 1) << ?3
+               WHERE t.log = ?1 AND t.message_id = ?2 AND t.state = 1";
     let mut select = conn.prepare_cached(sql)?;
-    let mut rows = select.query(params![log.number, C(message_id)])?;
+    let mut rows = select.query(params![log.number, C(message_id), PART_BITS])?;
     while let Some(row) = rows.next()? {
-        let directory = row.get_ref(0)?.as_str().map_err(|_| StoreError::Unreadable("words"))?;
-        words.folded(directory.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)));
+        let piece = row.get_ref(0)?.as_str().map_err(|_| StoreError::Unreadable("words"))?;
+        words.folded(piece.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)));
     }
     Ok(())
 }
@@ -256,7 +289,8 @@ pub(super) fn add_words(
 pub(crate) struct Known {
     id: i64,
     pub(crate) position: u32,
-    words: String,
+    /// The first word of each piece.
+    firsts: Vec<String>,
 }
 
 /// What is known of the documents of a message that were read.
@@ -265,35 +299,57 @@ pub(crate) fn known(
     log: i64,
     message_id: MessageId,
 ) -> Result<Vec<Known>, StoreError> {
-    let sql = "SELECT id, position, words FROM file_text
+    let sql = "SELECT id, position, pieces FROM file_text
                WHERE log = ?1 AND message_id = ?2 AND state = 1 ORDER BY position";
     let mut select = conn.prepare_cached(sql)?;
     let rows = select.query_map(params![log, C(message_id)], |row| {
-        Ok(Known { id: row.get(0)?, position: row.get(1)?, words: row.get(2)? })
+        let firsts = row.get_ref(2)?.as_str()?.lines().map(str::to_owned).collect();
+        Ok(Known { id: row.get(0)?, position: row.get(1)?, firsts })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 impl Known {
     /// The first part that has a word that begins like this one.
-    pub(crate) fn part_with(&self, asked: &Spellings) -> Option<i64> {
-        let starts = [Some(&asked.plain), asked.german.as_ref()].into_iter().flatten();
-        starts.filter_map(|start| self.first_part(start)).min()
+    pub(crate) fn part_with(
+        &self,
+        conn: &Connection,
+        asked: &Spellings,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut first = None;
+        for start in [Some(&asked.plain), asked.german.as_ref()].into_iter().flatten() {
+            let part = self.first_part(start, |piece| self.piece(conn, piece))?;
+            first = [first, part].into_iter().flatten().min();
+        }
+        Ok(first)
     }
 
-    fn first_part(&self, start: &str) -> Option<i64> {
-        let words = &self.words;
-        // The lines are sorted by their words: all that begin so stand together.
-        let (mut low, mut high) = (0, words.len());
-        while low < high {
-            let middle = words.floor_char_boundary(low + (high - low) / 2);
-            let line = words[low..middle].rfind('\n').map_or(low, |at| low + at + 1);
-            let end = words[line..].find('\n').map_or(words.len(), |at| line + at + 1);
-            let word = words[line..end].split(' ').next().unwrap_or_default();
-            if word < start { low = end } else { high = line }
+    fn first_part(
+        &self,
+        start: &str,
+        read: impl Fn(i64) -> Result<String, StoreError>,
+    ) -> Result<Option<i64>, StoreError> {
+        // The piece before the first that begins behind it may end with such words.
+        let from = self.firsts.partition_point(|first| first.as_str() < start).saturating_sub(1);
+        let may_have = |first: &String| first.as_str() < start || first.starts_with(start);
+        let mut found = None;
+        for (piece, first) in self.firsts.iter().enumerate().skip(from).take(PIECES_READ) {
+            if !may_have(first) {
+                break;
+            }
+            let words = read(piece as i64)?;
+            let lines = words.lines().filter(|line| line.starts_with(start));
+            let parts = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok());
+            found = parts.chain(found).min();
         }
-        let lines = words[low..].lines().take_while(|line| line.starts_with(start));
-        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).min()
+        Ok(found)
+    }
+
+    /// A piece of its words.
+    fn piece(&self, conn: &Connection, piece: i64) -> Result<String, StoreError> {
+        let sql = "SELECT words FROM file_word WHERE key = ?1";
+        let key = self.id << PART_BITS | piece;
+        Ok(conn.prepare_cached(sql)?.query_row([key], |row| row.get(0))?)
     }
 
     /// The text of a part.
@@ -323,8 +379,12 @@ pub(super) fn forget(tx: &Tx<'_>, log: i64, message_id: MessageId) -> Result<(),
     let rows = delete.query_map(params![log, C(message_id)], |row| row.get::<_, i64>(0))?;
     let ids: Vec<i64> = rows.collect::<Result<_, _>>()?;
     for id in ids {
-        tx.prepare_cached("DELETE FROM file_text_part WHERE key >= ?1 AND key < ?2")?
-            .execute([id << PART_BITS, (id + 1) << PART_BITS])?;
+        for sql in [
+            "DELETE FROM file_text_part WHERE key >= ?1 AND key < ?2",
+            "DELETE FROM file_word WHERE key >= ?1 AND key < ?2",
+        ] {
+            tx.prepare_cached(sql)?.execute([id << PART_BITS, (id + 1) << PART_BITS])?;
+        }
     }
     Ok(())
 }
@@ -333,8 +393,15 @@ pub(super) fn forget(tx: &Tx<'_>, log: i64, message_id: MessageId) -> Result<(),
 mod tests {
     use super::*;
 
-    fn known(parts: &[&str]) -> Known {
-        Known { id: 1, position: 0, words: directory(parts) }
+    fn part_with(parts: &[&str], asked: &str) -> Option<i64> {
+        let Directory { pieces, firsts } = directory(parts);
+        assert!(pieces.iter().all(|piece| piece.len() <= PIECE_BYTES));
+        let firsts = firsts.lines().map(str::to_owned).collect();
+        let known = Known { id: 1, position: 0, firsts };
+        let asked = Spellings::of(asked);
+        let starts = [Some(asked.plain), asked.german].into_iter().flatten();
+        let read = |piece: i64| Ok(pieces[piece as usize].clone());
+        starts.filter_map(|start| known.first_part(&start, read).unwrap()).min()
     }
 
     #[test]
@@ -350,7 +417,6 @@ mod tests {
     #[test]
     fn the_first_part_with_a_word_is_found_by_each_spelling_and_every_beginning() {
         let parts = ["Angebot und Auftrag", "Müller", "Auftrag Zebra", "ähnlich Straße"];
-        let known = known(&parts);
         let table = [
             ("auf", Some(0)),
             ("auftrag", Some(0)),
@@ -367,8 +433,23 @@ mod tests {
             ("0", None),
         ];
         for (word, part) in table {
-            assert_eq!(known.part_with(&Spellings::of(word)), part, "{word}");
+            assert_eq!(part_with(&parts, word), part, "{word}");
         }
-        assert_eq!(Known { words: String::new(), ..known }.part_with(&Spellings::of("a")), None);
+        assert_eq!(part_with(&[], "a"), None);
+    }
+
+    #[test]
+    fn of_very_many_words_each_is_found_in_its_first_part_and_of_a_beginning_the_first_that_are_read()
+     {
+        let words: Vec<String> = (0..4_000).map(|number| format!("wort{number:04}x")).collect();
+        let parts: Vec<&str> = words.iter().map(String::as_str).collect();
+        for number in (0..4_000).step_by(7) {
+            assert_eq!(part_with(&parts, &format!("wort{number:04}")), Some(number), "{number}");
+            assert_eq!(part_with(&parts, &format!("wort{number:04}y")), None, "{number}");
+        }
+        assert_eq!(part_with(&parts, "w"), Some(0));
+        let backwards: Vec<&str> = parts.iter().rev().copied().collect();
+        let found = part_with(&backwards, "w").unwrap();
+        assert!(found > 0 && found < 3_999, "some part that has one: {found}");
     }
 }

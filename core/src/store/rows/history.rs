@@ -398,6 +398,23 @@ pub fn asked(conn: &Connection) -> Result<Vec<Asked>, StoreError> {
     Ok(found)
 }
 
+/// Counts that a device asked; how often it did, from the first time after it was quiet for so long.
+pub fn count_ask(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    device: DeviceId,
+    now_ms: TimeMs,
+    quiet_ms: TimeMs,
+) -> Result<u32, StoreError> {
+    let sql = "INSERT INTO asked_often (log, device, count, last_ms) VALUES (?1, ?2, 1, ?3)
+               ON CONFLICT (log, device) DO UPDATE SET
+                   count = iif(last_ms < ?4, 1, min(count + 1, 1000)), last_ms = ?3
+               RETURNING count";
+    let quiet_since_ms = now_ms.saturating_sub(quiet_ms);
+    let asked = params![log.number, C(device), C(now_ms), C(quiet_since_ms)];
+    Ok(tx.prepare_cached(sql)?.query_row(asked, |row| row.get(0))?)
+}
+
 /// Puts off what a device asks for.
 pub fn put_off(
     tx: &Tx<'_>,

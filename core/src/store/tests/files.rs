@@ -1,10 +1,13 @@
 use std::fs;
 
+use hauspost_protocol::ids::MessageId;
 use rusqlite::Connection;
 
 use super::super::fixture::{ANNA, group, key, text};
 use super::super::opening::{self, Purpose};
-use super::super::rows::{log, message};
+use super::super::rows::{file_text, log, message};
+use super::super::schema::MIGRATIONS;
+use super::super::search::Spellings;
 use super::*;
 use crate::read;
 
@@ -201,6 +204,52 @@ async fn what_an_older_build_indexed_is_found_by_person_after_the_update_and_era
     let erase = move |tx: &Tx<'_>| message::erase(tx, log, hauspost_protocol::ids::Seq(0));
     store.write::<_, StoreError, _>(erase).await.unwrap();
     assert_eq!(hits(of_anna).await, 0);
+}
+
+/// A database as a build left it that did not cut documents' words into pieces, with a document of four thousand words: word n stands
+/// first in part n mod 50.
+fn with_a_document_of_an_older_build(path: &Path, document: MessageId) {
+    let conn = opening::open(path, &key(1), Purpose::Write).unwrap();
+    conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    let cuts = |migration: &&str| migration.contains("CREATE TABLE file_word");
+    let version = MIGRATIONS.iter().position(cuts).unwrap();
+    for migration in &MIGRATIONS[..version] {
+        conn.execute_batch(migration).unwrap();
+    }
+    let words: String =
+        (0..4_000).map(|number| format!("wort{number:04} {}\n", number % 50)).collect();
+    conn.execute_batch(
+        "INSERT INTO log (id, log, type, state, next_seq, last_hash, last_t_ms, last_co, gen, epoch,
+             own_index, own_dctr)
+         VALUES (1, zeroblob(16), 1, 0, 1, zeroblob(32), 5, 0, 0, 0, 0, 0)",
+    )
+    .unwrap();
+    conn.execute(
+        "INSERT INTO file_text (id, log, message_id, position, state, tries, words)
+         VALUES (7, 1, ?1, 0, 1, 1, ?2), (8, 1, ?1, 1, 0, 1, '')",
+        rusqlite::params![document.0, words],
+    )
+    .unwrap();
+    conn.pragma_update(None, "user_version", version as u32).unwrap();
+}
+
+#[tokio::test]
+async fn the_words_of_documents_that_an_older_build_read_are_found_after_the_update() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = MessageId([3; 32]);
+    with_a_document_of_an_older_build(&folder.path().join("db"), document);
+    let store = open(folder.path());
+    let parts = store.read::<_, StoreError, _>(move |conn| {
+        let known = file_text::known(conn, 1, document)?;
+        assert_eq!(known.len(), 1, "the one that was read");
+        let part = |word: &str| known[0].part_with(conn, &Spellings::of(word));
+        ["Wort0000", "wort1234", "wort3999", "wort01", "wort4000", "wörter"]
+            .into_iter()
+            .map(part)
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let parts = parts.await.unwrap();
+    assert_eq!(parts, [Some(0), Some(34), Some(49), Some(0), None, None]);
 }
 
 #[test]

@@ -244,3 +244,16 @@ async fn in_whatever_order_records_become_readable_the_lines_count_those_that_ar
         .await;
     }
 }
+
+#[tokio::test]
+async fn who_asks_is_counted_by_device_and_conversation_until_it_was_quiet_for_long() {
+    within(|tx, log| {
+        let count = |device, now_ms| count_ask(tx, log, device, now_ms, 1_000);
+        assert_eq!((count(OTHER, 5_000)?, count(OTHER, 5_000)?, count(OTHER, 6_000)?), (1, 2, 3));
+        assert_eq!(count(DeviceId([8; 16]), 6_000)?, 1);
+        assert_eq!(count(OTHER, 6_999)?, 4);
+        assert_eq!(count(OTHER, 8_000)?, 1, "a thousand quiet milliseconds");
+        Ok(())
+    })
+    .await;
+}
