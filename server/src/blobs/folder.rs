@@ -5,7 +5,8 @@
 //! next upload writes it again.
 //!
 //! Of our own rather than `object_store`'s local file system, whose objects are whole files: a chunk
-//! each would be ten thousands of files for a document, and it writes durably only where asked to.
+//! each would be ten thousands of files for a document, several together would be held in memory until
+//! they are whole, and it writes durably only where asked to.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -63,6 +64,17 @@ impl BlobStore for FolderBlobs {
             .and_then(|file| file.read_exact_at(&mut stored, offset(chunk)))
             .map_err(failed("read a chunk"))?;
         Ok(stored)
+    }
+
+    fn found(&self, blob: BlobId) -> Result<Vec<u32>, BlobError> {
+        let len = match fs::metadata(self.path(blob)) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(failed("look for chunks")(error)),
+        };
+        // The last chunk may be shorter than the others.
+        let chunks = len.div_ceil(STORED_CHUNK_BYTES as u64);
+        Ok((0..u32::try_from(chunks).unwrap_or(u32::MAX)).collect())
     }
 
     fn remove(&self, blob: BlobId) -> Result<(), BlobError> {
@@ -138,6 +150,8 @@ mod tests {
         }
         blobs.create(ONE).unwrap();
         assert_eq!(blobs.read(ONE, 2, 4).unwrap(), b"last");
+        assert_eq!(blobs.found(ONE).unwrap(), [0, 1, 2]);
+        assert!(blobs.found(TWO).unwrap().is_empty());
     }
 
     #[test]

@@ -7,8 +7,13 @@
 //!
 //! Each chunk is sealed once more under its blob's shred key ([`seal`], [`open`]), so that deleting
 //! one small key erases the document, in replicas and in old backups too (docs/protocol.md §11).
+//!
+//! A blob lies in a folder of this machine ([`FolderBlobs`]) or, where several nodes serve one company, in
+//! S3-compatible storage ([`s3`]). No store relies on being the only one that writes: a chunk has one right
+//! content, so that two nodes that write it write the same.
 
 mod folder;
+pub mod s3;
 
 use std::io;
 
@@ -30,7 +35,7 @@ pub const STORED_CHUNK_BYTES: usize = SEALED_CHUNK_BYTES + TAG_BYTES;
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// No room is left; nothing of the chunk counts.
-    #[error("the disk that holds the documents is full")]
+    #[error("the place that holds the documents is full")]
     Full,
     /// The backend cannot do what was asked.
     #[error("the blob store failed to {action}: {source}")]
@@ -45,7 +50,7 @@ pub enum BlobError {
     Damaged,
 }
 
-/// A place for the chunks of blobs. Its calls block.
+/// A place for the chunks of blobs. All chunks of a blob but its last have [`STORED_CHUNK_BYTES`]. Its calls block.
 pub trait BlobStore: Send + Sync {
     /// Makes room for a blob; one that is there stays as it is. Durable.
     fn create(&self, blob: BlobId) -> Result<(), BlobError>;
@@ -56,6 +61,11 @@ pub trait BlobStore: Send + Sync {
     fn sync(&self, blob: BlobId) -> Result<(), BlobError>;
     /// Reads a chunk of this length.
     fn read(&self, blob: BlobId, chunk: u32, len: usize) -> Result<Vec<u8>, BlobError>;
+    /// Something that was read of a blob did not open: nothing that is remembered of it counts any more.
+    fn doubt(&self, _: BlobId) {}
+    /// The chunks that may be there whole, in any order. Each is to be opened before it counts: this asks for
+    /// room that is taken, not for what is in it.
+    fn found(&self, blob: BlobId) -> Result<Vec<u32>, BlobError>;
     /// Removes a blob; that it is gone already is no error.
     fn remove(&self, blob: BlobId) -> Result<(), BlobError>;
     /// All blobs that take room.

@@ -14,7 +14,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::terminal::{self, Terminal};
-use crate::serve::{Allowance, ConnectionLimits, Quotas, ServeConfig, ServeError, Tls};
+use crate::blobs::s3::{Credentials, S3Settings, SettingsError};
+use crate::serve::{Allowance, ConnectionLimits, Documents, Quotas, ServeConfig, ServeError, Tls};
 
 /// Targets of our own only: no crate of others writes to the log, whatever it would like to say.
 const LOG_TARGETS: &str = "off,hauspost";
@@ -43,15 +44,31 @@ pub struct Serve {
     /// The shortest time between two checkpoints, in seconds.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     checkpoint_seconds: u64,
-    /// The largest document, in MiB.
-    #[arg(long, value_name = "N", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(1..=4_000))]
-    document_mib: u64,
-    /// What all documents may take, in GiB; as much as the disk holds when nothing is named.
+    /// Where documents lie: a folder, or s3://BUCKET/PREFIX; the folder `blobs` of the data folder when nothing is named.
+    #[arg(long, value_name = "PLACE", env = "HAUSPOST_DOCUMENTS")]
+    documents: Option<String>,
+    /// The address of the S3-compatible storage; Amazon's of the region when nothing is named.
+    #[arg(long, value_name = "URL", env = "HAUSPOST_S3_ENDPOINT")]
+    s3_endpoint: Option<String>,
+    /// Its region.
+    #[arg(long, value_name = "NAME", env = "AWS_REGION", default_value = "us-east-1")]
+    s3_region: String,
+    /// File with its access key (aws_access_key_id, aws_secret_access_key); the environment's when nothing is named.
+    #[arg(long, value_name = "FILE", env = "HAUSPOST_S3_CREDENTIALS")]
+    s3_credentials: Option<PathBuf>,
+    /// PEM file of the only certificates that the storage is trusted by; the system's when nothing is named.
+    #[arg(long, value_name = "FILE", env = "HAUSPOST_S3_CA")]
+    s3_ca: Option<PathBuf>,
+    /// The largest document, in MiB, if that is less than what the company's policy says.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4_000))]
+    document_mib: Option<u64>,
+    /// What all documents may take, in GiB, if that is less than what the policy says; as much as there is room for when
+    /// neither says anything.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     documents_gib: Option<u64>,
-    /// How many days an upload is kept that no message names.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
-    upload_days: u64,
+    /// How many days an upload is kept that no message names, if that is less than what the policy says.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=365))]
+    upload_days: Option<u64>,
     /// What one device may have uploaded, or begun to, that no message names yet, in GiB.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     device_upload_gib: u64,
@@ -80,9 +97,10 @@ impl Serve {
         start_log(self.log_json);
         // Heard from here on: whoever started the server may stop it at any time.
         let stop_asked = stop_asked();
+        let documents = self.documents();
         let mut config = ServeConfig::new(&self.data, self.listen);
         config.checkpoints.after_append = Duration::from_secs(self.checkpoint_seconds);
-        config.blobs.document_bytes = self.document_mib << 20;
+        config.blobs.document_bytes = self.document_mib.map(|mib| mib << 20);
         config.quotas = Quotas {
             entries: Allowance { at_once: self.device_entries / 5, a_day: self.device_entries },
             bytes: Allowance { at_once: self.device_mib << 19, a_day: self.device_mib << 20 },
@@ -91,11 +109,12 @@ impl Serve {
         config.blobs.device_bytes = self.device_upload_gib << 30;
         config.blobs.device_uploads = self.device_uploads;
         config.blobs.company_bytes = self.documents_gib.map(|gib| gib << 30);
-        config.blobs.unnamed_ms = self.upload_days * DAY_MS;
+        config.blobs.unnamed_ms = self.upload_days.map(|days| days * DAY_MS);
         config.tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Tls::Files { certificate, key },
             _ => Tls::CompanyCa { names: self.hosts },
         };
+        config.documents = documents?;
         let mut server = crate::serve::run(config).await?;
         terminal::result(format_args!("hauspost serves {}", server.url()));
         if self.data.join("founding-token").exists() {
@@ -146,6 +165,30 @@ fn raise_open_files() -> u64 {
     };
     // No limit at all is none to keep.
     current.unwrap_or(u64::MAX)
+}
+
+impl Serve {
+    /// Where documents lie. No credential is ever part of the command line, which everybody on a machine sees.
+    fn documents(&self) -> Result<Documents, SettingsError> {
+        let Some(place) = &self.documents else { return Ok(Documents::DataFolder) };
+        if !place.contains("://") {
+            return Ok(Documents::Folder(place.into()));
+        }
+        let place = place.parse()?;
+        let credentials = match &self.s3_credentials {
+            Some(path) => Credentials::from_file(path)?,
+            None => Credentials::from_environment(|name| std::env::var(name).ok())?,
+        };
+        let (endpoint, region) = (self.s3_endpoint.clone(), self.s3_region.clone());
+        let settings = S3Settings::new(place, endpoint, region, credentials, self.s3_ca.clone())?;
+        Ok(Documents::S3(Box::new(settings)))
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::usage(error)
+    }
 }
 
 pub(super) fn start_log(json: bool) {

@@ -11,6 +11,7 @@ use hauspost_protocol::encoding::{FormError, Item, Reader, Writer, decode, encod
 use hauspost_protocol::ids::Digest;
 use hauspost_protocol::wire::MEDIA_TYPE;
 
+use super::limits::BlobQuota;
 use crate::blobs::BlobError;
 use crate::store::StoreError;
 
@@ -88,9 +89,12 @@ pub enum Refusal {
     /// Not the chunk that stands in this place, or not of its length.
     #[error("chunk")]
     Chunk,
-    /// The device, or the company, has uploaded as much as it may.
-    #[error("quota")]
-    Quota,
+    /// The device, or the company, has uploaded as much as it may; the words say which limit that is.
+    #[error("{0}")]
+    Quota(BlobQuota),
+    /// A document above the limit, in bytes.
+    #[error("too_large {0}")]
+    Document(u64),
     /// A document cannot be kept or read now; the word says whether the disk is full.
     #[error("{}", if matches!(.0, BlobError::Full) { "full" } else { "store" })]
     Blob(#[source] BlobError),
@@ -108,9 +112,9 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Form => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::Document(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Session => StatusCode::UNAUTHORIZED,
-            Self::Role | Self::Quota => StatusCode::FORBIDDEN,
+            Self::Role | Self::Quota(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotFounded | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Late => StatusCode::REQUEST_TIMEOUT,

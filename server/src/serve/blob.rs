@@ -20,7 +20,7 @@ use hauspost_protocol::wire::BlobBegin;
 
 use super::answer::{Answer, Cbor, Refusal, parse_digest};
 use super::archive;
-use super::limits::{BlobLimits, GRANT_KEPT_MS};
+use super::limits::{BlobQuota, BlobTerms, GRANT_KEPT_MS};
 use super::node::Node;
 use super::session::{Claim, Session};
 use super::uploads;
@@ -47,19 +47,20 @@ pub async fn begin(
             let no = joined(tx, device, log)?.no;
             let leaves = &request.leaves;
             let blob = NewBlob { root, layout, leaves, uploader: device, begun_ms: now_ms };
-            begin_or_resume(tx, no, &blob, &limits)
+            begin_or_resume(tx, no, &blob, &limits.under(&session.company.now().terms().general))
         })
         .await?;
     let store = Arc::clone(&node.blobs);
     blocking(move || store.create(id)).await?;
     if noted.is_complete(layout) {
+        node.uploads.forget(id);
         return Ok(Answer(noted));
     }
-    let upload = match node.uploads.find(id) {
+    let upload = match node.uploads.find(id, &noted) {
         Some(upload) => upload,
         None => {
             let found = find_loose(&node, id, layout, &noted, leaves).await?;
-            node.uploads.found(id, layout, &noted, found)
+            node.uploads.join(id, layout, &noted, found)
         }
     };
     if upload.is_due() {
@@ -80,9 +81,11 @@ async fn find_loose(
 ) -> Result<Vec<u32>, Refusal> {
     let key = node.database.read(move |tx| Ok::<_, Refusal>(tx.blob_key(id)?)).await?;
     let key = key.ok_or(Refusal::NotFound)?;
-    let missing: Vec<u32> = noted.missing(layout).collect();
+    let noted = noted.clone();
     let store = Arc::clone(&node.blobs);
     blocking(move || {
+        let mut found = store.found(id)?;
+        found.retain(|chunk| *chunk < layout.chunks() && !noted.has(*chunk));
         let is_there = |chunk: &u32| {
             let read = || {
                 let len = layout.sealed_len(*chunk)? + TAG_BYTES;
@@ -92,7 +95,8 @@ async fn find_loose(
             };
             read().unwrap_or(false)
         };
-        Ok(missing.into_iter().filter(is_there).collect())
+        found.retain(is_there);
+        Ok(found)
     })
     .await
 }
@@ -101,7 +105,7 @@ fn begin_or_resume(
     tx: &mut dyn Tx,
     no: LogNo,
     blob: &NewBlob<'_>,
-    limits: &BlobLimits,
+    terms: &BlobTerms,
 ) -> Result<(BlobId, Present), Refusal> {
     if let Some(row) = tx.blob(no, blob.root)? {
         if row.uploader != blob.uploader || row.layout != blob.layout {
@@ -110,18 +114,37 @@ fn begin_or_resume(
         tx.resume_blob(no, blob.root, blob.begun_ms)?;
         return Ok((row.id, row.present));
     }
-    if blob.layout.plain_size() > limits.document_bytes {
-        return Err(Refusal::TooLarge);
+    if blob.layout.plain_size() > terms.document_bytes {
+        return Err(Refusal::Document(terms.document_bytes));
     }
-    let (own, all) = (tx.unnamed_blobs(blob.uploader)?, tx.all_blobs()?);
-    let size = blob.layout.blob_size();
-    if own.count >= limits.device_uploads
-        || own.bytes + size > limits.device_bytes
-        || limits.company_bytes.is_some_and(|most| all.bytes + size > most)
-    {
-        return Err(Refusal::Quota);
+    if let Some(quota) = quota(tx, blob, terms)? {
+        return Err(Refusal::Quota(quota));
     }
     Ok((tx.begin_blob(no, blob)?, Present::none(blob.layout)))
+}
+
+/// The quota that a new blob would go beyond.
+fn quota(tx: &dyn Tx, blob: &NewBlob<'_>, terms: &BlobTerms) -> Result<Option<BlobQuota>, Refusal> {
+    let (size, uploader) = (blob.layout.blob_size(), blob.uploader);
+    let unnamed = tx.unnamed_blobs(uploader)?;
+    let until_ms = || {
+        let oldest_ms = tx.oldest_unnamed_blob(uploader)?.unwrap_or(blob.begun_ms);
+        Ok::<_, Refusal>(oldest_ms.saturating_add(terms.unnamed_ms))
+    };
+    if unnamed.count >= terms.unnamed_uploads {
+        return Ok(Some(BlobQuota::Uploads(terms.unnamed_uploads, until_ms()?)));
+    }
+    if unnamed.bytes + size > terms.unnamed_bytes {
+        return Ok(Some(BlobQuota::Unnamed(terms.unnamed_bytes, until_ms()?)));
+    }
+    if let Some(most) = terms.device_bytes
+        && tx.blobs_of(uploader)?.bytes + size > most
+    {
+        return Ok(Some(BlobQuota::Device(most)));
+    }
+    let most = terms.company_bytes.filter(|most| *most < u64::MAX);
+    let all = tx.all_blobs()?.bytes;
+    Ok(most.filter(|most| all + size > *most).map(BlobQuota::Company))
 }
 
 /// PUT: one chunk's ciphertext with its tag.
@@ -157,10 +180,14 @@ impl Upload {
         if body.len() != place.len || file::leaf(&body) != place.leaf {
             return Err(Refusal::Chunk);
         }
-        let upload = match node.uploads.find(place.id) {
+        let noted = &place.row.present;
+        if place.row.is_complete() {
+            node.uploads.forget(place.id);
+            return Ok(());
+        }
+        let upload = match node.uploads.find(place.id, noted) {
             Some(upload) => upload,
-            None if place.row.is_complete() => return Ok(()),
-            None => node.uploads.found(place.id, place.row.layout, &place.row.present, Vec::new()),
+            None => node.uploads.join(place.id, place.row.layout, noted, Vec::new()),
         };
         if !upload.has(self.chunk) {
             let store = Arc::clone(&node.blobs);
@@ -337,9 +364,19 @@ fn stored(tx: &dyn ReadTx, no: LogNo, root: Digest, chunk: u32) -> Result<Stored
 async fn send(node: &Arc<Node>, stored: Stored) -> Result<Response, Refusal> {
     let store = Arc::clone(&node.blobs);
     let bytes = blocking(move || {
-        let mut bytes = store.read(stored.id, stored.chunk, stored.len)?;
-        blobs::open(&stored.key, stored.id, stored.chunk, &mut bytes)?;
-        Ok(bytes)
+        let read = || {
+            let mut bytes = store.read(stored.id, stored.chunk, stored.len)?;
+            blobs::open(&stored.key, stored.id, stored.chunk, &mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            // What was remembered of it may be older than its repair.
+            Err(BlobError::Damaged) => {
+                store.doubt(stored.id);
+                read()
+            }
+            read => read,
+        }
     })
     .await?;
     node.metrics.chunk_sent(bytes.len() as u64);
@@ -358,13 +395,21 @@ async fn blocking<T: Send + 'static>(
 /// picked up long ago, and bytes whose shred key is gone. Returns how many blobs it removed.
 pub async fn collect(node: &Arc<Node>) -> Result<usize, Refusal> {
     let now_ms = node.now_ms();
-    let before_ms = now_ms.saturating_sub(node.blob_limits.unnamed_ms);
     let picked_before_ms = now_ms.saturating_sub(GRANT_KEPT_MS);
     let mut removed = 0;
     loop {
-        let drop_some = move |tx: &mut dyn Tx| match drop_abandoned(tx, before_ms)? {
-            none if none.is_empty() => drop_picked(tx, picked_before_ms),
-            dropped => Ok(dropped),
+        let of_company = Arc::clone(node);
+        let drop_some = move |tx: &mut dyn Tx| {
+            let company = match of_company.company.write(tx) {
+                // Nothing was uploaded either.
+                Err(Refusal::NotFounded) => return Ok(Vec::new()),
+                company => company?,
+            };
+            let terms = of_company.blob_limits.under(&company.now().terms().general);
+            match drop_abandoned(tx, now_ms.saturating_sub(terms.unnamed_ms))? {
+                none if none.is_empty() => drop_picked(tx, picked_before_ms),
+                dropped => Ok(dropped),
+            }
         };
         let dropped = node.database.write(drop_some).await?;
         if dropped.is_empty() {
@@ -429,22 +474,41 @@ fn drop_picked(tx: &mut dyn Tx, before_ms: TimeMs) -> Result<Vec<BlobId>, Refusa
     Ok(dropped)
 }
 
+/// Lets go of uploads that nobody went on with here since this was called last. What was written of them is made
+/// durable, so that it is found when they are taken up again.
+pub async fn let_go(node: &Arc<Node>) -> Result<usize, Refusal> {
+    let idle = node.uploads.idle();
+    let (count, store) = (idle.len(), Arc::clone(&node.blobs));
+    let sync = move |blob: BlobId| match store.sync(blob) {
+        // Collected meanwhile.
+        Err(BlobError::Damaged) => Ok(()),
+        synced => synced,
+    };
+    blocking(move || idle.into_iter().try_for_each(sync)).await?;
+    Ok(count)
+}
+
 async fn remove(node: &Arc<Node>, blobs: Vec<BlobId>) -> Result<(), Refusal> {
     blobs.iter().for_each(|blob| node.uploads.forget(*blob));
     let store = Arc::clone(&node.blobs);
     blocking(move || blobs.into_iter().try_for_each(|blob| store.remove(blob))).await
 }
 
-/// Collects at the start and every hour, until the server stops.
+/// Collects every hour and sweeps every day, both at the start too, until the server stops.
 pub async fn keep_collecting(node: Arc<Node>) {
-    if let Err(error) = sweep(&node).await {
-        tracing::error!(%error, "documents without a key could not be removed");
-    }
     let mut hour = tokio::time::interval(COLLECT_EVERY);
-    loop {
+    for passed in 0_u64.. {
         tokio::select! {
             () = node.stopping.cancelled() => return,
             _ = hour.tick() => {}
+        }
+        if passed.is_multiple_of(SWEEP_AT)
+            && let Err(error) = sweep(&node).await
+        {
+            tracing::error!(%error, "documents without a key could not be removed");
+        }
+        if let Err(error) = let_go(&node).await {
+            tracing::warn!(%error, "uploads that stand still could not be made durable");
         }
         match collect(&node).await {
             Ok(0) => {}
@@ -457,3 +521,5 @@ pub async fn keep_collecting(node: Arc<Node>) {
 }
 
 const COLLECT_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
+/// So many collections apart.
+const SWEEP_AT: u64 = 24;

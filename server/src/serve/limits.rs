@@ -1,9 +1,11 @@
 //! How much one session, and all of them together, may ask at once.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hauspost_protocol::company::policy::GeneralPart;
 use hauspost_protocol::file::Leaves;
 use hauspost_protocol::ids::{DeviceId, KeyId, TimeMs};
 use hauspost_protocol::limits as protocol;
@@ -66,30 +68,89 @@ pub const GRANTED_AT_ONCE: usize = 256;
 /// How long the key list of a grant is kept after it was picked up (docs/protocol.md §10).
 pub const GRANT_KEPT_MS: TimeMs = 14 * protocol::DAY_MS;
 
-/// What documents may take.
+/// What documents may take at this server, whatever the company's policy says; what is not named here it decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobLimits {
     /// Plaintext bytes of one document.
-    pub document_bytes: u64,
+    pub document_bytes: Option<u64>,
     /// Bytes that a device may have uploaded, or begun to, without a record that names them.
     pub device_bytes: u64,
     /// How many such uploads it may have.
     pub device_uploads: u64,
-    /// Bytes of all documents of the company; as much as the disk holds when nothing is named.
+    /// Bytes of all documents of the company; without a limit here or in the policy as much as there is room for.
     pub company_bytes: Option<u64>,
     /// How long an upload is kept that no record names, after it was begun or last taken up.
-    pub unnamed_ms: TimeMs,
+    pub unnamed_ms: Option<TimeMs>,
 }
 
 impl Default for BlobLimits {
     fn default() -> Self {
-        const GIB: u64 = 1 << 30;
         Self {
-            document_bytes: 2 * GIB,
-            device_bytes: 8 * GIB,
+            document_bytes: None,
+            device_bytes: 8 << 30,
             device_uploads: 256,
             company_bytes: None,
-            unnamed_ms: 7 * protocol::DAY_MS,
+            unnamed_ms: None,
+        }
+    }
+}
+
+/// What holds for documents: of the server's limits and the policy's the lower one each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobTerms {
+    /// Plaintext bytes of one document.
+    pub document_bytes: u64,
+    /// Bytes that a device may have uploaded without a record that names them.
+    pub unnamed_bytes: u64,
+    /// How many such uploads it may have.
+    pub unnamed_uploads: u64,
+    /// Bytes of all documents that a device uploaded.
+    pub device_bytes: Option<u64>,
+    /// Bytes of all documents of the company.
+    pub company_bytes: Option<u64>,
+    /// How long an upload is kept that no record names.
+    pub unnamed_ms: TimeMs,
+}
+
+impl BlobLimits {
+    /// What holds under this policy.
+    pub fn under(&self, policy: &GeneralPart) -> BlobTerms {
+        let hours_ms = policy.upload_hours.saturating_mul(HOUR_MS);
+        let lower = |own: Option<u64>, said: u64| own.map_or(said, |own| own.min(said));
+        BlobTerms {
+            document_bytes: lower(self.document_bytes, policy.document_bytes),
+            unnamed_bytes: self.device_bytes,
+            unnamed_uploads: self.device_uploads,
+            device_bytes: policy.device_bytes,
+            company_bytes: [self.company_bytes, policy.company_bytes].into_iter().flatten().min(),
+            unnamed_ms: lower(self.unnamed_ms, hours_ms),
+        }
+    }
+}
+
+const HOUR_MS: TimeMs = 3_600_000;
+
+/// Why no more documents of a device are taken, with the limit and, where it ends by itself, the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobQuota {
+    /// So many uploads of the device wait for a record that names them; the oldest goes then.
+    Uploads(u64, TimeMs),
+    /// So many bytes of such uploads.
+    Unnamed(u64, TimeMs),
+    /// So many bytes of all that the device uploaded.
+    Device(u64),
+    /// So many bytes of all documents of the company.
+    Company(u64),
+}
+
+impl fmt::Display for BlobQuota {
+    /// Words and numbers that a program may read: what, the limit, and the time from which there is more room.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uploads(most, until_ms) => write!(out, "quota uploads {most} {until_ms}"),
+            Self::Unnamed(most, until_ms) => write!(out, "quota unnamed {most} {until_ms}"),
+            Self::Device(most) => write!(out, "quota device {most}"),
+            Self::Company(most) => write!(out, "quota company {most}"),
         }
     }
 }
@@ -150,6 +211,34 @@ fn lock(busy: &Mutex<HashMap<Owner, u32>>) -> MutexGuard<'_, HashMap<Owner, u32>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_servers_limits_and_the_policys_the_lower_one_holds() {
+        let policy = GeneralPart {
+            document_bytes: 500,
+            company_bytes: Some(900),
+            device_bytes: Some(700),
+            upload_hours: 48,
+            ..GeneralPart::default()
+        };
+        let terms = BlobLimits::default().under(&policy);
+        assert_eq!((terms.document_bytes, terms.unnamed_ms), (500, 48 * HOUR_MS));
+        assert_eq!((terms.company_bytes, terms.device_bytes), (Some(900), Some(700)));
+        let own = |bytes| BlobLimits {
+            document_bytes: Some(bytes),
+            company_bytes: Some(bytes),
+            unnamed_ms: Some(bytes),
+            ..BlobLimits::default()
+        };
+        let terms = own(400).under(&policy);
+        assert_eq!(terms.document_bytes, 400);
+        assert_eq!((terms.company_bytes, terms.unnamed_ms), (Some(400), 400));
+        let terms = own(u64::MAX).under(&policy);
+        assert_eq!((terms.document_bytes, terms.company_bytes), (500, Some(900)));
+        let terms = BlobLimits::default().under(&GeneralPart::default());
+        assert_eq!((terms.document_bytes, terms.company_bytes), (2 << 30, None));
+        assert_eq!(terms.unnamed_ms, 7 * protocol::DAY_MS);
+    }
 
     #[test]
     fn a_session_has_so_many_places_and_gets_them_back() {

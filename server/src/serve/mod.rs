@@ -60,7 +60,8 @@ use node::Node;
 pub use tls::{Tls, TlsError};
 
 use crate::blobs::BlobStore;
-use crate::store::StoreError;
+use crate::blobs::s3::{S3Error, S3Settings};
+use crate::store::{Database, StoreError};
 
 /// What a server is started with.
 #[derive(Clone)]
@@ -79,8 +80,11 @@ pub struct ServeConfig {
     pub quotas: Quotas,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
-    /// Where documents lie; the folder `blobs` of the data folder when nothing is named.
-    pub blob_store: Option<Arc<dyn BlobStore>>,
+    /// Where documents lie.
+    pub documents: Documents,
+    /// What endures; the embedded database of the data folder when nothing is named. One that several nodes share
+    /// is for the caller to close.
+    pub store: Option<Database>,
     /// The clock, Unix time in milliseconds.
     pub clock: Clock,
     /// Where all randomness but TLS' comes from; the system's when nothing is named.
@@ -99,11 +103,26 @@ impl ServeConfig {
             blobs: BlobLimits::default(),
             quotas: Quotas::default(),
             connections: ConnectionLimits::default(),
-            blob_store: None,
+            documents: Documents::default(),
+            store: None,
             clock: system_clock(),
             seed: None,
         }
     }
+}
+
+/// Where documents lie.
+#[derive(Clone, Default)]
+pub enum Documents {
+    /// In the folder `blobs` of the data folder.
+    #[default]
+    DataFolder,
+    /// In another folder.
+    Folder(PathBuf),
+    /// In S3-compatible storage.
+    S3(Box<S3Settings>),
+    /// In a store of the caller's.
+    Store(Arc<dyn BlobStore>),
 }
 
 /// Unix time in milliseconds.
@@ -144,6 +163,9 @@ pub enum ServeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The place of the documents.
+    #[error(transparent)]
+    Documents(#[from] S3Error),
     /// The port is taken.
     #[error("the address {0} is in use by another program; stop it or listen on another port")]
     AddressInUse(SocketAddr),

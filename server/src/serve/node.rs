@@ -27,7 +27,8 @@ use super::metrics::Metrics;
 use super::quota::Quotas;
 use super::session::{Claim, Session, SessionKeys};
 use super::uploads::Uploads;
-use super::{Clock, ServeConfig, ServeError, blob, checkpoint, routes};
+use super::{Clock, Documents, ServeConfig, ServeError, blob, checkpoint, routes};
+use crate::blobs::s3::S3Blobs;
 use crate::blobs::{BlobStore, FolderBlobs};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Database, ReadTx, StoreError, Tx};
@@ -36,6 +37,8 @@ use crate::store::{Database, ReadTx, StoreError, Tx};
 pub const FOUNDING_TOKEN: &str = "founding-token";
 /// The folder of the documents.
 const BLOBS: &str = "blobs";
+/// The setting by which a place of documents is known to be this server's.
+const DOCUMENTS_ID: &str = "documents-id";
 /// The setting that holds the key of challenges and tokens.
 const SESSION_KEY: &str = "session-key";
 
@@ -51,6 +54,7 @@ pub struct ServerKeys {
 pub struct Node {
     /// The store.
     pub database: Database,
+    is_database_shared: bool,
     /// The server's own keys.
     pub keys: ServerKeys,
     /// The keys of challenges and tokens.
@@ -94,9 +98,12 @@ impl Node {
             issuing: SigningKey::from_seed(folder.secret("keys/issuing", &mut rng)?),
             log: LogKeys::open(&folder, &mut rng)?,
         };
-        let database = Database::new(SqliteStore::open(folder.path(), StdRng::from_rng(&mut rng))?);
+        let database = match &config.store {
+            Some(shared) => shared.clone(),
+            None => Database::new(SqliteStore::open(folder.path(), StdRng::from_rng(&mut rng))?),
+        };
         let fresh = *Secret::random(&mut rng).expose();
-        let session_key = database.write(move |tx| session_key(tx, fresh)).await?;
+        let session_key = database.write(move |tx| setting(tx, SESSION_KEY, fresh)).await?;
         let founded =
             database.read::<_, StoreError>(|tx| Ok(tx.log_by_no(COMPANY_LOG)?.is_some())).await?;
         if founded {
@@ -105,17 +112,27 @@ impl Node {
             let token = BASE64_URL_SAFE_NO_PAD.encode(Secret::random(&mut rng).expose());
             folder.write(FOUNDING_TOKEN, token.as_bytes(), Access::Secret)?;
         }
-        let blobs = config.blob_store.clone();
-        let blobs = blobs.unwrap_or_else(|| Arc::new(FolderBlobs::new(folder.file(BLOBS))));
+        let mut documents_id = [0; 16];
+        rng.fill_bytes(&mut documents_id);
+        let blobs = match &config.documents {
+            Documents::DataFolder => Arc::new(FolderBlobs::new(folder.file(BLOBS))) as _,
+            Documents::Folder(path) => Arc::new(FolderBlobs::new(path)) as _,
+            Documents::Store(store) => Arc::clone(store),
+            Documents::S3(settings) => {
+                let id = database.write(move |tx| setting(tx, DOCUMENTS_ID, documents_id)).await?;
+                Arc::new(S3Blobs::open(settings, id).await?) as _
+            }
+        };
         let door = Door::new(config.connections);
         Ok(Arc::new(Self {
             database,
+            is_database_shared: config.store.is_some(),
             blobs,
             uploads: Uploads::default(),
             blob_limits: config.blobs,
             quotas: config.quotas,
             keys,
-            sessions: SessionKeys::new(&session_key),
+            sessions: SessionKeys::new(&Secret::new(session_key)),
             company: CompanyCopies::default(),
             heads_trees: HeadsTrees::default(),
             live: Live::default(),
@@ -130,9 +147,11 @@ impl Node {
         }))
     }
 
-    /// Closes the store and lets go of the data folder, whoever else still holds the node.
+    /// Closes the store, if it is this node's own, and lets go of the data folder, whoever else still holds the node.
     pub async fn close(&self) -> Result<(), ServeError> {
-        self.database.close().await;
+        if !self.is_database_shared {
+            self.database.close().await;
+        }
         Ok(self.folder.release()?)
     }
 
@@ -196,13 +215,17 @@ impl Node {
     }
 }
 
-fn session_key(tx: &mut dyn Tx, fresh: [u8; 32]) -> Result<Secret, StoreError> {
-    if let Some(kept) = tx.setting(SESSION_KEY)? {
-        let kept: [u8; 32] = kept.try_into().map_err(|_| StoreError::Damaged("session key"))?;
-        return Ok(Secret::new(kept));
+/// What was drawn at the first start and is kept from then on.
+fn setting<const N: usize>(
+    tx: &mut dyn Tx,
+    name: &'static str,
+    fresh: [u8; N],
+) -> Result<[u8; N], StoreError> {
+    if let Some(kept) = tx.setting(name)? {
+        return kept.try_into().map_err(|_| StoreError::Damaged(name));
     }
-    tx.put_setting(SESSION_KEY, &fresh)?;
-    Ok(Secret::new(fresh))
+    tx.put_setting(name, &fresh)?;
+    Ok(fresh)
 }
 
 /// The server as a simulator drives it: requests go into [`App::router`], checkpoints are made when
@@ -233,8 +256,10 @@ impl App {
         checkpoint::make(&self.0, at_least_every).await
     }
 
-    /// Removes uploads that no record named in time, and bytes whose key is gone. Returns how many.
+    /// Removes uploads that no record named in time, and bytes whose key is gone; forgets those that stand still.
+    /// Returns how many were removed.
     pub async fn collect_garbage(&self) -> Result<usize, Refusal> {
+        blob::let_go(&self.0).await?;
         Ok(blob::sweep(&self.0).await? + blob::collect(&self.0).await?)
     }
 }

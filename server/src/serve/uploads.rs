@@ -4,9 +4,15 @@
 //! cost more than everything else that is done with it. So chunks are written as they come and noted
 //! many at once, after one flush: every few megabytes, and before the answer to the one that completes
 //! its document. What a killed server had written and not noted is found again by its hashes when the
-//! upload is taken up ([`Uploads::found`]); what a power cut took was never noted.
+//! upload is taken up ([`Uploads::join`]); what a power cut took was never noted.
+//!
+//! What is known here is this node's alone, and so it is never more than a reason not to write a chunk twice.
+//! Another node may take chunks of the same upload: what it noted is added to what is known here
+//! at each request, what it has not noted is asked for again, and an upload that went on elsewhere is
+//! forgotten here after a while ([`Uploads::idle`]).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hauspost_protocol::file::{Layout, Present};
@@ -24,6 +30,8 @@ pub struct Uploads(Mutex<HashMap<BlobId, Arc<Upload>>>);
 pub struct Upload {
     layout: Layout,
     known: Mutex<Known>,
+    /// Not asked for since the last look.
+    is_idle: AtomicBool,
     /// Whoever makes chunks durable and notes them.
     pub keeping: tokio::sync::Mutex<()>,
 }
@@ -41,14 +49,17 @@ fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Uploads {
-    /// The upload of this blob, if chunks of it were seen since the server started.
-    pub fn find(&self, blob: BlobId) -> Option<Arc<Upload>> {
-        lock(&self.0).get(&blob).cloned()
+    /// The upload of this blob, if chunks of it were seen since the node started. `noted` are its chunks in
+    /// the database.
+    pub fn find(&self, blob: BlobId, noted: &Present) -> Option<Arc<Upload>> {
+        let upload = lock(&self.0).get(&blob).cloned()?;
+        upload.is_idle.store(false, Ordering::Relaxed);
+        lock(&upload.known).present.add_all(noted);
+        Some(upload)
     }
 
-    /// The upload of this blob; `noted` are its chunks in the database, `found` those that were found
-    /// beside them.
-    pub fn found(
+    /// The upload of this blob, known from now on; `found` are chunks that are written and not noted.
+    pub fn join(
         &self,
         blob: BlobId,
         layout: Layout,
@@ -57,12 +68,26 @@ impl Uploads {
     ) -> Arc<Upload> {
         let mut uploads = lock(&self.0);
         let new = || {
-            let mut present = noted.clone();
-            found.iter().for_each(|chunk| present.add(*chunk));
-            let known = Mutex::new(Known { present, loose: found });
-            Arc::new(Upload { layout, known, keeping: tokio::sync::Mutex::default() })
+            let known = Mutex::new(Known { present: noted.clone(), loose: Vec::new() });
+            let (is_idle, keeping) = Default::default();
+            Arc::new(Upload { layout, known, is_idle, keeping })
         };
-        Arc::clone(uploads.entry(blob).or_insert_with(new))
+        let upload = Arc::clone(uploads.entry(blob).or_insert_with(new));
+        found.into_iter().for_each(|chunk| upload.wrote(chunk));
+        upload
+    }
+
+    /// Forgets and gives back the uploads that nobody asked for since this was called last.
+    pub fn idle(&self) -> Vec<BlobId> {
+        let mut idle = Vec::new();
+        lock(&self.0).retain(|blob, upload| {
+            let was_idle = upload.is_idle.swap(true, Ordering::Relaxed);
+            if was_idle {
+                idle.push(*blob);
+            }
+            !was_idle
+        });
+        idle
     }
 
     /// Forgets an upload: it is complete, or was given up.
@@ -123,7 +148,7 @@ mod tests {
     fn chunks_are_due_when_there_are_enough_or_all() {
         let layout = Layout::of_plain(100 * 65_536).unwrap();
         let uploads = Uploads::default();
-        let upload = uploads.found(BLOB, layout, &Present::none(layout), vec![]);
+        let upload = uploads.join(BLOB, layout, &Present::none(layout), vec![]);
         for chunk in 0..63 {
             upload.wrote(chunk);
             upload.wrote(chunk);
@@ -147,10 +172,37 @@ mod tests {
         let uploads = Uploads::default();
         let mut noted = Present::none(layout);
         noted.add(0);
-        let upload = uploads.found(BLOB, layout, &noted, vec![2]);
+        let upload = uploads.join(BLOB, layout, &noted, vec![2]);
         assert_eq!((upload.has(0), upload.has(1), upload.has(2)), (true, false, true));
-        assert_eq!(uploads.find(BLOB).unwrap().take(), [2]);
+        assert_eq!(uploads.find(BLOB, &noted).unwrap().take(), [2]);
         uploads.forget(BLOB);
-        assert!(uploads.find(BLOB).is_none());
+        assert!(uploads.find(BLOB, &noted).is_none());
+    }
+
+    #[test]
+    fn what_another_node_noted_is_known_here_and_nothing_of_it_is_noted_again() {
+        let layout = Layout::of_plain(3 * 65_536).unwrap();
+        let (uploads, mut noted) = (Uploads::default(), Present::none(layout));
+        let upload = uploads.join(BLOB, layout, &noted, vec![]);
+        upload.wrote(0);
+        [0, 1].into_iter().for_each(|chunk| noted.add(chunk));
+        let upload = uploads.find(BLOB, &noted).unwrap();
+        assert!(upload.has(1) && !upload.is_due());
+        upload.wrote(1);
+        upload.wrote(2);
+        assert!(upload.is_due() && upload.is_complete());
+        assert_eq!(upload.take(), [0, 2]);
+    }
+
+    #[test]
+    fn an_upload_that_nobody_asked_for_between_two_looks_is_let_go_of() {
+        let layout = Layout::of_plain(1).unwrap();
+        let (uploads, noted) = (Uploads::default(), Present::none(layout));
+        uploads.join(BLOB, layout, &noted, vec![]);
+        assert!(uploads.idle().is_empty(), "it may have begun a moment ago");
+        assert!(uploads.find(BLOB, &noted).is_some());
+        assert_eq!(uploads.idle(), []);
+        assert_eq!(uploads.idle(), [BLOB]);
+        assert!(uploads.find(BLOB, &noted).is_none());
     }
 }

@@ -76,6 +76,10 @@ pub trait BlobReads {
     fn blob_names(&self, no: LogNo, root: Digest) -> Result<Vec<Seq>, StoreError>;
     /// What a device has uploaded, or begun to, that no record names.
     fn unnamed_blobs(&self, uploader: DeviceId) -> Result<BlobSum, StoreError>;
+    /// When the oldest upload of a device was begun, or last taken up, that no record names.
+    fn oldest_unnamed_blob(&self, uploader: DeviceId) -> Result<Option<TimeMs>, StoreError>;
+    /// What a device has uploaded, or begun to, and is there.
+    fn blobs_of(&self, uploader: DeviceId) -> Result<BlobSum, StoreError>;
     /// All that there is.
     fn all_blobs(&self) -> Result<BlobSum, StoreError>;
     /// Blobs that no record names and whose upload was begun before then, so many at most.

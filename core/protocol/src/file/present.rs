@@ -47,6 +47,11 @@ impl Present {
         }
     }
 
+    /// Notes all chunks that another bitmap of the same ciphertext has.
+    pub fn add_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine |= theirs);
+    }
+
     /// The chunks that are missing, in order.
     pub fn missing(&self, layout: Layout) -> impl Iterator<Item = u32> + '_ {
         (0..layout.chunks()).filter(|chunk| !self.has(*chunk))
@@ -101,6 +106,16 @@ mod tests {
             assert!(present.is_complete(layout), "{chunks}");
             assert_eq!(present, Present::all(layout));
         }
+    }
+
+    #[test]
+    fn what_another_bitmap_has_is_added_to_what_is_there() {
+        let mut present = Present::none(layout(9));
+        present.add(1);
+        let mut other = Present::none(layout(9));
+        [0, 8].into_iter().for_each(|chunk| other.add(chunk));
+        present.add_all(&other);
+        assert_eq!(present.missing(layout(9)).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Documents: uploaded chunk by chunk, named by a record, read by those who may.
 
 mod durable;
+mod nodes;
+mod quotas;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +22,7 @@ use hauspost_protocol::wire::{BlobBegin, NewEntry, Outcome, path};
 use super::conversation::{at, entries, two};
 use super::world::{ADMIN, COUNCIL, OFFICERS, Phone, Room, World, config, newest};
 use crate::blobs::{BlobError, BlobId, BlobStore, FolderBlobs};
-use crate::serve::{App, BlobLimits};
+use crate::serve::{App, BlobLimits, Documents};
 
 /// A document as its sender's phone has it.
 pub struct Document {
@@ -124,7 +126,7 @@ async fn founded_with(
     world
         .reopen(|config| {
             config.blobs = limits;
-            config.blob_store = store;
+            config.documents = store.map_or(Documents::DataFolder, Documents::Store);
         })
         .await;
     (world, anna, ben, room)
@@ -457,33 +459,6 @@ async fn bytes_that_a_crash_left_without_a_key_are_swept() {
     assert_eq!(anna.put_missing(&world, room.log, &document).await, 0);
 }
 
-#[tokio::test]
-async fn a_device_has_a_quota_for_what_no_record_names_and_the_company_one_for_all() {
-    let limits = BlobLimits {
-        document_bytes: 1_000,
-        device_bytes: 1_500,
-        device_uploads: 2,
-        company_bytes: Some(2_500),
-        ..BlobLimits::default()
-    };
-    let (world, anna, ben, room) = founded_with(limits, None).await;
-    let quota = refused(StatusCode::FORBIDDEN, "quota");
-    let [first, second, third] = [1, 2, 3].map(|key| Document::seal(key, room.log, 900));
-    let huge = Document::seal(4, room.log, 1_001);
-    let too_large = refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large");
-    assert_eq!(anna.try_begin(&world, room.log, &huge).await, too_large);
-    anna.put_missing(&world, room.log, &first).await;
-    assert_eq!(anna.try_begin(&world, room.log, &second).await, quota, "bytes of the device");
-    assert_eq!(anna.put_missing(&world, room.log, &first).await, 0, "what it has goes on");
-    anna.append(&world, &room.request(vec![first.record(&room, 0, 0)])).await;
-    anna.put_missing(&world, room.log, &second).await;
-    assert_eq!(ben.try_begin(&world, room.log, &third).await, quota, "bytes of the company");
-    let small = [5, 6, 7].map(|key| Document::seal(key, room.log, 10));
-    ben.put_missing(&world, room.log, &small[0]).await;
-    ben.put_missing(&world, room.log, &small[1]).await;
-    assert_eq!(ben.try_begin(&world, room.log, &small[2]).await, quota, "uploads of the device");
-}
-
 /// A disk that fills up after so many chunks.
 struct Filling {
     disk: FolderBlobs,
@@ -508,6 +483,9 @@ impl BlobStore for Filling {
     }
     fn read(&self, blob: BlobId, chunk: u32, len: usize) -> Result<Vec<u8>, BlobError> {
         self.disk.read(blob, chunk, len)
+    }
+    fn found(&self, blob: BlobId) -> Result<Vec<u32>, BlobError> {
+        self.disk.found(blob)
     }
     fn remove(&self, blob: BlobId) -> Result<(), BlobError> {
         self.disk.remove(blob)

@@ -72,12 +72,17 @@ pub(crate) async fn a_named_document_is_never_abandoned_and_counts_for_no_device
         assert_eq!(tx.unnamed_blobs(DEVICE)?, BlobSum { count: 1, bytes: size });
         assert_eq!(tx.unnamed_blobs(DeviceId([99; 16]))?, BlobSum::default());
         assert_eq!(tx.all_blobs()?, BlobSum { count: 2, bytes: 2 * size });
+        assert_eq!(tx.blobs_of(DEVICE)?, BlobSum { count: 2, bytes: 2 * size });
+        assert_eq!(tx.blobs_of(DeviceId([99; 16]))?, BlobSum::default());
+        assert_eq!(tx.oldest_unnamed_blob(DEVICE)?, Some(1_000));
+        assert_eq!(tx.oldest_unnamed_blob(DeviceId([99; 16]))?, None);
         assert_eq!(tx.abandoned_blobs(1_000, 9)?, []);
         assert_eq!(tx.abandoned_blobs(1_001, 9)?, [(NO, other)]);
         Ok(())
     })
     .await;
     write(&database, move |tx| tx.resume_blob(NO, other, 2_000)).await;
+    assert_eq!(read(&database, |tx| tx.oldest_unnamed_blob(DEVICE)).await, Some(2_000));
     assert_eq!(read(&database, |tx| tx.abandoned_blobs(2_000, 9)).await, []);
 }
 

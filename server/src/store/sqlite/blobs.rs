@@ -64,6 +64,18 @@ impl<R> BlobReads for SqliteTx<'_, R> {
         Ok(found.unwrap_or_default())
     }
 
+    fn oldest_unnamed_blob(&self, uploader: DeviceId) -> Result<Option<TimeMs>, StoreError> {
+        let sql = "SELECT begun_ms FROM blobs WHERE uploader = ?1 AND named = 0
+                   ORDER BY begun_ms LIMIT 1";
+        one(self.main, "look for an upload", sql, [uploader.0], |row| uint(row, 0))
+    }
+
+    fn blobs_of(&self, uploader: DeviceId) -> Result<BlobSum, StoreError> {
+        let sql = "SELECT count(*), ifnull(sum(size), 0) FROM blobs WHERE uploader = ?1";
+        let found = one(self.main, "sum up a device's documents", sql, [uploader.0], sum)?;
+        Ok(found.unwrap_or_default())
+    }
+
     fn all_blobs(&self) -> Result<BlobSum, StoreError> {
         let sql = "SELECT blobs, bytes FROM blob_totals";
         let found = one(self.main, "sum up documents", sql, [], sum)?;

@@ -175,6 +175,11 @@ pub const MAIN: &[&str] = &[
         PRIMARY KEY (device, no, from_seq, to_seq)
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- what a device has uploaded, named or not
+    CREATE INDEX device_blobs ON blobs (uploader, size);
+    CREATE INDEX oldest_unnamed_blob ON blobs (uploader, begun_ms) WHERE named = 0;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

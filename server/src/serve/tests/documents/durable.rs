@@ -40,6 +40,9 @@ impl BlobStore for Cached {
             None => self.disk.read(blob, chunk, len),
         }
     }
+    fn found(&self, blob: BlobId) -> Result<Vec<u32>, BlobError> {
+        self.disk.found(blob)
+    }
     fn remove(&self, blob: BlobId) -> Result<(), BlobError> {
         self.disk.remove(blob)
     }
@@ -52,7 +55,7 @@ async fn on_cached() -> (World, Phone, Phone, Room, Arc<Cached>) {
     let (mut world, anna, ben, room) = two().await;
     let cached = Cached::on(world.folder.path());
     let store = Arc::clone(&cached) as Arc<dyn BlobStore>;
-    world.reopen(|config| config.blob_store = Some(store)).await;
+    world.reopen(|config| config.documents = Documents::Store(store)).await;
     (world, anna, ben, room, cached)
 }
 
