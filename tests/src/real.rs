@@ -69,6 +69,15 @@ impl World {
 
     /// A founded company, whose id and keys are drawn from this seed.
     pub async fn found_as(seed: u8) -> Self {
+        Self::found_so(seed, |_| {}).await
+    }
+
+    /// A founded company whose server is configured so.
+    pub async fn found_with(configure: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::found_so(7, configure).await
+    }
+
+    async fn found_so(seed: u8, configure: impl FnOnce(&mut ServeConfig)) -> Self {
         if std::env::var("RUST_LOG").is_ok() {
             let _ = tracing_subscriber::fmt()
                 .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
@@ -82,6 +91,7 @@ impl World {
             after_append: Duration::from_millis(50),
             at_least_every: Duration::from_secs(60),
         };
+        configure(&mut config);
         let server = run(config).await.unwrap();
         let ca = CertificateDer::from_pem_file(data.join("ca.pem")).unwrap();
         let trust = Trust::CompanyCa(Bytes(ca.to_vec()));

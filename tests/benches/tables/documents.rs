@@ -13,6 +13,7 @@ use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::file::{CHUNK_BYTES, FileCipher, Layout};
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::statement::{File, FileRole};
+use image::{ImageFormat, Rgb, RgbImage};
 use sha2::{Digest as _, Sha256};
 
 use crate::table::{remark, row, title};
@@ -47,6 +48,48 @@ pub async fn print() {
         &[speed(opening), share(opening, aead), "≥ 70 %".into()],
     );
     carried(&path).await;
+    previews(folder.path()).await;
+}
+
+/// What a preview of a large picture takes, made as its message is written.
+async fn previews(folder: &Path) {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.group("Baustelle", &[&ben]).await;
+    title("A message with a large picture, its preview made", &["ms", "MiB more", "of the file"]);
+    for (name, width, height, format) in [
+        ("JPEG, 12 megapixels", 4_000, 3_000, ImageFormat::Jpeg),
+        ("JPEG, 50 megapixels", 8_660, 5_774, ImageFormat::Jpeg),
+        ("JPEG, 200 megapixels", 16_320, 12_240, ImageFormat::Jpeg),
+        ("PNG, 12 megapixels", 4_000, 3_000, ImageFormat::Png),
+        ("PNG, 50 megapixels: none", 8_660, 5_774, ImageFormat::Png),
+    ] {
+        let path = folder.join("picture");
+        let picture = RgbImage::from_fn(width, height, |x, y| {
+            Rgb([(x / 16) as u8, (y / 16) as u8, (x ^ y) as u8 & 31])
+        });
+        picture.save_with_format(&path, format).unwrap();
+        drop(picture);
+        let size = path.metadata().unwrap().len();
+        let idle = resident_kib("VmRSS");
+        reset_peak();
+        let began = Instant::now();
+        anna.account.send_file(log, &path, "picture", "image/jpeg", "").await.unwrap();
+        let took = began.elapsed();
+        let memory = resident_kib("VmHWM").saturating_sub(idle);
+        row(
+            name,
+            &[
+                format!("{:.0}", took.as_secs_f64() * 1e3),
+                format!("{:.1}", memory as f64 / 1024.0),
+                format!("{:.1} MB", size as f64 / 1e6),
+            ],
+        );
+    }
+    remark(
+        "memory: the most above what the process had before; the goal is that it does not grow with the picture",
+    );
 }
 
 /// A file that no two chunks are alike in.
