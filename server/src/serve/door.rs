@@ -140,7 +140,8 @@ impl Door {
         let Ok(_place) = self.goodbyes.try_acquire() else { return };
         let goodbye = async {
             let mut hello = [0; HELLO_BYTES];
-            stream.read(&mut hello).await?;
+            // Whatever of it came: it is not answered.
+            let _heard = stream.read(&mut hello).await?;
             stream.write_all(&full.alert()).await?;
             stream.shutdown().await
         };
