@@ -58,6 +58,22 @@ impl World {
     }
 }
 
+/// The place of a storage of somebody else's to run the contract against as well, such as
+/// `http://127.0.0.1:9000/BUCKET`; its access key comes from the environment as the server's does.
+const THEIRS: &str = "HAUSPOST_TEST_S3";
+
+/// Settings for an empty place in that storage.
+fn theirs() -> Option<S3Settings> {
+    let address = std::env::var(THEIRS).ok()?;
+    let (endpoint, bucket) = address.rsplit_once('/').unwrap();
+    let mut number = [0; 8];
+    rand::fill(&mut number);
+    let place = format!("s3://{bucket}/{}", hex::encode(number)).parse().unwrap();
+    let credentials = Credentials::from_environment(|name| std::env::var(name).ok()).unwrap();
+    let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
+    Some(S3Settings::new(place, Some(endpoint.to_owned()), region, credentials, None).unwrap())
+}
+
 /// Runs over each kind of store, with the second and later values of it as other nodes, or the same one
 /// after a restart.
 fn in_each(test: impl Fn(&dyn Fn() -> Arc<dyn BlobStore>)) {
@@ -67,4 +83,7 @@ fn in_each(test: impl Fn(&dyn Fn() -> Arc<dyn BlobStore>)) {
     let world = World::start();
     world.server.lists_in_pages_of(2);
     test(&|| Arc::new(world.open()));
+    if let Some(settings) = theirs() {
+        test(&|| Arc::new(world.try_open(&settings, OWNER).unwrap()));
+    }
 }
