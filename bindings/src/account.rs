@@ -19,6 +19,7 @@ use crate::error::HauspostError;
 use crate::key_store::{KeyStore, PlatformKeyStore};
 use crate::observer::{Observer, Subscription};
 use crate::people::People;
+use crate::rules::Rules;
 use crate::search::Search;
 use crate::timeline::Timeline;
 use crate::{ids, runtime};
@@ -227,6 +228,11 @@ impl Account {
     /// Search over everything.
     pub fn search(&self) -> Arc<Search> {
         Search::new(self.0.clone())
+    }
+
+    /// What the company and the person have decided: policy, quiet hours, receipts, how loud a message is.
+    pub fn rules(&self) -> Arc<Rules> {
+        Rules::new(self.0.clone())
     }
 
     /// The company's people.

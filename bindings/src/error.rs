@@ -3,7 +3,9 @@
 
 use hauspost_core::account::AccountError;
 use hauspost_core::file::{DocumentError, size};
-use hauspost_core::outbox::{REASON_DEFECT, REASON_LEFT, REASON_MAYBE_SENT, REASON_NOBODY};
+use hauspost_core::outbox::{
+    REASON_DEFECT, REASON_LEFT, REASON_MAYBE_SENT, REASON_NOBODY, REASON_TOO_OLD,
+};
 use hauspost_core::store::StoreError;
 
 /// Why a call failed.
@@ -55,6 +57,7 @@ impl Failure {
                 "maybe-sent",
                 "This phone was put back to a backup. It may have sent this already.",
             ),
+            Some(REASON_TOO_OLD) => ("too-old", "This waited too long for the server."),
             Some(REASON_DEFECT) => ("defect", "The app could not make this."),
             _ => ("refused", "The server did not take this."),
         };

@@ -31,6 +31,7 @@ pub mod observer;
 pub mod own;
 pub mod people;
 pub mod previews;
+pub mod rules;
 pub mod search;
 pub mod talk;
 pub mod timeline;

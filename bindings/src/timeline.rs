@@ -11,6 +11,7 @@ use hauspost_protocol::ids::{LogId, Seq, UserId};
 use crate::cards::{Contact, Place, Poll, Voice};
 use crate::error::{Failure, HauspostError};
 use crate::previews::PreviewState;
+use crate::rules::Reach;
 use crate::talk::Talk;
 use crate::{ids, runtime};
 
@@ -106,6 +107,8 @@ pub struct TimelineRow {
     pub line: Line,
     /// How far it is.
     pub state: LineState,
+    /// How far it has come to the others, of a message of our own that the server took.
+    pub reach: Option<Reach>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
     /// The documents that it brings.
@@ -441,6 +444,7 @@ impl TimelineRow {
                 _ => Line::new(row.kind, row.state, row.text, row.content.as_deref()),
             },
             state: row.state.into(),
+            reach: row.reach.map(Reach::from),
             failure: (row.state == MessageState::Failed).then(|| Failure::of(row.reason)),
             documents: row.files.into_iter().map(Document::from).collect(),
         }

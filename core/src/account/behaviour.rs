@@ -18,8 +18,9 @@ use super::{Account, AccountError};
 use crate::ledger::Ledger;
 use crate::notify::{Notification, Occasion, QuietHours};
 use crate::outbox::intent::Say;
-use crate::store::rows::outbox::{self, IntentKind, NewIntent};
-use crate::store::rows::{delivered, log, notified, own, receipt};
+use crate::outbox::{REASON_TOO_OLD, outcome};
+use crate::store::rows::outbox::{self, IntentKind, IntentState, NewIntent};
+use crate::store::rows::{account, delivered, log, notified, own, receipt};
 use crate::store::{StoreError, Tx};
 
 /// Messages of a conversation of which is asked how far they have come.
@@ -210,6 +211,24 @@ impl Core {
         self.store.write(job).await
     }
 
+    /// Ends what has waited longer than the policy lets it: its author hears of it, and may send it again.
+    pub(super) async fn end_overdue(&self, overdue: Vec<i64>) -> Result<(), AccountError> {
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let job = move |tx: &Tx<'_>| {
+            for id in overdue {
+                let Some(intent) = outbox::find(tx, id)? else { continue };
+                let Some(local) = log::local(tx, intent.log)? else { continue };
+                if intent.state == IntentState::Queued {
+                    outcome::fail(tx, local, &intent, REASON_TOO_OLD)?;
+                }
+            }
+            Ok::<_, AccountError>(())
+        };
+        self.store.write(job).await
+    }
+
     /// Forgets receipts that are older than the policy keeps them, by the server's clock.
     pub(super) async fn forget_receipts(&self) -> Result<(), AccountError> {
         let server_ms = self.server_ms();
@@ -223,8 +242,23 @@ impl Core {
     }
 }
 
+/// Under which name it is kept for how many hours something may wait to be sent.
+const QUEUE: &str = "queue-hours";
+const HOUR_MS: TimeMs = 3_600_000;
+
+/// Messages that have waited longer than the policy lets them.
+pub(super) fn overdue(conn: &rusqlite::Connection, now_ms: TimeMs) -> Result<Vec<i64>, StoreError> {
+    let hours = account::fact(conn, QUEUE)?.and_then(|hours| decode::<u64>(&hours).ok());
+    let hours = hours.unwrap_or(Terms::without_policy().general.queue_hours);
+    outbox::overdue(conn, now_ms.saturating_sub(hours.saturating_mul(HOUR_MS)))
+}
+
 /// What of the policy the database has to know.
 pub(super) fn note_policy(tx: &Tx<'_>, terms: &Terms) -> Result<(), StoreError> {
+    let hours = encode(&terms.general.queue_hours);
+    if account::fact(tx, QUEUE)?.is_none_or(|known| known != hours) {
+        account::put_fact(tx, QUEUE, &hours)?;
+    }
     let CouncilPart { read_receipts, behaviour_days, .. } = &terms.council;
     receipt::set_policy(tx, *read_receipts, *behaviour_days)
 }

@@ -8,6 +8,7 @@ use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Outcome;
 
 use super::AccountError;
+use super::behaviour::overdue;
 use super::engine::Core;
 use crate::ledger::Ledger;
 use crate::outbox::change::{self, ChangeError, Wanted};
@@ -79,7 +80,7 @@ impl Core {
         round.failed = round.failed.or(self.follow_orders().await.err());
         round.failed = round.failed.or(self.follow_policy().await.err());
         let now_ms = self.env.clock.now_ms();
-        let (mut logs, receipts) = self
+        let (mut logs, receipts, overdue) = self
             .store
             .read(move |conn| {
                 let mut logs = outbox::logs_with_work(conn, now_ms)?;
@@ -87,9 +88,11 @@ impl Core {
                 logs.extend(
                     pending.into_iter().filter(|log| !logs.contains(log)).collect::<Vec<_>>(),
                 );
-                Ok::<_, AccountError>((logs, receipt::due(conn, now_ms)?))
+                let (due, overdue) = (receipt::due(conn, now_ms)?, overdue(conn, now_ms)?);
+                Ok::<_, AccountError>((logs, due, overdue))
             })
             .await?;
+        self.end_overdue(overdue).await?;
         for log in self.want_receipts(receipts, now_ms).await? {
             if !logs.contains(&log) {
                 logs.push(log);

@@ -188,6 +188,7 @@ impl Account {
 
     /// Sends a message that failed once more.
     pub async fn retry(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
+        let now_ms = self.core.env.clock.now_ms();
         let rng = &mut self.core.env.randomness.rng();
         let keys: Vec<Secret> = (0..FILES).map(|_| Secret::random(rng)).collect();
         self.core
@@ -196,6 +197,7 @@ impl Account {
                 let local = writable(tx, log)?;
                 let intent = failed(tx, log, message_id)?;
                 outbox::retry(tx, intent.id)?;
+                outbox::set_made(tx, intent.id, now_ms)?;
                 documents::retry(tx, local, &intent, &keys)?;
                 Ok::<_, AccountError>(message::set_state(
                     tx,

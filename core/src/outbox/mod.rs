@@ -31,6 +31,8 @@ pub mod seal;
 pub const REASON_LEFT: u64 = 100;
 /// Failed because the intent cannot be read or made.
 pub const REASON_DEFECT: u64 = 101;
+/// Failed because it waited longer than the policy lets it.
+pub const REASON_TOO_OLD: u64 = 106;
 /// Failed because its document was changed while it was sent.
 pub const REASON_CHANGED: u64 = 110;
 /// Failed because its document cannot be read.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hauspost_protocol::company::policy::{QuietPlan, QuietSpan};
 use hauspost_protocol::content::Card;
 
 mod cards;
@@ -23,6 +24,12 @@ pub enum Command {
     Colleague(String),
     /// Send this recording as a voice message.
     Voice(PathBuf),
+    /// Show what the company can see.
+    Company,
+    /// Set quiet hours of this person's own; nothing lets those of the policy hold.
+    Quiet(Option<QuietPlan>),
+    /// Whether others see what this person reads.
+    Receipts(bool),
 }
 
 /// The command that a text is, if it is one: the text of another is sent as it stands. An error names
@@ -41,8 +48,40 @@ pub fn read(text: &str) -> Option<Result<Command, &'static str>> {
         "/contact" | "/kontakt" => cards::contact(rest).ok_or("/contact @ben, NAME; +49…; a@b"),
         "/poll" | "/umfrage" => cards::poll(rest, false).ok_or("/poll WHAT?; THIS; THAT"),
         "/poll*" | "/umfrage*" => cards::poll(rest, true).ok_or("/poll* WHICH?; THIS; THAT"),
+        "/company" | "/firma" if rest.trim().is_empty() => Ok(Command::Company),
+        "/quiet" | "/ruhe" => quiet(rest.trim()).ok_or("/quiet 20:00-06:00 | off | policy"),
+        "/receipts" | "/gelesen" => match rest.trim() {
+            "on" | "an" => Ok(Command::Receipts(true)),
+            "off" | "aus" => Ok(Command::Receipts(false)),
+            _ => Err("/receipts on | off"),
+        },
         _ => return None,
     })
+}
+
+/// Quiet hours of every day, none, or those of the policy.
+fn quiet(words: &str) -> Option<Command> {
+    let plan = match words {
+        "off" | "aus" => Some(QuietPlan::default()),
+        "policy" | "firma" => None,
+        words => {
+            let (from, to) = words.split_once(['-', '–'])?;
+            let (from_minute, to_minute) = (minute(from)?, minute(to)?);
+            let span = QuietSpan { days: QuietSpan::EVERY_DAY, from_minute, to_minute };
+            Some(QuietPlan(span.fits().then_some(vec![span])?))
+        }
+    };
+    Some(Command::Quiet(plan))
+}
+
+/// A time of day as `20:00` or `7`, in minutes.
+fn minute(text: &str) -> Option<u64> {
+    let (hour, minute) = text.trim().split_once(':').unwrap_or((text.trim(), "0"));
+    let number = |text: &str, below: u64| {
+        let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|number| is_digits && *number < below)
+    };
+    Some(number(hour, 24)? * 60 + number(minute, 60)?)
 }
 
 /// Paths up to the end of the line or ` -- `; what follows is the text.
@@ -164,6 +203,28 @@ mod tests {
         let voice = |path: &str| Some(Ok(Command::Voice(PathBuf::from(path))));
         assert_eq!(read("/voice \"Notiz 1.wav\""), voice("Notiz 1.wav"));
         assert_eq!(read("/sprache a.wav b.wav"), Some(Err("/voice PATH")));
+    }
+
+    #[test]
+    fn quiet_hours_are_written_as_people_say_them() {
+        let quiet = |text| match read(text) {
+            Some(Ok(Command::Quiet(plan))) => plan,
+            other => panic!("{text}: {other:?}"),
+        };
+        let span = |from_minute, to_minute| {
+            let days = QuietSpan::EVERY_DAY;
+            Some(QuietPlan(vec![QuietSpan { days, from_minute, to_minute }]))
+        };
+        assert_eq!(quiet("/quiet 20:00-06:30"), span(1_200, 390));
+        assert_eq!(quiet("/ruhe 22 – 6"), span(1_320, 360));
+        assert_eq!(quiet("/quiet off"), Some(QuietPlan::default()));
+        assert_eq!(quiet("/ruhe firma"), None);
+        for wrong in ["/quiet", "/quiet 25-6", "/quiet 20:60-6", "/quiet 20", "/quiet +1-2"] {
+            assert!(matches!(read(wrong), Some(Err(_))), "{wrong}");
+        }
+        assert_eq!(read("/company"), Some(Ok(Command::Company)));
+        assert_eq!(read("/gelesen aus"), Some(Ok(Command::Receipts(false))));
+        assert_eq!(read("/receipts"), Some(Err("/receipts on | off")));
     }
 
     #[test]

@@ -7,13 +7,15 @@
 use std::io;
 use std::path::PathBuf;
 
-use hauspost_core::account::{Link, Transfer};
+use hauspost_core::account::{Link, PolicyInForce, Transfer};
+use hauspost_core::notify::QuietHours;
 use hauspost_core::observe::Change;
 use hauspost_core::read::{
     AlarmRow, ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage, SearchQuery,
     TimelinePage, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
+use hauspost_protocol::company::policy::QuietPlan;
 use hauspost_protocol::content::{Card, Choice};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
@@ -56,6 +58,8 @@ pub enum Event {
     Documents(LogId, DocumentKind, DocumentPage, bool),
     /// What the person must hear of.
     Alarms(Vec<AlarmRow>),
+    /// What the company can see: the policy, the quiet hours, and whether receipts are withheld.
+    Company(Box<(PolicyInForce, QuietHours, bool)>),
     /// The documents that are on their way.
     Transfers(Vec<Transfer>),
     /// A document was saved here.
@@ -161,6 +165,12 @@ pub enum Effect {
     LoadAlarms,
     /// The person has seen all alarms up to this number.
     AcknowledgeAlarms(i64),
+    /// Read what the company can see.
+    LoadCompany,
+    /// Set quiet hours of this person's own, or let those of the policy hold.
+    SetQuiet(Option<QuietPlan>),
+    /// Withhold what this person reads, or not any more.
+    Withhold(bool),
     /// Read which documents are on their way.
     LoadTransfers,
     /// Save a document in the usual folder.

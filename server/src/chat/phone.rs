@@ -116,6 +116,15 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::AcknowledgeAlarms(up_to) => {
             return account.acknowledge_alarms(up_to).await.map(|()| None);
         }
+        Effect::LoadCompany => company(account).await?,
+        Effect::SetQuiet(plan) => {
+            account.set_quiet_hours(plan).await?;
+            company(account).await?
+        }
+        Effect::Withhold(withheld) => {
+            account.withhold_receipts(withheld).await?;
+            company(account).await?
+        }
         Effect::LoadTransfers => Event::Transfers(account.transfers()),
         Effect::Stop(which) => {
             Event::Stopped(documents::stop(account, Some(which), which.log).await)
@@ -201,6 +210,12 @@ async fn voice(account: &Account, log: LogId, path: &Path) -> Result<MessageId, 
     let heard = tokio::task::spawn_blocking(move || sound::heard(&file)).await;
     let voice = heard.ok().flatten().unwrap_or_default();
     account.send_voice(log, Attachment::path(path), &voice, None).await
+}
+
+async fn company(account: &Account) -> Result<Event, AccountError> {
+    let (policy, quiet) = (account.policy().await?, account.quiet_hours().await?);
+    let withheld = account.withholds_receipts().await?;
+    Ok(Event::Company(Box::new((policy, quiet, withheld))))
 }
 
 async fn group(account: &Account, title: &str, users: Vec<UserId>) -> Result<LogId, AccountError> {

@@ -234,6 +234,8 @@ pub enum Overlay {
     Documents(Documents),
     /// What the person must hear of, from this line on.
     Alarms(usize),
+    /// What the company can see, from this line on.
+    Company(Vec<String>, usize),
     /// A poll to vote in.
     Ballot(Ballot),
 }

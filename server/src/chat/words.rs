@@ -5,6 +5,7 @@ use hauspost_core::store::rows::mark::MarkKind;
 
 mod alarms;
 mod cards;
+mod company;
 mod documents;
 mod english;
 mod enrol;
@@ -13,6 +14,7 @@ mod talk;
 
 pub use alarms::AlarmWords;
 pub use cards::CardWords;
+pub use company::CompanyWords;
 pub use documents::DocumentWords;
 pub use enrol::EnrolWords;
 
@@ -149,6 +151,8 @@ pub struct Words {
     pub enrol: &'static EnrolWords,
     /// What it says of alarms.
     pub alarms: &'static AlarmWords,
+    /// What it says of the company's policy.
+    pub company: &'static CompanyWords,
     /// What it says about documents.
     pub documents: &'static DocumentWords,
     /// What it says about places, contacts, polls and voice messages.
@@ -185,8 +189,14 @@ impl Words {
 
     /// Every line of the help.
     pub fn all_help(&self) -> Vec<(&'static str, &'static str)> {
-        let of_all =
-            [self.help, self.talk.help, self.documents.help, self.cards.help, self.alarms.help];
+        let of_all = [
+            self.help,
+            self.talk.help,
+            self.documents.help,
+            self.cards.help,
+            self.alarms.help,
+            self.company.help,
+        ];
         of_all.concat()
     }
 

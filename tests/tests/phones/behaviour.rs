@@ -3,7 +3,8 @@
 
 use hauspost_core::notify::Loudness;
 use hauspost_core::read::Window;
-use hauspost_core::store::rows::message::{Message, Reach};
+use hauspost_core::store::rows::message::{Message, MessageState, Reach};
+use hauspost_core::store::{StoreError, Tx};
 use hauspost_protocol::company::policy::{
     CouncilPart, GeneralPart, QuietPlan, QuietSpan, Terms, Zone,
 };
@@ -179,6 +180,33 @@ async fn quiet_hours_and_mute_decide_how_loud_a_message_is_and_it_rings_once() {
     let seq = newest(&ben, log).await.seq.unwrap();
     ben.account.mark_read(log, seq).await.unwrap();
     assert!(ben.account.take_notifications(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_longer_than_the_policy_lets_it_fails_and_goes_when_it_is_tried_again() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let general = GeneralPart { queue_hours: 1, ..GeneralPart::default() };
+    world.policy(Terms { general, ..Terms::default() }).await;
+    anna.account.sync_all().await.unwrap();
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    let old = anna.account.send_text(log, "vor zwei Stunden").await.unwrap();
+    let age = |tx: &Tx<'_>| {
+        tx.execute("UPDATE outbox SET made_ms = made_ms - 7200000 WHERE message_id NOT NULL", [])?;
+        Ok::<_, StoreError>(())
+    };
+    anna.account.store().write(age).await.unwrap();
+    anna.account.send_text(log, "eben").await.unwrap();
+    anna.settle().await;
+    assert_eq!(anna.state(log, "vor zwei Stunden").await, Some(MessageState::Failed));
+    assert_eq!(anna.state(log, "eben").await, Some(MessageState::Secured));
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["eben"]);
+    anna.account.retry(log, old).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert_eq!(ben.texts(log).await, ["eben", "vor zwei Stunden"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -268,6 +268,16 @@ final class TwoPhonesTests {
         return account
     }
 
+    @Test func whatTheCompanyDecidedIsThereAndAPersonSetsHisQuietHours() async throws {
+        let rules = try await phone("anna31", "Anna").rules()
+        let policy = try await rules.policy()
+        #expect(policy.version == 1 && !policy.readReceipts && policy.officers == 3)
+        try await rules.setQuiet(own: [QuietStretch(days: 127, fromMinute: 1200, toMinute: 360)])
+        #expect(try await rules.quiet().own?.first?.fromMinute == 1200)
+        try await rules.withholdReceipts(withheld: true)
+        #expect(try await rules.withholdsReceipts())
+    }
+
     private func phone(
         _ shortName: String, _ name: String, _ keys: SoftwareKeys = SoftwareKeys()
     ) async throws -> Account {

@@ -394,6 +394,23 @@ pub fn retry(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     change(tx, &format!("{UNSEAL}, reason = NULL, next_ms = 0 WHERE id = ?1 AND state = 4"), [id])
 }
 
+/// Counts the time that an intent has waited from now on.
+pub fn set_made(tx: &Tx<'_>, id: i64, now_ms: TimeMs) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE outbox SET made_ms = ?2 WHERE id = ?1")?
+        .execute(params![id, C(now_ms)])?;
+    Ok(())
+}
+
+/// Messages that wait since before this time and were never sealed.
+pub fn overdue(conn: &Connection, before_ms: TimeMs) -> Result<Vec<i64>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT id FROM outbox
+         WHERE state = 0 AND kind = 0 AND message_id IS NOT NULL AND made_ms < ?1",
+    )?;
+    let rows = select.query_map([C(before_ms)], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Moves a record to another log, under another message id; it is as it was when it was made.
 pub fn redirect(
     tx: &Tx<'_>,

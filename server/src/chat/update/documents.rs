@@ -73,6 +73,9 @@ pub(super) fn run(
         Command::Save(number, folder) => Effect::SaveNth(log, number, folder),
         Command::Open(number) => Effect::OpenNth(log, number),
         Command::Stop => Effect::StopAll(log),
+        Command::Company => Effect::LoadCompany,
+        Command::Quiet(plan) => Effect::SetQuiet(plan),
+        Command::Receipts(sent) => Effect::Withhold(!sent),
     });
     effects.push(Effect::SaveDraft(log, None, version));
 }

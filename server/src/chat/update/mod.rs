@@ -110,6 +110,11 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             relay(state);
         }
         Event::Voters(of, voters) => cards::voters(state, of, voters),
+        Event::Company(said) => {
+            let (policy, quiet, withheld) = *said;
+            let page = state.words.company.page(&policy, &quiet, withheld);
+            state.overlay = Some(Overlay::Company(page, 0));
+        }
         Event::Transfers(all) => documents::transfers(state, all),
         Event::Saved(path) => {
             let path = text::line(&path.to_string_lossy());

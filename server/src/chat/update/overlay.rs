@@ -39,6 +39,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
             talk::history_key(state, (versions, people, at), key);
         }
         Overlay::Alarms(at) => alarms_key(state, at, key, effects),
+        Overlay::Company(page, at) => company_key(state, page, at, key),
         Overlay::Documents(documents) => documents::key(state, documents, key, effects),
         Overlay::Ballot(ballot) => cards::key(state, ballot, key, effects),
     }
@@ -78,6 +79,16 @@ fn help(state: &mut State, at: usize, key: KeyEvent) {
         _ => return,
     };
     state.overlay = Some(Overlay::Help(at.min(lines - 1)));
+}
+
+fn company_key(state: &mut State, page: Vec<String>, at: usize, key: KeyEvent) {
+    let at = match key.code {
+        KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => at.saturating_add(1),
+        KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => at.saturating_sub(1),
+        _ => return,
+    };
+    let last = page.iter().map(|paragraph| 1 + paragraph.len() / 20).sum();
+    state.overlay = Some(Overlay::Company(page, at.min(last)));
 }
 
 fn search_key(state: &mut State, mut search: Search, key: KeyEvent, effects: &mut Vec<Effect>) {

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod cards;
+mod company;
 mod documents;
 mod overlay;
 mod talk;
@@ -271,6 +272,7 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         (Some(Overlay::Picker(_)), _) => people,
         (Some(Overlay::Members(_)), _) => members,
         (Some(Overlay::Alarms(_)), _) => state.words.alarms.foot,
+        (Some(Overlay::Company(..)), _) => state.words.company.foot,
         (Some(Overlay::Documents(_)), _) => state.words.documents.foot,
         (Some(Overlay::Confirm(..) | Overlay::History(..)), _) => help,
         (Some(Overlay::Ballot(_)), _) => state.words.cards.ballot_foot,

@@ -32,6 +32,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
             super::talk::history(state, versions, people, *at, frame);
         }
         Overlay::Alarms(at) => super::alarms::list(state, *at, frame),
+        Overlay::Company(page, at) => super::company::page(state, page, *at, frame),
         Overlay::Documents(documents) => super::documents::draw(state, documents, frame),
         Overlay::Ballot(ballot) => super::cards::ballot(state, ballot, frame),
     }

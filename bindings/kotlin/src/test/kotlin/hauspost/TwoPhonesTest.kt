@@ -46,6 +46,18 @@ class TwoPhonesTest {
     }
 
     @Test
+    fun `what the company decided is there, and a person sets quiet hours`() = story {
+        phone("anna31", "Anna").rules().use { rules ->
+            val policy = rules.policy()
+            assertEquals(1uL to false, policy.version to policy.readReceipts)
+            rules.setQuiet(listOf(QuietStretch(days = 127u, fromMinute = 1200u, toMinute = 360u)))
+            assertEquals(1200u, rules.quiet().own?.single()?.fromMinute)
+            rules.withholdReceipts(true)
+            assertTrue(rules.withholdsReceipts())
+        }
+    }
+
+    @Test
     fun `a timeline comes in pages without a gap or a double`() = story {
         val (anna, ben) = phone("anna2", "Anna") to phone("ben2", "Ben")
         val room = anna.talkTo(ben)
