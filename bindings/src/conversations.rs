@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use hauspost_core::account::Account as Core;
+use hauspost_core::account::{Account as Core, NewRoom};
 use hauspost_core::env::Clock as _;
 use hauspost_core::env::system::SystemClock;
 use hauspost_core::read::{self, ConversationCursor};
 use hauspost_core::store::rows::log::LogState;
 use hauspost_core::store::rows::message::{Fate, MessageKind, MessageState};
-use hauspost_protocol::body::LogType;
+use hauspost_protocol::body::{HistoryRule, LogType};
 
+use crate::confirmations::ToConfirm;
 use crate::error::HauspostError;
 use crate::timeline::LineState;
 use crate::{ids, runtime};
@@ -63,6 +64,10 @@ pub struct Conversation {
     pub unread: u64,
     /// How many of them mention the person; shown for a muted conversation too.
     pub unread_mentions: u64,
+    /// How many messages the person has still to confirm, read or not.
+    pub to_confirm: u64,
+    /// Names the picture of a group or of announcements, if it has one: another number, another picture.
+    pub picture: Option<u64>,
     /// The newest entry that was read.
     pub read_seq: Option<u64>,
     /// Whether it makes no sound now.
@@ -77,6 +82,19 @@ pub struct Conversation {
     pub draft: Option<String>,
     /// Which draft it is, for `set_draft_from`: it changes when another device of the person changes the draft.
     pub draft_version: u64,
+}
+
+/// A conversation of several people that is to begin.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct RoomToBegin {
+    /// Its name. The server never learns it.
+    pub title: String,
+    /// Who is to be in it.
+    pub people: Vec<String>,
+    /// Whether only owners write, and the others confirm.
+    pub announcements: bool,
+    /// Whether those who come later get what was said before. It never changes.
+    pub newcomers_see_past: bool,
 }
 
 /// What the newest line of a timeline is.
@@ -218,6 +236,26 @@ impl Conversations {
             .await
     }
 
+    /// Begins a group, or a room for announcements in which only owners write. Works offline.
+    pub async fn create_room(&self, room: RoomToBegin) -> Result<String, HauspostError> {
+        let RoomToBegin { title, people, announcements, newcomers_see_past } = room;
+        let people = ids::users(&people)?;
+        let history = if newcomers_see_past { HistoryRule::Members } else { HistoryRule::None };
+        let room = NewRoom { title: Some(title), people, announces: announcements, history };
+        let core = self.0.clone();
+        runtime::run(async move { Ok(core.create_room(room).await?.to_string()) }).await
+    }
+
+    /// The messages of all conversations that the person has still to confirm, the longest known first. An app
+    /// sets a local notification for each at its `remind_ms`, and asks again after `Change.Conversations`.
+    pub async fn to_confirm(&self) -> Result<Vec<ToConfirm>, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move {
+            Ok(core.to_confirm().await?.into_iter().map(ToConfirm::from).collect())
+        })
+        .await
+    }
+
     /// Unread messages of all conversations, for the app's badge.
     pub async fn unread_total(&self) -> Result<u64, HauspostError> {
         let store = self.0.store().clone();
@@ -249,6 +287,8 @@ impl From<read::ConversationRow> for Conversation {
             time_ms: row.last_ms as i64,
             unread: row.unread,
             unread_mentions: row.unread_mentions,
+            to_confirm: row.to_confirm,
+            picture: row.picture.map(|seq| seq.0),
             read_seq: row.read_seq.map(|seq| seq.0),
             muted,
             muted_until_ms: row.muted_until.map(|until_ms| until_ms as i64),

@@ -183,6 +183,20 @@ impl Documents {
             .await
     }
 
+    /// The same as a message that everybody who is there is to confirm; its text is read as it was typed.
+    pub async fn ask(
+        &self,
+        files: Vec<NewDocument>,
+        text: String,
+    ) -> Result<String, HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        let attachments = files.into_iter().map(Attachment::from).collect();
+        runtime::run(async move {
+            Ok(core.send_to_be_confirmed(log, &text, attachments).await?.to_string())
+        })
+        .await
+    }
+
     /// Sends the documents of a message to another conversation, as new uploads. What is not on this phone is
     /// fetched first.
     pub async fn forward(

@@ -4,7 +4,8 @@
 use hauspost_core::account::AccountError;
 use hauspost_core::file::{DocumentError, size};
 use hauspost_core::outbox::{
-    REASON_DEFECT, REASON_LEFT, REASON_MAYBE_SENT, REASON_NOBODY, REASON_TOO_OLD,
+    REASON_DEFECT, REASON_LEFT, REASON_MAY_NOT_WRITE, REASON_MAYBE_SENT, REASON_NOBODY,
+    REASON_TOO_OLD,
 };
 use hauspost_core::store::StoreError;
 
@@ -53,6 +54,7 @@ impl Failure {
             Some(REASON_NOBODY) => {
                 ("nobody", "None of these people has a phone that can be added yet.")
             }
+            Some(REASON_MAY_NOT_WRITE) => ("may-not-write", "Only owners write here."),
             Some(REASON_MAYBE_SENT) => (
                 "maybe-sent",
                 "This phone was put back to a backup. It may have sent this already.",
@@ -139,6 +141,11 @@ fn text_of(code: &str) -> &'static str {
         "no-message" => "This message is not there any more.",
         "not-sent" => "This message is not sent yet. Please wait until it is.",
         "not-allowed" => "Only the author of a message may do that, or an owner of the group.",
+        "may-not-write" => "Only owners write here. The others confirm.",
+        "not-here" => "This is possible in groups and announcements only.",
+        "not-there" => "This person is not in the conversation.",
+        "nobody-missing" => "Everybody who was asked has confirmed.",
+        "picture" => "This is no picture that can be shown.",
         "too-many" => "More reactions to one message are not possible.",
         "no-poll" => "This message is no poll.",
         "poll-closed" => "This poll is closed.",

@@ -6,6 +6,7 @@ use hauspost_core::store::rows::message::{EVERYBODY, Fate, Message, Quote as Quo
 use hauspost_core::store::rows::reaction::Tally;
 use hauspost_protocol::content::TextForm;
 
+use crate::confirmations::Asking;
 use crate::error::HauspostError;
 use crate::timeline::Timeline;
 use crate::{ids, runtime};
@@ -157,6 +158,8 @@ pub struct Talk {
     pub pinned: bool,
     /// Whether the person starred it.
     pub starred: bool,
+    /// That it asks to be confirmed, if it does.
+    pub asking: Option<Asking>,
 }
 
 impl Talk {
@@ -178,6 +181,7 @@ impl Talk {
             reactions: row.reactions.iter().cloned().map(Reaction::from).collect(),
             pinned: row.is_pinned,
             starred: row.is_starred,
+            asking: row.asking.map(Asking::from),
         })
     }
 }
@@ -268,14 +272,16 @@ impl Timeline {
     }
 
     /// Changes a message of one's own to a text as it was typed. It shows at once, and is undone, among
-    /// `failed_changes`, if the server refuses it.
+    /// `failed_changes`, if the server refuses it. One that is not sent yet is changed in its place, and gets
+    /// another id; one that failed is sent so.
     pub async fn edit(&self, message_id: String, text: String) -> Result<(), HauspostError> {
         let message = ids::message(&message_id)?;
         let (core, log) = (self.core(), self.log());
         runtime::run(async move { Ok(core.edit_typed(log, message, &text).await?) }).await
     }
 
-    /// Takes a message of one's own back. People see that it was; the company's archive keeps it.
+    /// Takes a message of one's own back. People see that it was; the company's archive keeps it. One that is
+    /// not sent yet is taken out, and nobody ever sees it.
     pub async fn take_back(&self, message_id: String) -> Result<(), HauspostError> {
         let message = ids::message(&message_id)?;
         let (core, log) = (self.core(), self.log());

@@ -42,6 +42,26 @@ pub enum Line {
     },
     /// The conversation's keys were made anew with everybody in it, by the row's author.
     Reset,
+    /// The row's author made a person an owner.
+    MadeOwner {
+        /// Whom.
+        person: String,
+    },
+    /// The row's author let a person be no owner any more.
+    NoOwner {
+        /// Whom.
+        person: String,
+    },
+    /// The row's author gave the conversation this name, or took it away if that is empty.
+    Titled {
+        /// The name.
+        title: String,
+    },
+    /// The row's author gave the conversation a picture, or took it away.
+    Pictured {
+        /// Whether there is one.
+        set: bool,
+    },
     /// Something that could not be opened or is not valid. It stays visible, and is never skipped silently.
     Gap,
     /// Messages whose keys this device does not have yet; `missing` of the line says how many.
@@ -217,6 +237,13 @@ pub enum ChangeWanted {
     Rename {
         /// Which.
         title: String,
+    },
+    /// To make a person an owner, or not any more.
+    Owner {
+        /// Whom.
+        person: String,
+        /// Whether he is to be one.
+        named: bool,
     },
     /// To say something about a message: to change it, take it back, react to it.
     About {
@@ -410,6 +437,9 @@ impl From<read::FailedChange> for FailedChange {
                 WantedChange::Remove(user) => ChangeWanted::Remove { person: user.to_string() },
                 WantedChange::Leave => ChangeWanted::Leave,
                 WantedChange::Rename(title) => ChangeWanted::Rename { title },
+                WantedChange::Owner(user, named) => {
+                    ChangeWanted::Owner { person: user.to_string(), named }
+                }
                 WantedChange::About(message, _) => {
                     ChangeWanted::About { message_id: message.to_string() }
                 }
@@ -473,6 +503,10 @@ impl Line {
                 Event::Removed(people) => Self::Removed { people: names(people) },
                 Event::Left(people) => Self::Left { people: names(people) },
                 Event::Reset => Self::Reset,
+                Event::Owner(user) => Self::MadeOwner { person: user.to_string() },
+                Event::NoOwner(user) => Self::NoOwner { person: user.to_string() },
+                Event::Titled(title) => Self::Titled { title },
+                Event::Pictured(set) => Self::Pictured { set },
                 Event::Newer => Self::UpdateApp,
             },
             // Those that show their card are not asked here.

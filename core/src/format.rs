@@ -15,7 +15,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 mod compose;
 mod target;
 
-pub use compose::{retyped, typed};
+pub use compose::{calling, retyped, typed};
 pub use target::{Target, everybody_uri, person_uri};
 
 /// Quotes in quotes and lists in lists that are told apart; what lies deeper is shown at this depth.

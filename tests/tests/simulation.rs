@@ -7,8 +7,15 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 6] =
-    [Event::Device, Event::Restore, Event::Bomb, Event::LockedOut, Event::Talk, Event::Own];
+const ALL: [Event; 7] = [
+    Event::Device,
+    Event::Restore,
+    Event::Bomb,
+    Event::LockedOut,
+    Event::Talk,
+    Event::Own,
+    Event::Rooms,
+];
 
 fn play(seed: u64, plan: Plan) -> Course {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -82,6 +89,11 @@ fn what_is_said_about_messages_is_the_same_on_all_phones_and_in_the_archive() {
 fn all_devices_of_a_person_agree_on_what_he_read_wrote_silenced_and_put_away() {
     let events = &[Event::Device, Event::Own];
     play_all(800..808, Plan { phones: 3, steps: 100, events, ..LARGE });
+}
+
+#[test]
+fn who_is_asked_to_confirm_and_who_has_is_the_same_on_all_phones_and_in_the_archive() {
+    play_all(900..908, Plan { phones: 3, steps: 100, events: &[Event::Rooms], ..LARGE });
 }
 
 #[test]

@@ -12,7 +12,8 @@
 //! [`Message`] is the draft's form and [`Part`] what lies in it, [`Act`] what its author does by it,
 //! [`Control`] what is said about a message or the conversation, [`is_emoji`] what a reaction may be,
 //! [`Card`] what a message shows in the place of a text, [`Voice`] what one says of its sound,
-//! [`OwnState`] what a person's devices tell each other.
+//! [`OwnState`] what a person's devices tell each other,
+//! [`picture()`] what a conversation's picture may be.
 
 mod act;
 mod card;
@@ -21,6 +22,7 @@ mod emoji;
 mod message;
 mod own;
 mod part;
+mod picture;
 mod voice;
 
 pub use act::Act;
@@ -30,6 +32,7 @@ pub use emoji::is_emoji;
 pub use message::{Expiration, Message};
 pub use own::{FOR_EVER, OwnFact, OwnSaid, OwnState, Subject};
 pub use part::{Disposition, Part, PartKind, Semantics, Shown, TextForm};
+pub use picture::{PICTURE_BYTES, picture};
 pub use voice::{VOICE_MS, Voice, WAVEFORM_BYTES};
 
 use crate::encoding::{decode, encode};

@@ -14,7 +14,7 @@ use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
 use super::talk::{found, writable};
-use super::{Account, AccountError};
+use super::{Account, AccountError, Attachment};
 use crate::format;
 use crate::inbound::{Room, may};
 use crate::outbox::intent::Say;
@@ -29,7 +29,7 @@ use crate::store::{StoreError, Tx};
 /// People among whom a name is looked for.
 const PEOPLE: u32 = 20_000;
 /// What everybody is called behind an @.
-const EVERYBODY_NAMES: [&str; 2] = ["alle", "all"];
+pub(super) const EVERYBODY_NAMES: [&str; 2] = ["alle", "all"];
 
 /// A text that a person wrote, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Draft<'t> {
     pub reply_to: Option<MessageId>,
     /// Who wrote it elsewhere, if it is passed on.
     pub origin: Option<UserId>,
+    /// Whether everybody who is there is to confirm it; in groups and among announcements.
+    pub asks: bool,
     /// What it shows besides.
     pub shows: Shows<'t>,
 }
@@ -60,7 +62,14 @@ pub enum Shows<'t> {
 impl<'t> Draft<'t> {
     /// A text as it is.
     pub fn plain(text: &'t str) -> Self {
-        Self { text, form: TextForm::Plain, reply_to: None, origin: None, shows: Shows::Nothing }
+        Self {
+            text,
+            form: TextForm::Plain,
+            reply_to: None,
+            origin: None,
+            asks: false,
+            shows: Shows::Nothing,
+        }
     }
 
     /// A text as it was typed: formatted if it asks for it.
@@ -76,6 +85,12 @@ impl<'t> Draft<'t> {
         Self { reply_to: Some(message), ..self }
     }
 
+    /// This text as one that everybody who is there is to confirm.
+    #[must_use]
+    pub fn to_be_confirmed(self) -> Self {
+        Self { asks: true, ..self }
+    }
+
     pub(super) fn message(&self, salt: [u8; 16], company: CompanyId) -> Message {
         let mut message = match (self.shows, self.form) {
             (Shows::Card(card), _) => Message::with_card(salt, card, self.text, company),
@@ -87,6 +102,9 @@ impl<'t> Draft<'t> {
         }
         if let Some(to) = self.reply_to {
             message = message.replying_to(to);
+        }
+        if self.asks {
+            message = message.asking_to_confirm();
         }
         match self.origin {
             Some(author) => message.passed_on_from(author),
@@ -105,6 +123,7 @@ pub(super) enum Wish {
     Pin(bool),
     Vote(Choice),
     ClosePoll,
+    Acknowledge,
 }
 
 impl Account {
@@ -123,6 +142,21 @@ impl Account {
     ) -> Result<MessageId, AccountError> {
         let (text, form) = self.typed(log, text).await?;
         self.send(log, Draft { form, reply_to, ..Draft::plain(&text) }).await
+    }
+
+    /// Writes a text as it was typed, which everybody who is there is to confirm.
+    pub async fn send_to_be_confirmed(
+        &self,
+        log: LogId,
+        text: &str,
+        attachments: Vec<Attachment>,
+    ) -> Result<MessageId, AccountError> {
+        let (text, form) = self.typed(log, text).await?;
+        let draft = Draft { form, ..Draft::plain(&text) }.to_be_confirmed();
+        match attachments.is_empty() {
+            true => self.send(log, draft).await,
+            false => self.send_with(log, attachments, draft).await,
+        }
     }
 
     /// Changes a message of one's own to a text as it was typed, as [`Account::send_typed`] reads it.
@@ -160,7 +194,8 @@ impl Account {
     }
 
     /// Changes a message of one's own. Everybody sees the last text, and that it was changed; all of
-    /// them stay in the log.
+    /// them stay in the log. One that is not sent yet is changed in its place, under another id, and nobody
+    /// sees that; one that failed is sent so.
     pub async fn edit(
         &self,
         log: LogId,
@@ -168,11 +203,21 @@ impl Account {
         text: &str,
         form: TextForm,
     ) -> Result<(), AccountError> {
+        if text.trim().is_empty() {
+            return Err(AccountError::Message);
+        }
+        if self.rewrite(log, message, text, form).await? {
+            return Ok(());
+        }
         self.mark(log, message, Wish::Edit(text.to_owned(), form)).await
     }
 
-    /// Takes a message of one's own back: people see that it was, the archive keeps it.
+    /// Takes a message of one's own back: people see that it was, the archive keeps it. One that is not
+    /// sent yet is taken out, and nobody ever sees it.
     pub async fn delete(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
+        if self.take_out(log, message).await? {
+            return Ok(());
+        }
         self.mark(log, message, Wish::Delete).await
     }
 
@@ -259,7 +304,7 @@ impl Account {
             (None, Some(voice)) => Shows::Voice(voice),
             (None, None) => Shows::Nothing,
         };
-        let draft = Draft { text, form, reply_to: None, origin, shows };
+        let draft = Draft { form, origin, shows, ..Draft::plain(text) };
         if message.kind != MessageKind::File {
             return self.send(to, draft).await;
         }
@@ -324,8 +369,8 @@ impl Account {
                 })
                 .await?;
         }
-        let (reply_to, origin) = (draft.reply_to, draft.origin);
-        Ok((said.0, Saying { reply_to, origin, ..said.1 }))
+        let (reply_to, origin, asks) = (draft.reply_to, draft.origin, draft.asks);
+        Ok((said.0, Saying { reply_to, origin, asks, ..said.1 }))
     }
 
     pub(super) async fn mark(
@@ -334,6 +379,9 @@ impl Account {
         message: MessageId,
         wish: Wish,
     ) -> Result<(), AccountError> {
+        if !matches!(wish, Wish::Acknowledge) {
+            self.core.check_may_write(log).await?;
+        }
         let draft = match &wish {
             Wish::Edit(text, _) if text.trim().is_empty() => return Err(AccountError::Message),
             Wish::React(emoji) if !is_emoji(emoji) => return Err(AccountError::Message),
@@ -446,6 +494,7 @@ impl Wanted<'_> {
             Wish::Pin(false) => Said::Control(Control::Unpin(about)),
             Wish::Vote(choice) => Said::Control(Control::Vote(about, *choice)),
             Wish::ClosePoll => Said::Control(Control::ClosePoll(about)),
+            Wish::Acknowledge => Said::Control(Control::Acknowledge(about)),
         }
     }
 }
@@ -470,6 +519,11 @@ fn wanted<'w>(
         Wish::Delete | Wish::Redact if message.fate.is_hidden() => Ok(None),
         Wish::Pin(pinned) if *pinned == message.is_pinned => Ok(None),
         Wish::Pin(false) => about(MarkKind::Unpin),
+        Wish::Acknowledge => match message.asking {
+            Some(asking) if asking.is_mine => Ok(None),
+            Some(_) if message.author != me && !is_hidden => about(MarkKind::Acknowledgement),
+            _ => Err(AccountError::NoMessage),
+        },
         Wish::Unreact(emoji) => match mark::reaction_of(tx, log, message_id, (me, emoji))? {
             Some(mark) => {
                 let (about, kind) = (mark.message_id, MarkKind::Deletion);
@@ -521,7 +575,7 @@ fn wanted<'w>(
     }
 }
 
-fn conversation(
+pub(super) fn conversation(
     conn: &rusqlite::Connection,
     log: LogId,
 ) -> Result<Option<Conversation>, StoreError> {

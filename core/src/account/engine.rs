@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::entry::{Entry, Payload};
@@ -31,6 +32,7 @@ use super::previews::Previews;
 use super::pull::Tail;
 use super::reach::Asking;
 use super::reset::Migrating;
+use super::unsent::Handed;
 use crate::env::Env;
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -100,6 +102,10 @@ pub struct Core {
     pub(super) resetting: Entering,
     /// The groups to which the policy's suite is still to come.
     pub(super) migrating: Migrating,
+    /// The types of conversations, as far as they were asked for.
+    pub(super) types: std::sync::Mutex<HashMap<LogId, LogType>>,
+    /// What was handed to the network and what was taken out of its way.
+    pub(super) handed: std::sync::Mutex<Handed>,
 }
 
 /// What is kept in memory between two transactions.

@@ -191,6 +191,8 @@ async fn finish(
         own: Own::default(),
         resetting,
         migrating: Migrating::default(),
+        types: Default::default(),
+        handed: Default::default(),
     })
 }
 

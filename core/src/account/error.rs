@@ -66,6 +66,21 @@ pub enum AccountError {
     /// Only its author, or an owner of the conversation, may do that.
     #[error("only the author of a message may change it, and only an owner may hide it")]
     NotAllowed,
+    /// Only owners write in this conversation.
+    #[error("only owners write here; the others confirm")]
+    MayNotWrite,
+    /// Nothing of this kind is possible in a conversation of two, or among one's own notes.
+    #[error("this is possible in groups and among announcements only")]
+    NotHere,
+    /// The person named is not in the conversation.
+    #[error("this person is not in the conversation")]
+    NotThere,
+    /// Everybody who was asked has confirmed.
+    #[error("everybody who was asked has confirmed")]
+    NobodyMissing,
+    /// The file is no picture that can be shown.
+    #[error("this is no picture that can be shown")]
+    Picture,
     /// The person reacts to the message by as many emoji as one may.
     #[error("more reactions to one message are not possible; take another one back first")]
     TooMany,
@@ -134,6 +149,11 @@ impl AccountError {
             Self::NoPoll => "no-poll",
             Self::PollClosed => "poll-closed",
             Self::Card(_) => "card",
+            Self::MayNotWrite => "may-not-write",
+            Self::NotHere => "not-here",
+            Self::NotThere => "not-there",
+            Self::NobodyMissing => "nobody-missing",
+            Self::Picture => "picture",
             Self::Document(DocumentError::Full) => "disk-full",
             Self::Document(DocumentError::Folder(_) | DocumentError::Target(_)) => "folder",
             Self::Document(DocumentError::Missing) => "no-document",

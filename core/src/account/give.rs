@@ -6,7 +6,7 @@
 //! upload, which the server collects. What is given, by whom ever, is seen in the log, so that of
 //! several devices that could give one does, and the next goes on where that one stops.
 
-use hauspost_protocol::body::{GrantBasis, GrantBody, HistoryRule, SignedPayload};
+use hauspost_protocol::body::{GrantBasis, GrantBody, SignedPayload};
 use hauspost_protocol::company::body::history_key_hash;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::Secret;
@@ -159,7 +159,7 @@ impl Core {
             true => (own, false),
             false => (theirs, own > 0),
         };
-        let by_members = conversation.genesis.history == HistoryRule::Members;
+        let by_members = conversation.shares_past(&now);
         let basis = match user == self.me.user {
             true => GrantBasis::Own,
             false if by_members && conversation.is_member(user) => GrantBasis::Member,

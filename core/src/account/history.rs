@@ -6,7 +6,8 @@
 //! holds one key list or one page of entries, whatever the conversation's length. [`give`](super::give)
 //! is the other side.
 
-use hauspost_protocol::body::{GrantBody, HistoryRule, SignedPayload};
+use hauspost_protocol::body::{GrantBody, SignedPayload};
+use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::content::Control;
 use hauspost_protocol::encoding::{Bytes, FormError, decode, encode};
 use hauspost_protocol::entry::Head;
@@ -292,7 +293,7 @@ impl Core {
             let mut engine = self.engine.lock().await;
             let company = self.company(&mut engine).await?;
             let Some(ledger) = self.take_ledger(&mut engine, log).await? else { continue };
-            let somebody = self.may_be_given(&ledger, |device| company.now().is_active(device));
+            let somebody = self.may_be_given(&ledger, &company.now());
             let local = ledger.row.local;
             Self::put_ledger(&mut engine, ledger);
             drop(engine);
@@ -303,9 +304,10 @@ impl Core {
     }
 
     /// Whether a device in the conversation may give this one its past.
-    fn may_be_given(&self, ledger: &Ledger, is_active: impl Fn(DeviceId) -> bool) -> bool {
+    fn may_be_given(&self, ledger: &Ledger, company: &CompanyAt<'_>) -> bool {
+        let is_active = |device| company.is_active(device);
         let Some(conversation) = &ledger.conversation else { return false };
-        let by_members = conversation.genesis.history == HistoryRule::Members;
+        let by_members = conversation.shares_past(company);
         conversation.roster.iter().any(|(_, member)| {
             let other = member.device != self.me.device && is_active(member.device);
             other && (by_members || member.user == self.me.user)

@@ -24,6 +24,7 @@ impl Account {
         if title.is_empty() || title.len() > NAME_BYTES {
             return Err(AccountError::Message);
         }
+        self.core.check_may_write(log).await?;
         let now_ms = self.core.env.clock.now_ms();
         self.core
             .store

@@ -7,8 +7,9 @@
 //! history. [`report`] tells the company what an admin must hear of, [`way_in`] keeps the door open for
 //! those who come, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`], [`cards`], [`about`] and [`manage`] are what people do, [`own`] what all their devices
-//! agree on, [`behaviour`] and [`reach`] what they may know of each other, [`documents`] carries what
-//! they attach,
+//! agree on, [`behaviour`] and [`reach`] what they may know of each other, [`rooms`] is about
+//! conversations of several, [`confirm`] about messages that are to be confirmed, [`unsent`] about what is
+//! still here, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
 //! [`link`] what a status line shows, [`error`] how it fails.
@@ -17,6 +18,7 @@ mod about;
 mod behaviour;
 mod cards;
 mod checkpoints;
+mod confirm;
 mod deferred;
 mod devices;
 mod documents;
@@ -39,9 +41,11 @@ mod push;
 mod reach;
 mod report;
 mod reset;
+mod rooms;
 mod sealing;
 mod talk;
 mod tasks;
+mod unsent;
 mod upkeep;
 mod way_in;
 
@@ -53,11 +57,13 @@ use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 pub use about::{Draft, Shows};
 pub use behaviour::PolicyInForce;
 pub use checkpoints::{CheckpointState, WitnessState};
+pub use confirm::ToConfirm;
 pub use devices::{OwnDevice, WaitingCode};
 pub use documents::{Attachment, DocumentOrigin, MeteredLimits, Transfer, TransferState};
 pub use engine::Core;
 pub use error::AccountError;
 pub use link::Link;
+pub use rooms::{NewRoom, Role, Standing};
 
 use crate::env::Env;
 use crate::observe::Observer;

@@ -5,24 +5,28 @@
 //! another. What others sent is small or it is dropped unfetched; it is decoded apart, encoded anew,
 //! and lies in the database from then on, so that a page of a dialog is read in one go.
 
+use hauspost_protocol::content;
 use hauspost_protocol::ids::{LogId, MessageId};
 use hauspost_protocol::limits;
 use hauspost_protocol::statement::FileRole;
 use tokio::sync::Notify;
 
-use super::documents::{Attachment, DocumentOrigin, blocking, lock};
+use super::documents::{Attachment, DocumentOrigin, blocking, document, lock};
 use super::engine::Core;
 use super::{Account, AccountError};
 use crate::file::DocumentError;
-use crate::file::preview::{self, PREVIEW_BYTES, Preview, PreviewFault};
+use crate::file::preview::{self, Bounds, PREVIEW_BYTES, Preview, PreviewFault};
 use crate::read;
 use crate::store::Tx;
 use crate::store::rows::file::DocumentId;
 use crate::store::rows::log::LocalLog;
+use crate::store::rows::picture as pictures;
 use crate::store::rows::preview::{self as rows, ShownPreview, Waiting};
 
 /// How long making or looking at one may take.
 const DEADLINE_MS: u64 = 10_000;
+/// The same of a conversation's picture.
+pub(super) const PICTURE_DEADLINE_MS: u64 = DEADLINE_MS;
 /// What a preview is called: its picture's name says nothing to anybody.
 const NAME: &str = "preview";
 
@@ -35,6 +39,21 @@ pub(super) struct Previews {
     one: tokio::sync::Mutex<()>,
     /// What is being looked at now.
     now: std::sync::Mutex<Option<(LocalLog, i64)>>,
+    /// The conversation whose picture is being looked at now.
+    picture: std::sync::Mutex<Option<LocalLog>>,
+}
+
+/// What became of fetching something that is to be looked at; an error, if it is tried again.
+fn judged(
+    picture: Result<Vec<u8>, AccountError>,
+) -> Result<Result<Vec<u8>, PreviewFault>, AccountError> {
+    match picture {
+        Ok(picture) => Ok(Ok(picture)),
+        Err(AccountError::Document(DocumentError::TooLarge)) => Ok(Err(PreviewFault::TooLarge)),
+        Err(AccountError::Document(DocumentError::Damaged)) => Ok(Err(PreviewFault::Damaged)),
+        Err(AccountError::Document(DocumentError::Gone)) => Ok(Err(PreviewFault::Gone)),
+        Err(error) => Err(error),
+    }
 }
 
 impl Account {
@@ -64,7 +83,9 @@ impl Core {
                 continue;
             }
             let deadline = self.env.clock.sleep(DEADLINE_MS);
-            if let Some(Preview { media_type, picture, .. }) = preview::of(path, deadline).await {
+            if let Some(Preview { media_type, picture, .. }) =
+                preview::of(path, Bounds::PREVIEW, deadline).await
+            {
                 all.push(Attachment {
                     origin: DocumentOrigin::Bytes(picture),
                     name: NAME.to_owned(),
@@ -82,27 +103,22 @@ impl Core {
         let mut before = i64::MAX;
         loop {
             let next = move |conn: &_| Ok::<_, AccountError>(rows::next_waiting(conn, before)?);
-            let Some(waiting) = self.store.read(next).await? else { return Ok(()) };
+            let Some(waiting) = self.store.read(next).await? else { break };
             before = waiting.id;
             self.look_at(waiting).await?;
         }
+        self.look_at_pictures().await
     }
 
     async fn look_at(&self, waiting: Waiting) -> Result<(), AccountError> {
         let (log, id) = (waiting.log, waiting.id);
         let is_small = waiting.file.plain_size <= PREVIEW_BYTES as u64;
+        let which = document(waiting.log.id, waiting.message_id, waiting.position);
         let picture = match is_small {
-            true => self.preview_bytes(&waiting).await,
+            true => self.small_bytes(which, waiting.is_here).await,
             false => Err(DocumentError::TooLarge.into()),
         };
-        let picture = match picture {
-            Ok(picture) => Ok(picture),
-            Err(AccountError::Document(DocumentError::TooLarge)) => Err(PreviewFault::TooLarge),
-            Err(AccountError::Document(DocumentError::Damaged)) => Err(PreviewFault::Damaged),
-            Err(AccountError::Document(DocumentError::Gone)) => Err(PreviewFault::Gone),
-            // It is tried again.
-            Err(error) => return Err(error),
-        };
+        let picture = judged(picture)?;
         let begin = move |tx: &Tx<'_>| Ok::<_, AccountError>(rows::begin(tx, log, id)?);
         if !self.store.write(begin).await? {
             return Ok(());
@@ -111,7 +127,8 @@ impl Core {
         let looked = match picture {
             Ok(picture) => {
                 let deadline = self.env.clock.sleep(DEADLINE_MS);
-                preview::examine(picture, waiting.file.media_type, deadline).await
+                let named = waiting.file.media_type;
+                preview::examine(picture, named, Bounds::PREVIEW, deadline).await
             }
             Err(fault) => Err(fault),
         };
@@ -124,24 +141,66 @@ impl Core {
         Ok(())
     }
 
-    /// The preview as it came; its copy goes, if it was fetched for this only.
-    async fn preview_bytes(&self, waiting: &Waiting) -> Result<Vec<u8>, AccountError> {
-        let (message_id, position) = (waiting.message_id, waiting.position);
-        let which = DocumentId { log: waiting.log.id, message_id, position };
-        let kept = match waiting.is_here {
+    /// The pictures of conversations that wait to be looked at.
+    async fn look_at_pictures(&self) -> Result<(), AccountError> {
+        let mut after = 0;
+        loop {
+            let next = move |conn: &_| Ok::<_, AccountError>(pictures::next_waiting(conn, after)?);
+            let Some(waiting) = self.store.read(next).await? else { return Ok(()) };
+            after = waiting.log.number;
+            let (log, seq) = (waiting.log, waiting.seq);
+            let which = document(log.id, waiting.message_id, 0);
+            let picture = match content::picture(std::slice::from_ref(&waiting.file)) {
+                Some(Some(_)) => self.small_bytes(which, waiting.is_here).await,
+                _ => Err(DocumentError::TooLarge.into()),
+            };
+            let picture = judged(picture)?;
+            let begin = move |tx: &Tx<'_>| Ok::<_, AccountError>(pictures::begin(tx, log, seq)?);
+            if !self.store.write(begin).await? {
+                continue;
+            }
+            *lock(&self.previews.picture) = Some(log);
+            let looked = match picture {
+                Ok(picture) => {
+                    let deadline = self.env.clock.sleep(PICTURE_DEADLINE_MS);
+                    let named = waiting.file.media_type;
+                    preview::examine(picture, named, Bounds::PICTURE, deadline).await
+                }
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = &looked {
+                tracing::info!(log = %log.id, %fault, "a picture is not shown");
+            }
+            let end =
+                move |tx: &Tx<'_>| Ok::<_, AccountError>(pictures::end(tx, log, seq, looked)?);
+            self.store.write(end).await?;
+            *lock(&self.previews.picture) = None;
+        }
+    }
+
+    /// A small document as it came, no larger than a chunk; its copy goes, if it was fetched for this
+    /// only.
+    async fn small_bytes(&self, which: DocumentId, is_here: bool) -> Result<Vec<u8>, AccountError> {
+        let kept = match is_here {
             true => self.own_copy(which).await?,
             false => self.fetch(which, false).await?.kept,
         };
-        // No larger than a chunk.
-        let picture = blocking(move || kept.chunk(0)).await?;
-        if !waiting.is_here {
+        let bytes = blocking(move || kept.chunk(0)).await?;
+        if !is_here {
             self.drop_copy_of(which).await?;
         }
-        Ok(picture)
+        Ok(bytes)
     }
 
     /// Gives back the try at what was being looked at when this account was suspended.
     pub(super) async fn settle_previews(&self) {
+        let picture = lock(&self.previews.picture).take();
+        if let Some(log) = picture {
+            let put_off = move |tx: &Tx<'_>| Ok::<_, AccountError>(pictures::put_off(tx, log)?);
+            if let Err(error) = self.store.write(put_off).await {
+                tracing::debug!(code = error.code(), "a picture stays begun");
+            }
+        }
         let Some((_, id)) = lock(&self.previews.now).take() else { return };
         let put_off = move |tx: &Tx<'_>| Ok::<_, AccountError>(rows::put_off(tx, id)?);
         if let Err(error) = self.store.write(put_off).await {

@@ -207,6 +207,7 @@ impl Core {
     /// The next step for a log. What needs no network is carried out at once.
     async fn step(&self, log: LogId) -> Result<Step, AccountError> {
         let mut engine = self.engine.lock().await;
+        self.forget_withdrawn();
         let company = self.company(&mut engine).await?;
         let Some(ledger) = self.take_ledger(&mut engine, log).await? else {
             return Ok(Step::Rest);
@@ -244,8 +245,8 @@ impl Core {
                 Self::put_ledger(&mut engine, ledger);
                 return given_up;
             }
-            (Step::Leave(id), _) => {
-                let sealed = seal::leave(&self.me, &ledger, change::at(&company));
+            (Step::Word(id, op, user), _) => {
+                let sealed = seal::word(&self.me, &ledger, change::at(&company), (*op, *user));
                 let id = *id;
                 self.store
                     .write(move |tx| Ok::<_, AccountError>(outbox::seal(tx, id, &sealed)?))
@@ -324,7 +325,17 @@ impl Core {
 
     /// Sends a batch and takes the answer in.
     async fn send(&self, log: LogId, batch: Batch) -> Result<Next, AccountError> {
-        let outcomes = self.server.append(&batch.request).await?;
+        if let What::Sealed(sent) = &batch.what
+            && !self.hand_over(sent)
+        {
+            // The person took it back before it left.
+            return Ok(Next::Done);
+        }
+        let outcomes = self.server.append(&batch.request).await;
+        if let (What::Sealed(sent), Err(error)) = (&batch.what, &outcomes) {
+            self.not_answered(sent, error.left_nothing());
+        }
+        let outcomes = outcomes?;
         match batch.what {
             What::Capsule => Ok(Next::Pull),
             What::Invites(intent) => {
@@ -358,13 +369,14 @@ impl Core {
                     return Ok(Next::Later);
                 };
                 let now_ms = self.env.clock.now_ms();
-                let (ledger, next) = self
+                let (ledger, answered, next) = self
                     .store
                     .write(move |tx| {
                         let next = outcome::sealed(tx, &mut ledger, &sent, &outcomes, now_ms)?;
-                        Ok::<_, AccountError>((ledger, next))
+                        Ok::<_, AccountError>((ledger, (sent, outcomes), next))
                     })
                     .await?;
+                self.answered(&answered.0, &answered.1);
                 Self::put_ledger(&mut engine, ledger);
                 Ok(next)
             }

@@ -7,12 +7,12 @@ use hauspost_protocol::content::Control;
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId, UserId};
-use hauspost_protocol::limits::{FILES, NAME_BYTES};
+use hauspost_protocol::limits::FILES;
 use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
 use super::documents::{self, Attached};
-use super::{Account, AccountError, Core, Draft, Shows};
+use super::{Account, AccountError, Core, Draft, NewRoom, Shows};
 use crate::inbound::said;
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
@@ -47,17 +47,19 @@ impl Account {
     pub async fn create_group_as(
         &self,
         title: Option<&str>,
-        members: Vec<UserId>,
+        people: Vec<UserId>,
         history: HistoryRule,
     ) -> Result<LogId, AccountError> {
-        if title.is_some_and(|title| title.len() > NAME_BYTES) {
-            return Err(AccountError::Message);
-        }
-        self.core.create(LogType::Group, members, title.map(str::to_owned), history).await
+        let title = title.map(str::to_owned);
+        self.create_room(NewRoom { title, people, announces: false, history }).await
     }
 
-    /// Adds people; those who cannot be added now are left out.
+    /// Adds people; those who cannot be added now are left out. In groups every member may, among
+    /// announcements owners.
     pub async fn add_members(&self, log: LogId, users: Vec<UserId>) -> Result<(), AccountError> {
+        if !self.standing(log).await?.may_add {
+            return Err(AccountError::NotAllowed);
+        }
         self.want(log, IntentKind::Add, encode(&Add { users, by_itself: false, packages: None }))
             .await
     }
@@ -88,7 +90,12 @@ impl Account {
         self.want(log, IntentKind::Migrate, Vec::new()).await
     }
 
-    async fn want(&self, log: LogId, kind: IntentKind, body: Vec<u8>) -> Result<(), AccountError> {
+    pub(super) async fn want(
+        &self,
+        log: LogId,
+        kind: IntentKind,
+        body: Vec<u8>,
+    ) -> Result<(), AccountError> {
         let now_ms = self.core.env.clock.now_ms();
         self.core
             .store
@@ -126,6 +133,10 @@ impl Account {
     ) -> Result<MessageId, AccountError> {
         if draft.text.trim().is_empty() && attached.is_empty() {
             return Err(AccountError::Message);
+        }
+        self.core.check_may_write(log).await?;
+        if draft.asks {
+            self.core.check_is_room(log).await?;
         }
         let mut salt = [0; 16];
         self.core.env.randomness.rng().fill_bytes(&mut salt);

@@ -13,8 +13,10 @@ use std::io::{BufReader, Cursor, Read as _};
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
+use hauspost_protocol::content;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
+use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgba};
 
@@ -23,9 +25,31 @@ mod scaled;
 use super::apart::{self, Broken};
 
 /// The longest edge of a preview, in pixels.
-pub const EDGE: u32 = 320;
+pub const EDGE: u32 = Bounds::PREVIEW.edge;
 /// The size of a preview, in bytes.
-pub const PREVIEW_BYTES: usize = 32 << 10;
+pub const PREVIEW_BYTES: usize = Bounds::PREVIEW.bytes;
+
+/// How large a small picture may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its longest edge, in pixels.
+    pub edge: u32,
+    /// Its size, in bytes.
+    pub bytes: usize,
+}
+
+impl Bounds {
+    /// A preview of a document.
+    pub const PREVIEW: Self = Self { edge: 320, bytes: 32 << 10 };
+    /// A conversation's picture.
+    pub const PICTURE: Self = Self { edge: 512, bytes: content::PICTURE_BYTES as usize };
+
+    /// The memory that one takes when it is decoded, in bytes, at most.
+    fn decoded_bytes(self) -> u64 {
+        // Sixteen bits and four channels are the most that any of the formats has.
+        u64::from(self.edge) * u64::from(self.edge) * 8
+    }
+}
 
 /// A larger picture gets no preview, in bytes.
 const PICTURE_BYTES: u64 = 32 << 20;
@@ -72,19 +96,23 @@ pub enum PreviewFault {
 
 /// The preview of a picture that is to be sent; `None` of what is no picture, of one that is too large
 /// and of one that does not decode in time.
-pub(crate) async fn of(path: &Path, deadline: BoxFuture<'static, ()>) -> Option<Preview> {
+pub(crate) async fn of(
+    path: &Path,
+    bounds: Bounds,
+    deadline: BoxFuture<'static, ()>,
+) -> Option<Preview> {
     let path = path.to_owned();
-    apart::run(move |_| make(&path), deadline, ()).await.ok().flatten()
+    apart::run(move |_| make(&path, bounds), deadline, ()).await.ok().flatten()
 }
 
-fn make(path: &Path) -> Option<Preview> {
+fn make(path: &Path, bounds: Bounds) -> Option<Preview> {
     let (decoded, orientation) = whole_or_scaled(path).ok()?;
-    let mut small = match decoded.width().max(decoded.height()) > EDGE {
-        true => decoded.thumbnail(EDGE, EDGE),
+    let mut small = match decoded.width().max(decoded.height()) > bounds.edge {
+        true => decoded.thumbnail(bounds.edge, bounds.edge),
         false => decoded,
     };
     small.apply_orientation(orientation);
-    encode(&small)
+    encode(&small, bounds)
 }
 
 /// A picture as far as it is decoded for a preview: whole, or a large photo at a part of its size.
@@ -116,16 +144,17 @@ const HEAD_BYTES: u64 = 64;
 pub(crate) async fn examine(
     picture: Vec<u8>,
     named: String,
+    bounds: Bounds,
     deadline: BoxFuture<'static, ()>,
 ) -> Result<Preview, PreviewFault> {
-    match apart::run(move |_| look(&picture, &named), deadline, ()).await {
+    match apart::run(move |_| look(&picture, &named, bounds), deadline, ()).await {
         Ok(looked) => looked,
         Err(Broken::Late | Broken::Panicked) => Err(PreviewFault::Damaged),
     }
 }
 
-fn look(picture: &[u8], named: &str) -> Result<Preview, PreviewFault> {
-    if picture.len() > PREVIEW_BYTES {
+fn look(picture: &[u8], named: &str, bounds: Bounds) -> Result<Preview, PreviewFault> {
+    if picture.len() > bounds.bytes {
         return Err(PreviewFault::TooLarge);
     }
     let format = match format(picture) {
@@ -133,12 +162,26 @@ fn look(picture: &[u8], named: &str) -> Result<Preview, PreviewFault> {
         Some(format @ ImageFormat::Png) if named == "image/png" => format,
         _ => return Err(PreviewFault::Type),
     };
-    // Sixteen bits and four channels are the most that any of the formats has.
-    let (decoded, _) = decode(picture, format, u64::from(EDGE * EDGE) * 8, 4 << 20)?;
-    if decoded.width() > EDGE || decoded.height() > EDGE {
+    let (decoded, _) = decode(picture, format, bounds.decoded_bytes(), 4 << 20)?;
+    if decoded.width() > bounds.edge || decoded.height() > bounds.edge {
         return Err(PreviewFault::TooLarge);
     }
-    encode(&decoded).ok_or(PreviewFault::TooLarge)
+    encode(&decoded, bounds).ok_or(PreviewFault::TooLarge)
+}
+
+/// The pixels of a picture that this phone encoded, in so many columns and lines: for a screen that shows
+/// no pictures. What is transparent is white.
+pub fn pixels(picture: &[u8], columns: u32, lines: u32) -> Option<Vec<Vec<[u8; 3]>>> {
+    let bytes = Bounds::PICTURE.decoded_bytes();
+    let (decoded, _) = decode(picture, format(picture)?, bytes, DECODER_BYTES).ok()?;
+    let small = decoded.resize_to_fill(columns, lines, FilterType::Triangle).to_rgba8();
+    let shown = |Rgba([red, green, blue, alpha]): &Rgba<u8>| {
+        [red, green, blue].map(|colour| {
+            let shown = u16::from(*colour) * u16::from(*alpha) / 255 + 255 - u16::from(*alpha);
+            u8::try_from(shown).unwrap_or(255)
+        })
+    };
+    Some(small.rows().map(|line| line.map(shown).collect()).collect())
 }
 
 fn format(picture: &[u8]) -> Option<ImageFormat> {
@@ -170,9 +213,9 @@ fn decode(
 }
 
 /// Encodes a small picture: without anything but its pixels, and within the limit.
-fn encode(small: &DynamicImage) -> Option<Preview> {
+fn encode(small: &DynamicImage, bounds: Bounds) -> Option<Preview> {
     let (width, height) = (small.width(), small.height());
-    let fits = |picture: &Vec<u8>| picture.len() <= PREVIEW_BYTES;
+    let fits = |picture: &Vec<u8>| picture.len() <= bounds.bytes;
     let mut pixels = small.to_rgba8();
     if pixels.pixels().any(|Rgba([.., alpha])| *alpha < 255) {
         let mut picture = Vec::new();
@@ -197,7 +240,7 @@ fn encode(small: &DynamicImage) -> Option<Preview> {
         fits(&picture).then_some(Preview { width, height, media_type: "image/jpeg", picture })
     });
     // What is so rough that it stays too large is shown at half the size.
-    let smaller = || encode(&small.thumbnail(width / 2, height / 2));
+    let smaller = || encode(&small.thumbnail(width / 2, height / 2), bounds);
     encoded.or_else(|| (width.min(height) > 2).then(smaller).flatten())
 }
 

@@ -20,7 +20,7 @@ pub fn typed(text: &str, uri: impl Fn(&str) -> Option<String>) -> (String, TextF
             Some(uri) => {
                 mentions = true;
                 composed.push_str(&literal(&rest[..at]));
-                composed.push_str(&format!("[@{}]({uri})", escaped(name)));
+                composed.push_str(&mention(name, &uri));
             }
             None => composed.push_str(&literal(&rest[..at + 1 + name.len()])),
         }
@@ -31,6 +31,20 @@ pub fn typed(text: &str, uri: impl Fn(&str) -> Option<String>) -> (String, TextF
         (false, false) => (text.to_owned(), TextForm::Plain),
         _ => (composed, TextForm::Markdown),
     }
+}
+
+/// A text that mentions these, each by a name and its URI, behind what it says.
+pub fn calling<'n>(text: &str, called: impl IntoIterator<Item = (&'n str, String)>) -> String {
+    let mut composed = escaped(text);
+    for (name, uri) in called {
+        composed.push(' ');
+        composed.push_str(&mention(name, &uri));
+    }
+    composed
+}
+
+fn mention(name: &str, uri: &str) -> String {
+    format!("[@{}]({uri})", escaped(name))
 }
 
 /// A Markdown text as a person would have typed it, to be changed.
@@ -97,6 +111,14 @@ mod tests {
         let (text, _) = typed("**wichtig** @alle", self::uri);
         assert_eq!(text, format!("**wichtig** [@alle]({uri})"));
         assert!(blocks(&text, TextForm::Markdown)[0].spans[0].bold);
+    }
+
+    #[test]
+    fn a_text_calls_people_by_names_that_format_nothing() {
+        let called = [("*anna*", address()), ("alle", address())];
+        let text = calling("Bitte noch _bestätigen_:", called);
+        let plain = plain(&text, TextForm::Markdown);
+        assert_eq!(plain, "Bitte noch _bestätigen_: @*anna* @alle");
     }
 
     #[test]

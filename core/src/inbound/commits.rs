@@ -28,6 +28,7 @@ use crate::ledger::{EpochState, Ledger};
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::Event;
 use crate::store::rows::outbox::{self, PendingCommit};
+use crate::store::rows::stay::Move;
 
 /// What merging an own pending commit stores; made when the commit was, since the exporter answers
 /// once.
@@ -163,6 +164,7 @@ impl Walk<'_> {
         if let Some(conversation) = &mut ledger.conversation {
             conversation.begin_epoch(&authorised, entry.seq, entry.t_ms);
         }
+        self.note_moves(ledger, entry.seq, &facts, &before);
         let had_leaf = before.leaf_of(reader.me.device).is_some();
         self.begin_epoch(reader, ledger, entry, (had_leaf, entered), facts.epoch);
         let is_own = ledger.row.r#type == LogType::SelfNotes;
@@ -269,11 +271,25 @@ impl Walk<'_> {
         self.revoked = (None, Vec::new());
     }
 
+    /// Who came in by a commit, and who is out. Whom a reset could not bring along stays a member.
+    fn note_moves(&mut self, ledger: &Ledger, seq: Seq, facts: &CommitFacts, before: &Roster) {
+        let Some(after) = ledger.conversation.as_ref().map(|known| &known.roster) else { return };
+        let came = facts.adds.iter().map(|(leaf, _)| leaf).chain([&facts.committer]);
+        let came = distinct(came.map(|leaf| leaf.certificate.user));
+        let came = came.into_iter().filter(|user| !before.has_user(*user));
+        self.changes.moves.extend(came.map(|user| Move { seq, user, is_in: true }));
+        let gone = distinct(facts.removes.iter().map(|(_, member)| member.user));
+        let gone = gone.into_iter().filter(|user| !after.has_user(*user));
+        self.changes.moves.extend(gone.map(|user| Move { seq, user, is_in: false }));
+    }
+
     /// The line that a timeline shows for it.
     fn tell(&mut self, ledger: &Ledger, entry: &Entry, facts: &CommitFacts, before: &Roster) {
         let by = (facts.committer.certificate.user, facts.committer.certificate.device);
         let joined = facts.adds.iter().map(|(leaf, _)| leaf.certificate.user);
-        let joined = distinct(joined.filter(|user| !before.has_user(*user) && *user != by.0));
+        let mut joined = distinct(joined.filter(|user| !before.has_user(*user) && *user != by.0));
+        // Who was let in, and comes by himself.
+        joined.extend(Some(by.0).filter(|user| facts.external && !before.has_user(*user)));
         let after = ledger.conversation.as_ref().map(|conversation| &conversation.roster);
         let gone = facts.removes.iter().map(|(_, member)| member.user);
         let gone = distinct(gone.filter(|user| after.is_none_or(|after| !after.has_user(*user))));
@@ -347,6 +363,23 @@ impl Walk<'_> {
                 state: intent.state,
                 in_other_bytes: false,
             });
+        }
+        let (seq, user, t_ms) = (entry.seq, body.user, entry.t_ms);
+        let has_leaf =
+            ledger.conversation.as_ref().is_some_and(|known| known.roster.has_user(user));
+        if has_leaf && matches!(body.op, InviteOp::Invite | InviteOp::Leave) {
+            let is_in = body.op == InviteOp::Invite;
+            self.changes.moves.push(Move { seq, user, is_in });
+        }
+        let owner = match body.op {
+            InviteOp::Owner => Some(Event::Owner(user)),
+            InviteOp::NoOwner => Some(Event::NoOwner(user)),
+            InviteOp::Invite | InviteOp::Leave => None,
+        };
+        if let Some(event) = owner {
+            let device = reader.company.at(entry.co).device(author);
+            let by = (device.map_or(user, |device| device.user), author);
+            self.changes.lines.push(Line::Event { seq, event, by, t_ms });
         }
         // Whoever comes back enters by himself if nobody adds him.
         if body.op == InviteOp::Invite

@@ -123,10 +123,9 @@ impl Walk<'_> {
         slot: &Taken,
         ranges: &Ranges,
     ) {
-        use hauspost_protocol::body::HistoryRule;
         let Some(conversation) = &ledger.conversation else { return };
         let mine = slot.member.user == reader.me.user;
-        let may = mine || conversation.genesis.history == HistoryRule::Members;
+        let may = mine || conversation.shares_past(&reader.company.at(slot.co));
         let earlier = ranges.last().is_some_and(|(_, to)| *to < slot.seq);
         if may && earlier && slot.member.device != reader.me.device {
             let asks = Other::Asks(slot.member.device, ranges.clone());

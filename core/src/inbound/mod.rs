@@ -38,7 +38,7 @@ pub use commits::{After, archive_keys};
 pub use follow::outside;
 pub use granted::take_granted;
 pub(crate) use records::said;
-pub(crate) use show::{Room, marks, may};
+pub(crate) use show::{Room, is_room, marks, may};
 pub use store::Changes;
 
 use crate::group::Member;

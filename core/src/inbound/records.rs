@@ -5,7 +5,6 @@
 //! checked in one batch; then the authors' counters are followed in the log's order. What a record says
 //! becomes of it in `show`.
 
-use hauspost_protocol::body::HistoryRule;
 use hauspost_protocol::entry::{Entry, Head};
 use hauspost_protocol::epoch::{Chain, RecordKey};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, Seq, TimeMs};
@@ -162,7 +161,7 @@ impl Walk<'_> {
         }
         let conversation = ledger.conversation.as_ref();
         let for_me = conversation.is_some_and(|known| {
-            known.roster.has_user(reader.me.user) || known.genesis.history == HistoryRule::Members
+            known.roster.has_user(reader.me.user) || known.shares_past(&reader.company.at(entry.co))
         });
         let listed = for_me && ledger.row.state != LogState::Left;
         if listed && self.list_unread(reader, ledger, entry, head) {
@@ -207,8 +206,7 @@ impl Walk<'_> {
             state: intent.state,
             in_other_bytes: false,
         });
-        self.judge_own(reader, ledger, entry, intent);
-        Ok(())
+        Ok(self.judge_own(reader, ledger, entry, intent)?)
     }
 
     /// A record that the server should not have taken: nothing of its leaf moves, however far off

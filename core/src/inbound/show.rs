@@ -2,10 +2,11 @@
 
 use hauspost_protocol::authorise::{CompanyView, Conversation};
 use hauspost_protocol::body::LogType;
-use hauspost_protocol::content::{Act, Content, Control, Message, TextForm};
+use hauspost_protocol::content::{self, Act, Content, Control, Message, TextForm};
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{CompanyId, CoreHash, LogId, MessageId, UserId};
+use hauspost_protocol::rules::client;
 use hauspost_protocol::statement::Statement;
 
 use super::records::{Taken, said};
@@ -15,9 +16,11 @@ use crate::format;
 use crate::ledger::Ledger;
 use crate::outbox::intent::Say;
 use crate::own::By;
+use crate::store::StoreError;
+use crate::store::rows::file;
 use crate::store::rows::mark::{MarkKind, NewMark};
 use crate::store::rows::message::{
-    EVERYBODY, MessageKind, MessageState, NewMessage, Place, Saying,
+    EVERYBODY, Event, MessageKind, MessageState, NewMessage, Place, Saying,
 };
 use crate::store::rows::outbox::Intent;
 
@@ -42,9 +45,11 @@ impl Walk<'_> {
                 (id, message.act(), Some(message))
             }
             Content::Control(Control::Title(title)) => {
-                self.changes.lines.push(Line::Title(slot.seq, title.clone()));
+                let (seq, by, t_ms) = (slot.seq, (user, slot.member.device), slot.t_ms);
+                self.changes.lines.push(Line::Title { seq, title: title.clone(), by, t_ms });
                 return;
             }
+            Content::Control(Control::Picture) => return self.picture(ledger, slot, statement),
             Content::Control(Control::Ask(ranges)) => {
                 return self.asked(reader, ledger, slot, ranges);
             }
@@ -106,7 +111,8 @@ impl Walk<'_> {
             (Act::Write(text, form), first) => {
                 // Whom the author elsewhere meant he did not mean here.
                 let (text, saying) = room.saying(text, form, origin.is_none());
-                let saying = Saying { reply_to, origin, ..saying };
+                let asks = is_room(conversation) && message.is_some_and(Message::asks_to_confirm);
+                let saying = Saying { reply_to, origin, asks, ..saying };
                 match (first, text) {
                     (Some(first), text) => {
                         let text = said(&text.unwrap_or_default(), &first.name);
@@ -163,6 +169,34 @@ impl Walk<'_> {
         self.changes.lines.push(Line::Own(Box::new(line)));
     }
 
+    /// The conversation is given a picture, or has none any more. Its file comes by itself, and is looked at
+    /// before it is shown.
+    fn picture(&mut self, ledger: &Ledger, slot: &Taken, statement: &Statement) {
+        let is_room = ledger.conversation.as_ref().is_some_and(is_room);
+        let Some(set) = content::picture(&statement.files).filter(|_| is_room) else { return };
+        let message_id = id_of_unnamed(slot.core);
+        let message = NewMessage {
+            place: Place::At(slot.seq),
+            message_id,
+            author: slot.member.user,
+            device: slot.member.device,
+            kind: MessageKind::Event,
+            state: MessageState::Received,
+            t_ms: slot.t_ms,
+            sent_ms: statement.t_ms,
+            missing: 0,
+            text: None,
+            content: Event::Pictured(set.is_some()).to_content(),
+            record_key: Some(slot.key.clone()),
+            unread: false,
+            saying: Saying::default(),
+        };
+        let seq = slot.seq;
+        self.changes.lines.push(Line::Message(Box::new(message), statement.files.clone()));
+        let message_id = set.map(|_| message_id);
+        self.changes.lines.push(Line::Picture { seq, message_id });
+    }
+
     /// What this phone said itself, in its place: whether it might say so there, as everybody else
     /// judges it. A name that another one was given meanwhile stands before or after this one.
     pub(super) fn judge_own(
@@ -171,31 +205,47 @@ impl Walk<'_> {
         ledger: &Ledger,
         entry: &Entry,
         intent: &Intent,
-    ) {
-        let said = decode::<Say>(&intent.body).map(|say| Content::read(say.ptype, &say.content));
-        let control = match said {
-            Ok(Content::Control(control)) => control,
-            Ok(Content::OwnState(state)) => {
+    ) -> Result<(), StoreError> {
+        let Ok(say) = decode::<Say>(&intent.body) else { return Ok(()) };
+        let Some(conversation) = &ledger.conversation else { return Ok(()) };
+        let (me, company) = (reader.me.user, reader.company.at(entry.co));
+        let answers = || client::answers(say.ptype, &say.content);
+        if !conversation.may_write(me, &company) && !answers() {
+            // Somebody took this person's right to write away, and the server ordered that first:
+            // nobody shows it.
+            self.changes.unheard.push((intent.id, intent.message_id));
+            return Ok(());
+        }
+        let control = match Content::read(say.ptype, &say.content) {
+            Content::Control(control) => control,
+            Content::OwnState(state) => {
                 let (seq, by, now_ms) = (entry.seq, By::Me(intent.id), reader.now_ms);
                 let line = OwnLine { seq, state, by, now_ms, answer_ms: now_ms };
                 self.changes.lines.push(Line::Own(Box::new(line)));
-                return;
+                return Ok(());
             }
-            _ => return,
+            _ => return Ok(()),
         };
         let kind = control.act().as_ref().and_then(marks).map(|(_, kind)| kind);
+        let by = (me, reader.me.device);
+        let (seq, t_ms) = (entry.seq, entry.t_ms);
         match (control, kind) {
             (Control::Title(title), _) => {
-                self.changes.lines.push(Line::Title(entry.seq, title));
+                self.changes.lines.push(Line::Title { seq, title, by, t_ms });
+            }
+            (Control::Picture, _) => {
+                let Some(line) = intent.message_id else { return Ok(()) };
+                let files = file::of_message(reader.conn, ledger.row.local.number, line)?;
+                let message_id = Some(line).filter(|_| !files.is_empty());
+                self.changes.lines.push(Line::Picture { seq, message_id });
             }
             (_, Some(kind)) => {
-                let (me, company) = (reader.me.user, reader.company.at(entry.co));
-                let conversation = ledger.conversation.as_ref();
-                let may = conversation.is_some_and(|known| may(known, me, &company, kind));
+                let may = may(conversation, me, &company, kind);
                 self.changes.void.extend(intent.message_id.filter(|_| !may));
             }
             _ => {}
         }
+        Ok(())
     }
 }
 
@@ -213,8 +263,15 @@ pub(crate) fn marks(act: &Act<'_>) -> Option<(MessageId, MarkKind)> {
         Act::Unpin(message) => (*message, MarkKind::Unpin),
         Act::Vote(message, _) => (*message, MarkKind::Vote),
         Act::ClosePoll(message) => (*message, MarkKind::ClosePoll),
+        Act::Acknowledge(message) => (*message, MarkKind::Acknowledgement),
         Act::Write(..) | Act::Unknown => return None,
     })
+}
+
+/// Whether this is a conversation of several people, which has owners, a picture, and messages that ask to
+/// be confirmed.
+pub(crate) fn is_room(conversation: &Conversation) -> bool {
+    matches!(conversation.genesis.r#type, LogType::Group | LogType::Announce)
 }
 
 /// Whether this person may say so in the conversation, whosever the message is (docs/protocol.md §6). Who

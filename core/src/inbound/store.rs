@@ -6,11 +6,11 @@ use hauspost_protocol::statement::File;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 
 use super::granted::History;
-use super::{Code, Me, adopt};
+use super::{Code, Me, adopt, is_room};
 use crate::group::MlsChanges;
 use crate::ledger::{Ledger, Touched};
 use crate::observe::Change;
-use crate::outbox::outcome;
+use crate::outbox::{REASON_MAY_NOT_WRITE, outcome};
 use crate::own::{self, By};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::entry::{self, EntryRow};
@@ -20,7 +20,8 @@ use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{self, IntentKind, IntentState};
 use crate::store::rows::quarantine::{self, Quarantined};
-use crate::store::rows::{checkpoint, conversation, history, receipt};
+use crate::store::rows::stay::{self, Move};
+use crate::store::rows::{checkpoint, conversation, history, picture, receipt};
 use crate::store::{StoreError, Tx};
 
 /// What reading a log changed.
@@ -41,6 +42,10 @@ pub struct Changes {
     pub(super) own_unread: Option<i64>,
     /// What this phone said and might not say at its place.
     pub(super) void: Vec<MessageId>,
+    /// What this phone said where nobody heeds it: the intents and their messages.
+    pub(super) unheard: Vec<(i64, Option<MessageId>)>,
+    /// Who came in and who is out, in the log's order.
+    pub(super) moves: Vec<Move>,
     /// Whether the log's genesis was taken in.
     pub(super) begun: bool,
     pub(super) mls: MlsChanges,
@@ -78,7 +83,16 @@ pub(super) enum Line {
         count: u64,
         t_ms: TimeMs,
     },
-    Title(Seq, String),
+    Title {
+        seq: Seq,
+        title: String,
+        by: (UserId, DeviceId),
+        t_ms: TimeMs,
+    },
+    Picture {
+        seq: Seq,
+        message_id: Option<MessageId>,
+    },
     /// Somebody has read up to this message.
     Read {
         user: UserId,
@@ -162,6 +176,7 @@ impl Changes {
             entry::append(tx, local, row, held)?;
         }
         self.find_own(tx, me, id)?;
+        self.note_stays(tx, ledger)?;
         // Before what takes the places of its lines.
         self.history.store(tx, local)?;
         self.mls.apply(&MlsTable(tx))?;
@@ -181,6 +196,12 @@ impl Changes {
         }
         if let Some(inherited) = self.own_unread {
             outcome::maybe_sent(tx, local, inherited)?;
+        }
+        for (intent, message_id) in &self.unheard {
+            outbox::fail(tx, *intent, REASON_MAY_NOT_WRITE)?;
+            if let Some(message_id) = message_id {
+                message::set_state(tx, local, *message_id, MessageState::Failed)?;
+            }
         }
         for void in &self.void {
             mark::set_void(tx, local, *void)?;
@@ -234,15 +255,17 @@ impl Changes {
                 Line::Read { user, message_id, t_ms } => {
                     receipt::note(tx, local, user, message_id, t_ms)?;
                 }
-                Line::Title(seq, title) => {
-                    let title = Some(title.as_str()).filter(|title| !title.is_empty());
-                    conversation::set_title(tx, local, title, Some(seq))?;
+                Line::Title { seq, title, by, t_ms } => {
+                    let named = Some(title.as_str()).filter(|title| !title.is_empty());
+                    conversation::set_title(tx, local, named, Some(seq))?;
+                    message::event(tx, local, seq, &Event::Titled(title), by, t_ms)?;
                 }
                 Line::Own(line) => {
                     let OwnLine { seq, state, by, now_ms, answer_ms } = *line;
                     own::heard(tx, local, (seq, &state), by, (now_ms, answer_ms))?;
                 }
                 Line::InOwn { asks, now_ms } => own::entered(tx, local, asks, now_ms)?,
+                Line::Picture { seq, message_id } => picture::set(tx, local, seq, message_id)?,
             }
         }
         for gap in &self.quarantined {
@@ -256,6 +279,20 @@ impl Changes {
         }
         tx.touch(Change::Log(id));
         Ok(())
+    }
+
+    /// Who belongs to the conversation from when to when; pairs and notes have nobody to ask.
+    fn note_stays(&self, tx: &Tx<'_>, ledger: &Ledger) -> Result<(), StoreError> {
+        let Some(known) = ledger.conversation.as_ref().filter(|known| is_room(known)) else {
+            return Ok(());
+        };
+        let asks = |line: &Line| matches!(line, Line::Message(said, _) if said.saying.asks);
+        if self.moves.is_empty() && !self.lines.iter().any(asks) {
+            return Ok(());
+        }
+        let here = known.roster.iter().filter(|(_, member)| known.is_member(member.user));
+        stay::begin(tx, ledger.row.local, here.map(|(_, member)| (member.user, member.entered)))?;
+        stay::note(tx, ledger.row.local, &self.moves)
     }
 
     /// Messages of this device that still wait to be sent here: the phone was restored from a time

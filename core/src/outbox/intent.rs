@@ -51,6 +51,17 @@ array_item! {
 }
 
 array_item! {
+    /// Somebody to name an owner, or to withdraw as one.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Own {
+        /// Who.
+        pub user: UserId,
+        /// Whether he is to be one.
+        pub named: bool,
+    }
+}
+
+array_item! {
     /// Somebody to remove.
     #[derive(Debug, Clone, Copy)]
     pub struct Remove {

@@ -45,6 +45,8 @@ pub const REASON_POLICY: u64 = 113;
 pub const REASON_NOBODY: u64 = 102;
 /// Failed because a conversation has no room for so many devices.
 pub const REASON_FULL: u64 = 103;
+/// Failed because only owners write in this conversation, and this person is none.
+pub const REASON_MAY_NOT_WRITE: u64 = 105;
 /// Failed because the phone was put back to a backup, and may have sent it since then, where it cannot
 /// read any more; only a person can know.
 pub const REASON_MAYBE_SENT: u64 = 104;

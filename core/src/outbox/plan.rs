@@ -1,6 +1,6 @@
 //! What a log needs next.
 
-use hauspost_protocol::body::ResetReason;
+use hauspost_protocol::body::{InviteOp, ResetReason};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, TimeMs, UserId};
@@ -11,8 +11,8 @@ use hauspost_protocol::wire::{AppendRequest, NewEntry};
 use rusqlite::Connection;
 
 use super::change::{Wanted, suite_for};
-use super::intent::{Add, Create, Package, Remove};
-use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT, reset};
+use super::intent::{Add, Create, Own, Package, Remove, Say};
+use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT, REASON_MAY_NOT_WRITE, reset};
 use crate::inbound::Me;
 use crate::ledger::Ledger;
 use crate::store::StoreError;
@@ -34,8 +34,8 @@ pub enum Step {
     Packages(i64, PackagesFor, Suite, Vec<DeviceId>),
     /// A commit is to be made.
     Commit(Wanted),
-    /// The person's leaving is to be written down.
-    Leave(i64),
+    /// That this person leaves, or that somebody owns the conversation or not, is to be written down.
+    Word(i64, InviteOp, UserId),
     /// These records are to be sealed.
     Seal(Vec<Intent>),
     /// This is to be sent.
@@ -180,6 +180,10 @@ pub fn next(
                 intent.kind.is_record() && intent.state == IntentState::Queued
             });
             let mut records: Vec<_> = records.collect();
+            let unheard = unheard(me, company, ledger, &records);
+            if !unheard.is_empty() {
+                return Ok(Step::Fail(unheard, REASON_MAY_NOT_WRITE));
+            }
             for record in &mut records {
                 if let Some(message_id) = record.message_id {
                     record.files = file::of_message(conn, ledger.row.local.number, message_id)?;
@@ -204,7 +208,12 @@ pub fn next(
             Err(_) => Step::Fail(vec![first.id], REASON_DEFECT),
         },
         IntentKind::Update => Step::Commit(Wanted::Update(Some(first.id))),
-        IntentKind::Leave => Step::Leave(first.id),
+        IntentKind::Leave => Step::Word(first.id, InviteOp::Leave, me.user),
+        IntentKind::Owner => match decode::<Own>(&first.body) {
+            Ok(Own { user, named: true }) => Step::Word(first.id, InviteOp::Owner, user),
+            Ok(Own { user, named: false }) => Step::Word(first.id, InviteOp::NoOwner, user),
+            Err(_) => Step::Fail(vec![first.id], REASON_DEFECT),
+        },
         IntentKind::Migrate => {
             let why = (ResetReason::Migrate, Some(first.id));
             match reset::wanted(me, company, ledger, why, ledger.row.last_t_ms) {
@@ -215,6 +224,19 @@ pub fn next(
         // A newer build's intent waits for the newer build.
         IntentKind::Create | IntentKind::Newer => Step::Rest,
     })
+}
+
+/// Which of these would be heeded by nobody: among announcements others than owners only answer, and every
+/// reader would see a gap in place of the rest (C3).
+fn unheard(me: &Me, company: &Company, ledger: &Ledger, records: &[Intent]) -> Vec<i64> {
+    let Some(conversation) = &ledger.conversation else { return Vec::new() };
+    if conversation.may_write(me.user, &company.now()) {
+        return Vec::new();
+    }
+    let answers = |record: &&Intent| {
+        decode::<Say>(&record.body).is_ok_and(|say| client::answers(say.ptype, &say.content))
+    };
+    records.iter().filter(|record| !answers(record)).map(|record| record.id).collect()
 }
 
 /// Whether this device enters the group by itself: it may, and has no keys of the epoch in force, or none

@@ -122,10 +122,10 @@ fn invite(me: &Me, ledger: &Ledger, at: At, op: InviteOp, user: UserId) -> (Vec<
     (head, payload)
 }
 
-/// This person leaves; the next committer takes the leaves away.
-pub fn leave(me: &Me, ledger: &Ledger, at: At) -> Sealed {
+/// A word on who belongs to the conversation, or owns it. Who leaves is taken out by the next committer.
+pub fn word(me: &Me, ledger: &Ledger, at: At, (op, user): (InviteOp, UserId)) -> Sealed {
     let row = &ledger.row;
-    let (head, payload) = invite(me, ledger, at, InviteOp::Leave, me.user);
+    let (head, payload) = invite(me, ledger, at, op, user);
     Sealed {
         r#gen: row.r#gen,
         epoch: row.epoch,

@@ -34,6 +34,10 @@ pub struct ConversationRow {
     pub unread: u64,
     /// How many of them mention this person. They are shown for a muted conversation too.
     pub unread_mentions: u64,
+    /// How many messages the person has still to confirm, read or not.
+    pub to_confirm: u64,
+    /// The record that set the picture that is shown, if there is one: another number, another picture.
+    pub picture: Option<Seq>,
     /// The newest entry that was read.
     pub read_seq: Option<Seq>,
     /// Until when it makes no sound, if it is muted; [`FOR_EVER`](hauspost_protocol::content::FOR_EVER)
@@ -91,7 +95,10 @@ const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce
         l.peer, c.last_author, c.last_kind, c.last_state, c.last_text, c.unread,
         nullif(max(ifnull(c.read_seq, -1), ifnull(c.skip_seq, -1)), -1), c.muted_until, c.draft,
         coalesce(c.last_fate, 0), c.unread_mentions, c.last_ms, c.archived, c.favourite,
-        c.draft_version, c.section
+        c.draft_version, c.section,
+        (SELECT count(*) FROM message m WHERE m.to_confirm = 1
+             AND m.key BETWEEN c.log << 40 AND (c.log << 40) + 1099511627775),
+        (SELECT p.seq FROM picture p WHERE p.log = c.log AND p.state = 1)
     FROM conversation c
     CROSS JOIN log l ON l.id = c.log
     LEFT JOIN person p ON p.user = l.peer";
@@ -128,6 +135,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
         archived: row.get(18)?,
         favourite: cell(row, 19)?,
         draft_version: cell(row, 20)?,
+        to_confirm: cell(row, 22)?,
+        picture: cell(row, 23)?,
     })
 }
 

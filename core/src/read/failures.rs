@@ -6,7 +6,7 @@ use hauspost_protocol::ids::{LogId, MessageId, TimeMs, UserId};
 use rusqlite::Connection;
 
 use crate::inbound::marks;
-use crate::outbox::intent::{Add, Create, Remove, Say};
+use crate::outbox::intent::{Add, Create, Own, Remove, Say};
 use crate::store::StoreError;
 use crate::store::rows::mark::MarkKind;
 use crate::store::rows::outbox::{self, Intent, IntentKind};
@@ -41,6 +41,8 @@ pub enum WantedChange {
     ChangeSuite,
     /// Another name.
     Rename(String),
+    /// This person as an owner, or not any more.
+    Owner(UserId, bool),
     /// To say something about this message: to change it, to react to it.
     About(MessageId, MarkKind),
     /// Something that a newer build wanted.
@@ -77,6 +79,10 @@ impl WantedChange {
             IntentKind::Leave => Self::Leave,
             IntentKind::Update => Self::Renew,
             IntentKind::Migrate => Self::ChangeSuite,
+            IntentKind::Owner => {
+                let Own { user, named } = decode(body).ok()?;
+                Self::Owner(user, named)
+            }
             IntentKind::Record => {
                 let say: Say = decode(body).ok()?;
                 match Content::read(say.ptype, &say.content) {

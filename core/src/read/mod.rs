@@ -5,6 +5,7 @@
 
 mod about;
 mod alarms;
+mod confirmations;
 mod conversations;
 mod documents;
 mod failures;
@@ -17,6 +18,7 @@ mod timeline;
 
 pub use self::about::{Version, pinned, reactions, starred, versions, voters};
 pub use self::alarms::{AlarmKind, AlarmReport, AlarmRow, alarms};
+pub use self::confirmations::{Confirmations, Confirmed, Confirming, confirmations};
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, archived, conversation, conversations,
     unread_total,

@@ -44,4 +44,10 @@ impl SyncError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Network(_) | Self::Busy(_))
     }
+
+    /// Whether nothing of the request can have reached the server: no connection to it came about.
+    pub fn left_nothing(&self) -> bool {
+        use NetworkError::{Address, Authority, Unreachable, Untrusted};
+        matches!(self, Self::Network(Address | Authority | Unreachable | Untrusted))
+    }
 }

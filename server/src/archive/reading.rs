@@ -4,16 +4,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use hauspost_core::read::Confirmations;
+use hauspost_core::store::rows::confirmation::Confirmation;
+use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::{Act, Choice, Content, Control, Message, Poll};
 use hauspost_protocol::entry::Head;
 use hauspost_protocol::epoch::RecordKey;
-use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, TimeMs, UserId};
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::key_list::KeyList;
 use hauspost_protocol::record;
 use hauspost_protocol::rules::client::{self, AuthorPlace};
 use hauspost_protocol::statement::{File, FileRole, Statement};
 use serde::Serialize;
 
+use super::export::parse_digest;
 use super::replay::PlacedRecord;
 use super::time;
 use super::verify::{Examined, ExaminedLog, Finding, Place};
@@ -44,7 +48,7 @@ pub struct Readable {
     /// The message's id in hexadecimal, for what has one.
     pub message_id: Option<String>,
     /// What it is: `text` (an edit too, then `replaces` is set), `place`, `contact`, `poll`, `vote`,
-    /// `poll-close`, `reaction`, `deletion`, `title`, `redaction`, `pin`, `unpin`, `acknowledgement`,
+    /// `poll-close`, `reaction`, `deletion`, `title`, `redaction`, `pin`, `unpin`, `acknowledgement`, `picture`,
     /// `policy-notice`, `receipt` or `unknown`.
     pub kind: &'static str,
     /// The text; of a place, a contact or a poll what people saw, of a vote the options chosen.
@@ -65,6 +69,8 @@ pub struct Readable {
     /// Whether it has no effect: its author may not change, hide or close that, or a vote came too late or
     /// names what the poll does not have.
     pub is_void: bool,
+    /// Whether everybody who was there is to confirm it.
+    pub asks_to_confirm: bool,
     /// Who wrote it elsewhere, if it was passed on.
     pub origin: Option<String>,
     /// The documents that belong to it.
@@ -109,6 +115,10 @@ impl Readable {
             "vote" if text.is_empty() => "[takes the vote back]".to_owned(),
             "vote" => format!("[votes {text}]"),
             "poll-close" => "[closes the poll]".to_owned(),
+            "picture" if self.files.is_empty() => {
+                "[takes the conversation's picture away]".to_owned()
+            }
+            "picture" => "[gives the conversation a picture]".to_owned(),
             other => format!("[{other}]"),
         };
         let about = match (self.about_seq, self.about.is_some() || self.replaces.is_some()) {
@@ -121,7 +131,9 @@ impl Readable {
             ("text" | "place" | "contact" | "poll", None) if !about.is_empty() => {
                 format!(" [answers{about}]")
             }
-            ("text" | "title" | "unknown" | "place" | "contact" | "poll", _) => String::new(),
+            ("text" | "title" | "picture" | "unknown" | "place" | "contact" | "poll", _) => {
+                String::new()
+            }
             _ => format!(" [about{about}]"),
         };
         if self.is_void {
@@ -129,6 +141,9 @@ impl Readable {
                 "vote" => " [without effect: too late, or not an option]",
                 _ => " [without effect: not the author's to change]",
             });
+        }
+        if self.asks_to_confirm {
+            mark.push_str(" [to be confirmed]");
         }
         if let Some(origin) = &self.origin {
             mark.push_str(&format!(" [passed on from {}]", line(origin)));
@@ -155,6 +170,9 @@ pub struct Reading {
     pub messages: Vec<Readable>,
     /// Their documents, with the keys that open them.
     pub documents: Vec<(Seq, Vec<File>)>,
+    /// Who was asked to confirm a message and who has, for each message that asks; among the records that
+    /// were opened.
+    pub confirmations: Vec<Confirmations>,
     /// Records that do not open, or do not belong where they stand.
     pub findings: Vec<Finding>,
     /// Records in the log for which there is no key: outside of the scope.
@@ -198,7 +216,62 @@ pub fn read(
         }
     }
     known::count(known, &mut reading.messages);
+    reading.confirmations = confirmations(conversation, people, log, &reading.messages);
     reading
+}
+
+/// Who was asked to confirm what and who has, by the rules that phones run: from the stays that the log
+/// shows, and the confirmations among what was opened.
+fn confirmations(
+    conversation: &ExaminedLog,
+    people: &BTreeMap<UserId, String>,
+    log: LogId,
+    messages: &[Readable],
+) -> Vec<Confirmations> {
+    let placed = |message: &Readable| conversation.replay.record(Seq(message.seq));
+    // What names an earlier change of a message is about the message.
+    let mut changes: HashMap<&str, &str> = HashMap::new();
+    for message in messages {
+        if let (Some(id), Some(replaced)) = (&message.message_id, &message.replaces) {
+            let first = changes.get(replaced.as_str()).copied().unwrap_or(replaced);
+            changes.insert(id, first);
+        }
+    }
+    let first = |id: &str| changes.get(id).copied().unwrap_or(id).to_owned();
+    let list = |asks: &Readable| {
+        let author = placed(asks)?.author.user;
+        let id = asks.message_id.as_deref()?;
+        let mut confirmed: BTreeMap<UserId, Confirmation> = BTreeMap::new();
+        for said in messages.iter().filter(|said| said.kind == "acknowledgement") {
+            let (Some(by), Some(about)) = (placed(said), &said.about) else { continue };
+            if first(about) == id {
+                confirmed.entry(by.author.user).or_insert(Confirmation {
+                    user: by.author.user,
+                    device: by.author.device,
+                    seq: Some(by.seq),
+                    t_ms: by.t_ms,
+                    sent_ms: said.author_t_ms,
+                });
+            }
+        }
+        let mut confirmed: Vec<_> = confirmed.into_values().collect();
+        confirmed.sort_by_key(|confirmation| confirmation.seq);
+        let edits = messages.iter().filter(|said| said.kind == "text" && !said.is_void);
+        let edits =
+            edits.filter(|said| said.replaces.as_deref().is_some_and(|about| first(about) == id));
+        let changed = edits.map(|edit| Seq(edit.seq)).max();
+        let id = MessageId(parse_digest(id)?.0);
+        let about = (log, id, Seq(asks.seq));
+        let found = (&conversation.replay.stays[..], &confirmed[..]);
+        let name = |user| people.get(&user).cloned();
+        Some(Confirmations::of(about, (author, asks.t_ms), found, changed, name))
+    };
+    let is_room = conversation
+        .replay
+        .genesis
+        .as_ref()
+        .is_some_and(|genesis| matches!(genesis.r#type, LogType::Group | LogType::Announce));
+    messages.iter().filter(|message| is_room && message.asks_to_confirm).filter_map(list).collect()
 }
 
 /// C3 and C4, by the rules that phones run.
@@ -258,6 +331,7 @@ fn readable(
         replaces: None,
         about_seq: None,
         is_void: false,
+        asks_to_confirm: false,
         origin: None,
         files: statement.files.iter().map(ReadableFile::of).collect(),
     };
@@ -289,6 +363,7 @@ fn readable(
                 readable.choice = Some(choice);
             }
             Control::ClosePoll(message) => readable.about("poll-close", message.to_string()),
+            Control::Picture => readable.kind = "picture",
         },
         Content::Receipt(_) => readable.kind = "receipt",
         Content::OwnState(_) => readable.kind = "own-state",
@@ -327,6 +402,7 @@ impl Readable {
         self.about = message.in_reply_to.map(|id| id.to_string());
         self.replaces = message.replaces.map(|id| id.to_string());
         self.origin = message.origin().map(|user| user.to_string());
+        self.asks_to_confirm = message.asks_to_confirm() && matches!(message.act(), Act::Write(..));
         let (kind, text) = match message.act() {
             Act::Write(text, _) | Act::Edit(_, Some((text, _))) => ("text", Some(text)),
             Act::React(_, emoji) => ("reaction", Some(emoji)),

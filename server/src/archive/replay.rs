@@ -9,13 +9,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use hauspost_core::store::rows::stay::Stay;
 use hauspost_protocol::authorise::{Conversation, Judgement, Rule};
-use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, SignedPayload};
+use hauspost_protocol::body::{CapsuleBody, CommitBody, Genesis, InviteOp, SignedPayload};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::entry::{Entry, Head, Kind, Seen, Slot};
 use hauspost_protocol::ids::{
-    Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, RecordIndex, Seq, TimeMs,
+    Digest, EntryHash, Epoch, Gen, LeafIndex, LogId, RecordIndex, Seq, TimeMs, UserId,
 };
 use hauspost_protocol::mls::MlsError;
 use hauspost_protocol::mls::member::Suite;
@@ -142,6 +143,8 @@ pub struct Replay {
     pub epochs: Vec<ReplayedEpoch>,
     /// Its records whose slot is right.
     pub records: Vec<PlacedRecord>,
+    /// Who belonged to it from when to when.
+    pub stays: Vec<Stay>,
     /// What does not fit.
     pub faults: Vec<Fault>,
     /// Entries of kinds whose rules this version does not replay.
@@ -155,6 +158,21 @@ impl Replay {
     pub fn record(&self, seq: Seq) -> Option<&PlacedRecord> {
         let at = self.records.binary_search_by_key(&seq, |record| record.seq).ok()?;
         Some(&self.records[at])
+    }
+}
+
+/// A person comes in, who is not in.
+fn come(stays: &mut Vec<Stay>, user: UserId, from: Seq) {
+    if !stays.iter().any(|stay| stay.user == user && stay.to.is_none()) {
+        stays.push(Stay { user, from, to: None });
+    }
+}
+
+/// A person is out from here on.
+fn go(stays: &mut [Stay], user: UserId, at: Seq) {
+    let open = stays.iter_mut().find(|stay| stay.user == user && stay.to.is_none());
+    if let Some(stay) = open {
+        stay.to = Some(at);
     }
 }
 
@@ -343,11 +361,22 @@ impl Replaying<'_> {
         let follower = self.follower.as_mut().ok_or_else(unknown)?;
         let staged = follower.stage(&body.mls_message).map_err(refused)?;
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
+        let before = conversation.roster.clone();
         let authorised =
             change::commit(parsed, conversation, staged.facts(), staged.binding(), &judgement)
                 .map_err(FaultKind::Change)?;
         follower.merge(staged, entry.seq, entry.t_ms).map_err(refused)?;
         conversation.begin_epoch(&authorised, entry.seq, entry.t_ms);
+        let (facts, after) = (authorised.facts(), &conversation.roster);
+        let came = facts.adds.iter().map(|(leaf, _)| leaf).chain([&facts.committer]);
+        for user in came.map(|leaf| leaf.certificate.user).filter(|user| !before.has_user(*user)) {
+            come(&mut self.found.stays, user, entry.seq);
+        }
+        for user in facts.removes.iter().map(|(_, member)| member.user) {
+            if !after.has_user(user) {
+                go(&mut self.found.stays, user, entry.seq);
+            }
+        }
         self.found.epochs.push(ReplayedEpoch {
             r#gen: conversation.r#gen,
             epoch: conversation.epoch,
@@ -389,8 +418,18 @@ impl Replaying<'_> {
         let Some(conversation) = &self.conversation else { return };
         match change::invite(parsed, conversation, &judgement) {
             Ok(authorised) => {
-                if let Some(conversation) = &mut self.conversation {
+                if let (Some(conversation), ParsedPayload::Invite(_, body)) =
+                    (&mut self.conversation, &parsed.payload)
+                {
                     conversation.take_invite(&authorised, entry.seq);
+                    let has_leaf = conversation.roster.has_user(body.user);
+                    match body.op {
+                        InviteOp::Invite if has_leaf => {
+                            come(&mut self.found.stays, body.user, entry.seq);
+                        }
+                        InviteOp::Leave => go(&mut self.found.stays, body.user, entry.seq),
+                        _ => {}
+                    }
                 }
             }
             Err(fault) => self.fault(entry.seq, FaultKind::Change(fault)),

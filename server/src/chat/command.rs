@@ -1,4 +1,5 @@
-//! What a person types behind a slash: documents sent, saved, opened, given up; places, contacts, polls.
+//! What a person types behind a slash: documents sent, saved, opened, given up; places, contacts, polls;
+//! what is to be confirmed; a conversation's picture.
 
 use std::path::PathBuf;
 
@@ -30,6 +31,10 @@ pub enum Command {
     Quiet(Option<QuietPlan>),
     /// Whether others see what this person reads.
     Receipts(bool),
+    /// Send a text that everybody is to confirm, with these files.
+    Ask(Vec<PathBuf>, String),
+    /// Give the conversation this picture, or none.
+    Picture(Option<PathBuf>),
 }
 
 /// The command that a text is, if it is one: the text of another is sent as it stands. An error names
@@ -55,6 +60,8 @@ pub fn read(text: &str) -> Option<Result<Command, &'static str>> {
             "off" | "aus" => Ok(Command::Receipts(false)),
             _ => Err("/receipts on | off"),
         },
+        "/ask" => ask(rest).ok_or("/ask TEXT, /ask /file PATH… [-- TEXT]"),
+        "/picture" => picture(rest).ok_or("/picture [PATH]"),
         _ => return None,
     })
 }
@@ -91,6 +98,24 @@ fn file(rest: &str) -> Option<Command> {
     let text = [said.trim(), others.trim()].into_iter().filter(|part| !part.is_empty());
     let text = text.collect::<Vec<_>>().join("\n");
     (!words.is_empty()).then(|| Command::File(words.iter().map(|word| path(word)).collect(), text))
+}
+
+/// A text, or files with one.
+fn ask(rest: &str) -> Option<Command> {
+    match read(rest) {
+        Some(Ok(Command::File(paths, text))) => Some(Command::Ask(paths, text)),
+        Some(_) => None,
+        None => {
+            let text = rest.trim().to_owned();
+            (!text.is_empty()).then_some(Command::Ask(Vec::new(), text))
+        }
+    }
+}
+
+fn picture(rest: &str) -> Option<Command> {
+    let (words, said) = words(rest)?;
+    let is_one = words.len() <= 1 && said.is_empty();
+    is_one.then(|| Command::Picture(words.first().map(|word| path(word))))
 }
 
 fn save(rest: &str) -> Option<Command> {
@@ -225,6 +250,23 @@ mod tests {
         assert_eq!(read("/company"), Some(Ok(Command::Company)));
         assert_eq!(read("/gelesen aus"), Some(Ok(Command::Receipts(false))));
         assert_eq!(read("/receipts"), Some(Err("/receipts on | off")));
+    }
+
+    #[test]
+    fn what_is_to_be_confirmed_is_a_text_or_files_with_one() {
+        let ask = |paths: &[&str], text: &str| {
+            let paths = paths.iter().map(PathBuf::from).collect();
+            Some(Ok(Command::Ask(paths, text.to_owned())))
+        };
+        assert_eq!(read("/ask Helme tragen!"), ask(&[], "Helme tragen!"));
+        assert_eq!(read("/ask /file a.pdf -- lesen"), ask(&["a.pdf"], "lesen"));
+        for bad in ["/ask", "/ask /file", "/ask /stop"] {
+            assert!(matches!(read(bad), Some(Err(_))), "{bad}");
+        }
+        assert_eq!(read("/picture"), Some(Ok(Command::Picture(None))));
+        let picture = Command::Picture(Some(PathBuf::from("a b.png")));
+        assert_eq!(read("/picture 'a b.png'"), Some(Ok(picture)));
+        assert!(matches!(read("/picture a b"), Some(Err(_))));
     }
 
     #[test]

@@ -7,12 +7,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use hauspost_core::account::{Link, PolicyInForce, Transfer};
+use hauspost_core::account::{Link, NewRoom, PolicyInForce, Role, Standing, Transfer};
 use hauspost_core::notify::QuietHours;
 use hauspost_core::observe::Change;
 use hauspost_core::read::{
-    AlarmRow, ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage, SearchQuery,
-    TimelinePage, Version,
+    AlarmRow, Confirmations, ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage,
+    SearchQuery, TimelinePage, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_protocol::company::policy::QuietPlan;
@@ -46,8 +46,16 @@ pub enum Event {
     Timeline(LogId, Span, TimelinePage),
     /// The directory.
     People(Vec<Person>),
-    /// The people of a conversation.
-    Members(LogId, Vec<UserId>),
+    /// The people of a conversation, and what each is.
+    Members(LogId, Vec<(UserId, Role)>),
+    /// What the person may do in a conversation.
+    Standing(LogId, Standing),
+    /// The picture of a conversation, line by line, if it has one.
+    Picture(LogId, Option<Vec<Vec<[u8; 3]>>>),
+    /// Who has confirmed a message.
+    Confirmations(Box<Confirmations>),
+    /// Those who have not were reminded.
+    Reminded,
     /// What was found for this, and whether it goes on after an earlier page.
     Found(Box<SearchQuery>, SearchPage, bool),
     /// A conversation was begun, or was there.
@@ -120,6 +128,8 @@ pub enum Mark {
     Vote(Choice),
     /// The poll that it is takes no more votes.
     ClosePoll,
+    /// It is confirmed.
+    Confirm,
 }
 
 /// Something to be done.
@@ -137,6 +147,22 @@ pub enum Effect {
     LoadPeople,
     /// Read who is in a conversation.
     LoadMembers(LogId),
+    /// Read what the person may do in a conversation.
+    LoadStanding(LogId),
+    /// Read the picture of a conversation.
+    LoadPicture(LogId),
+    /// Read who has confirmed a message.
+    LoadConfirmations(LogId, MessageId),
+    /// Remind those who have not, with this text before their names.
+    Remind(LogId, MessageId, &'static str),
+    /// Write the list of who has into the usual folder.
+    ExportConfirmations(LogId, MessageId),
+    /// Send a text that everybody is to confirm, with these files; behind it stands what was typed.
+    Ask(LogId, Vec<PathBuf>, String, String),
+    /// Name a person an owner, or withdraw him.
+    SetOwner(LogId, UserId, bool),
+    /// Give a conversation this picture, or none.
+    SetPicture(LogId, Option<PathBuf>),
     /// Read which changes of a conversation could not be made.
     LoadFailedChanges(LogId),
     /// Find messages, after those of an earlier page if a place is named.
@@ -199,7 +225,7 @@ pub enum Effect {
     /// Begin a conversation with a person.
     CreateDm(UserId),
     /// Begin a group.
-    CreateGroup(String, Vec<UserId>),
+    CreateRoom(NewRoom),
     /// Add people to a group.
     Add(LogId, Vec<UserId>),
     /// Remove a person from a group.

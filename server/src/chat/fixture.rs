@@ -1,6 +1,6 @@
 //! A client for tests: two people, a dialog, and rows to show.
 
-use hauspost_core::account::Link;
+use hauspost_core::account::{Link, Role};
 use hauspost_core::read::{ConversationCursor, ConversationRow, LastLine, TimelinePage};
 use hauspost_core::store::rows::log::LogState;
 use hauspost_core::store::rows::message::{Fate, Message, MessageKind, MessageState, Saying};
@@ -57,6 +57,7 @@ pub fn row(seq: u64, text: &str) -> Message {
         reach: None,
         card: None,
         voice: None,
+        asking: None,
     }
 }
 
@@ -88,6 +89,8 @@ pub fn room(number: u8, title: &str) -> ConversationRow {
         }),
         unread: 0,
         unread_mentions: 0,
+        to_confirm: 0,
+        picture: None,
         read_seq: None,
         muted_until: None,
         archived: false,
@@ -95,6 +98,11 @@ pub fn room(number: u8, title: &str) -> ConversationRow {
         draft: None,
         draft_version: 0,
     }
+}
+
+/// The people of the conversation, none of whom owns it.
+pub fn members(users: &[UserId]) -> Event {
+    Event::Members(LOG, users.iter().map(|user| (*user, Role::Member)).collect())
 }
 
 /// A client that has read directory and list.

@@ -6,7 +6,7 @@
 use hauspost_core::account::{Transfer, TransferState};
 use hauspost_core::read::{FailedChange, WantedChange};
 use hauspost_core::store::rows::file::{DocumentId, ShownFile};
-use hauspost_core::store::rows::message::{Event, Message, MessageKind};
+use hauspost_core::store::rows::message::{Event, Message, MessageKind, MessageState};
 use hauspost_core::store::rows::preview::PreviewState;
 use hauspost_protocol::ids::{Seq, TimeMs, UserId};
 use jiff::Timestamp;
@@ -204,6 +204,10 @@ fn failed_change(state: &State, failed: &FailedChange, columns: usize) -> Vec<Li
         WantedChange::Remove(user) => fill(remove, &[&names(&[*user])]),
         WantedChange::Leave => leave.to_owned(),
         WantedChange::Rename(title) => fill(rename, &[&text::line(title)]),
+        WantedChange::Owner(user, named) => {
+            let change = state.words.rooms.changes[usize::from(!named)];
+            fill(change, &[&names(&[*user])])
+        }
         WantedChange::About(_, kind) => state.words.change(*kind).to_owned(),
         WantedChange::Renew | WantedChange::ChangeSuite | WantedChange::Newer => other.to_owned(),
     };
@@ -269,13 +273,24 @@ fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
                 Event::Removed(users) => fill(words.removed, &[by, &state.names(&users)]),
                 Event::Left(users) => fill(words.went, &[&state.names(&users)]),
                 Event::Reset => fill(words.reset, &[by]),
+                Event::Owner(user) => fill(words.rooms.lines[0], &[by, state.name(user)]),
+                Event::NoOwner(user) => fill(words.rooms.lines[1], &[by, state.name(user)]),
+                Event::Titled(title) if title.is_empty() => fill(words.rooms.lines[3], &[by]),
+                Event::Titled(title) => fill(words.rooms.lines[2], &[by, &text::line(&title)]),
+                Event::Pictured(true) => fill(words.rooms.lines[4], &[by]),
+                Event::Pictured(false) => fill(words.rooms.lines[5], &[by]),
                 Event::Newer => words.newer[1].to_owned(),
             };
             (text, dim())
         }
         _ => return note(words.newer[1], columns, warning()),
     };
-    note(&format!("{time} {text}"), columns, style)
+    let mut lines = note(&format!("{time} {text}"), columns, style);
+    if row.state == MessageState::Failed {
+        let why = fill(words.failed, &[&words.reason(row.reason)]);
+        lines.extend(note(&why, columns, warning()));
+    }
+    lines
 }
 
 /// A line about the dialog, wrapped and set off from what people wrote.

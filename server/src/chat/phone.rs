@@ -7,8 +7,9 @@
 use std::path::Path;
 
 use hauspost_core::account::{Account, AccountError, Attachment};
+use hauspost_core::file::preview::pixels;
 use hauspost_core::read::{ConversationRow, Window};
-use hauspost_protocol::ids::{LogId, MessageId, UserId};
+use hauspost_protocol::ids::{LogId, MessageId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -27,6 +28,8 @@ const MORE: u32 = 100;
 const REACTIONS: u32 = 500;
 /// Rows of alarms that are read.
 const ALARMS: u32 = 100;
+/// Columns and rows of a conversation's picture; a row shows two lines of it.
+pub const PICTURE: (u32, u32) = (12, 6);
 /// Hits of a search that are read at once.
 const HITS: u32 = 50;
 
@@ -80,7 +83,40 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             Event::Timeline(log, span, account.timeline(log, window, limit).await?)
         }
         Effect::LoadPeople => Event::People(account.people(PEOPLE).await?),
-        Effect::LoadMembers(log) => Event::Members(log, account.members(log).await?),
+        Effect::LoadMembers(log) => Event::Members(log, account.roles(log).await?),
+        Effect::LoadStanding(log) => Event::Standing(log, account.standing(log).await?),
+        Effect::LoadConfirmations(log, id) => {
+            Event::Confirmations(Box::new(account.confirmations(log, id).await?))
+        }
+        Effect::Remind(log, id, text) => {
+            account.remind(log, id, text).await?;
+            Event::Reminded
+        }
+        Effect::ExportConfirmations(log, id) => {
+            let list = account.confirmations(log, id).await?;
+            Event::Saved(documents::write_list(&list).await?)
+        }
+        Effect::Ask(log, paths, text, written) => {
+            let attachments = paths.into_iter().map(Attachment::path).collect();
+            match account.send_to_be_confirmed(log, &text, attachments).await {
+                Ok(_) => return Ok(None),
+                Err(error) => Event::NotSent(log, written, error.code()),
+            }
+        }
+        Effect::LoadPicture(log) => {
+            let picture = account.picture(log).await?;
+            let (columns, rows) = PICTURE;
+            let drawn = tokio::task::spawn_blocking(move || {
+                picture.and_then(|shown| pixels(&shown.picture, columns, 2 * rows))
+            });
+            Event::Picture(log, drawn.await.unwrap_or(None))
+        }
+        Effect::SetOwner(log, user, named) => {
+            return account.set_owner(log, user, named).await.map(|()| None);
+        }
+        Effect::SetPicture(log, path) => {
+            return account.set_picture(log, path.as_deref()).await.map(|()| None);
+        }
         Effect::LoadFailedChanges(log) => {
             Event::FailedChanges(log, account.failed_changes(log).await?)
         }
@@ -166,7 +202,7 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         }
         Effect::Notes => Event::Begun(account.notes().await?),
         Effect::CreateDm(user) => Event::Begun(account.create_dm(user).await?),
-        Effect::CreateGroup(title, users) => Event::Begun(group(account, &title, users).await?),
+        Effect::CreateRoom(room) => Event::Begun(account.create_room(room).await?),
         Effect::Add(log, users) => return account.add_members(log, users).await.map(|()| None),
         Effect::Remove(log, user) => return account.remove_member(log, user).await.map(|()| None),
         Effect::ChangeSuite(log) => return account.change_suite(log).await.map(|()| None),
@@ -196,6 +232,7 @@ async fn mark(
         Mark::Star(starred) => account.star(log, id, starred).await?,
         Mark::Vote(choice) => account.vote(log, id, choice).await?,
         Mark::ClosePoll => account.close_poll(log, id).await?,
+        Mark::Confirm => account.confirm(log, id).await?,
         Mark::PassOn(to) => {
             account.forward(log, id, to).await?;
             return Ok(Some(Event::PassedOn));
@@ -216,10 +253,6 @@ async fn company(account: &Account) -> Result<Event, AccountError> {
     let (policy, quiet) = (account.policy().await?, account.quiet_hours().await?);
     let withheld = account.withholds_receipts().await?;
     Ok(Event::Company(Box::new((policy, quiet, withheld))))
-}
-
-async fn group(account: &Account, title: &str, users: Vec<UserId>) -> Result<LogId, AccountError> {
-    account.create_group(Some(title), users).await
 }
 
 async fn rooms(

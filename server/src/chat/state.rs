@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hauspost_core::account::{Link, Transfer};
+use hauspost_core::account::{Link, NewRoom, Standing, Transfer};
 use hauspost_core::read::{
-    AlarmRow, ConversationRow, DocumentKind, DocumentRow, FailedChange, History, SearchHit,
-    SearchQuery, Version,
+    AlarmRow, Confirmations, ConversationRow, DocumentKind, DocumentRow, FailedChange, History,
+    SearchHit, SearchQuery, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_core::store::rows::message::Message;
@@ -134,6 +134,8 @@ pub struct Dialog {
     pub bar: Option<MessageId>,
     /// What that which is being written will be.
     pub about: About,
+    /// What the person may do here, once it was asked.
+    pub standing: Option<Standing>,
     /// A hit of a search that is pointed at.
     pub hit: Option<MessageId>,
     /// How `rows` lie on the screen.
@@ -172,10 +174,16 @@ impl Dialog {
             hit: None,
             bar: None,
             about: About::default(),
+            standing: None,
             laid: Vec::new(),
             scroll: Scroll::Follow,
             is_unsaved: false,
         }
+    }
+
+    /// Whether the person only reads here, and confirms.
+    pub fn is_read_only(&self) -> bool {
+        self.standing.is_some_and(|standing| !standing.may_write)
     }
 
     /// What is being written, to be kept; `None` if it is nothing.
@@ -212,8 +220,8 @@ pub enum Overlay {
     Help(usize),
     /// Search over all messages.
     Search(Search),
-    /// The title of a new group.
-    Title(Editor),
+    /// A new group.
+    Title(Founding),
     /// Another name for this group.
     Rename(LogId, Editor),
     /// The code that another device of this person shows.
@@ -238,6 +246,8 @@ pub enum Overlay {
     Company(Vec<String>, usize),
     /// A poll to vote in.
     Ballot(Ballot),
+    /// Who has confirmed a message, from this line on.
+    Confirmations(Box<Confirmations>, usize),
 }
 
 /// A poll to vote in.
@@ -298,8 +308,8 @@ pub struct Search {
 pub enum Purpose {
     /// A conversation with one.
     Dm,
-    /// A new group of this title.
-    Group(String),
+    /// A new group.
+    Group(NewRoom),
     /// More people for a group.
     Add(LogId),
 }
@@ -347,6 +357,10 @@ pub struct Members {
     pub log: LogId,
     /// Who is in it.
     pub users: Vec<UserId>,
+    /// Who of them owns it.
+    pub owners: BTreeSet<UserId>,
+    /// Its picture, line by line, if it has one.
+    pub picture: Option<Vec<Vec<[u8; 3]>>>,
     /// Who the bar is on.
     pub selected: usize,
     /// What is done when it is confirmed.
@@ -360,6 +374,19 @@ pub enum Ask {
     Remove(UserId),
     /// Leave the group.
     Leave,
+    /// Let this person be no owner any more.
+    Withdraw(UserId),
+}
+
+/// A group that is to begin, before people are chosen.
+#[derive(Debug, Clone, Default)]
+pub struct Founding {
+    /// Its title.
+    pub title: Editor,
+    /// Whether only owners write in it.
+    pub announces: bool,
+    /// Whether those who come later see what was said before.
+    pub shows_past: bool,
 }
 
 /// The directory: names made harmless once, when they come.

@@ -10,6 +10,7 @@ mod documents;
 mod english;
 mod enrol;
 mod german;
+mod rooms;
 mod talk;
 
 pub use alarms::AlarmWords;
@@ -17,6 +18,7 @@ pub use cards::CardWords;
 pub use company::CompanyWords;
 pub use documents::DocumentWords;
 pub use enrol::EnrolWords;
+pub use rooms::RoomWords;
 
 /// What the client says, in one language.
 #[derive(Debug)]
@@ -83,11 +85,13 @@ pub struct Words {
     pub changes: [&'static str; 6],
     /// About messages.
     pub talk: &'static talk::TalkWords,
+    /// About groups and announcements.
+    pub rooms: &'static RoomWords,
     /// What everybody in a conversation is called behind an @.
     pub everybody: &'static str,
     /// What a failed change of a message was: to change, take back, hide, react, take a reaction back,
-    /// pin, take a pin off, vote, close a poll.
-    pub marks: [&'static str; 9],
+    /// pin, take a pin off, vote, close a poll, confirm.
+    pub marks: [&'static str; 10],
     /// Why the server did not take something, by its code.
     pub reasons: &'static [(u64, &'static str)],
     /// Another code; none.
@@ -194,6 +198,7 @@ impl Words {
             self.talk.help,
             self.documents.help,
             self.cards.help,
+            self.rooms.help,
             self.alarms.help,
             self.company.help,
         ];
@@ -212,6 +217,7 @@ impl Words {
             MarkKind::Unpin => 6,
             MarkKind::Vote => 7,
             MarkKind::ClosePoll => 8,
+            MarkKind::Acknowledgement => 9,
             MarkKind::Newer => return self.changes[5],
         };
         self.marks[number]

@@ -1,6 +1,8 @@
 //! The promises, checked when everything is healed: nothing lost, nothing doubled, one order
 //! everywhere, the archive equal to the phones, and no alarm for honest faults.
 
+mod promises;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hauspost::archive::replay::replay;
@@ -8,14 +10,15 @@ use hauspost::store::sqlite::SqliteStore;
 use hauspost::store::{Budget, Database, EntryRow, LogRow, Membership, StoreError};
 use hauspost_core::account::Account;
 use hauspost_core::inbound::Code;
-use hauspost_core::outbox::REASON_MAYBE_SENT;
+use hauspost_core::outbox::{REASON_MAY_NOT_WRITE, REASON_MAYBE_SENT};
 use hauspost_core::read::{Window, timeline};
 use hauspost_core::store::StoreError as PhoneError;
 use hauspost_core::store::rows::log::{self, LogState};
-use hauspost_core::store::rows::message::{Message, MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Message, MessageKind};
+use hauspost_core::store::rows::stay::Stay;
 use hauspost_core::store::rows::{alarm, entry, quarantine};
 use hauspost_protocol::authorise::Conversation;
-use hauspost_protocol::body::{GrantBody, SignedPayload};
+use hauspost_protocol::body::{GrantBody, LogType, SignedPayload};
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::content::{Card, Content};
@@ -31,7 +34,9 @@ use rand::rngs::StdRng;
 
 use super::company::{COMPANY, archive_keys, archive_seeds, pin};
 use super::own;
+use super::rooms;
 use super::talk::{self, Said, What};
+
 use super::world::World;
 
 /// A record as the archive opens it.
@@ -41,6 +46,8 @@ struct Opened {
     dctr: u64,
     /// What it says.
     said: Said,
+    /// Whether anybody heeds it: among announcements only what owners say, and answers.
+    heeded: bool,
 }
 
 impl Opened {
@@ -62,6 +69,8 @@ struct Truth {
     /// Whose devices may enter it, and so follow it to its end; or might once, and follow it to here.
     let_in: BTreeMap<UserId, Option<u64>>,
     records: Vec<Opened>,
+    /// Who belonged to it from when to when, as the archive tells.
+    stays: Vec<Stay>,
 }
 
 /// All checks. Also the number of records that the archive opened.
@@ -82,7 +91,10 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
             broken.extend(company.findings().map(|(seq, what)| format!("company {seq}: {what}")));
             continue;
         }
-        truths.insert(row.log, Truth { row, rows, members, let_in, records: Vec::new() });
+        truths.insert(
+            row.log,
+            Truth { row, rows, members, let_in, records: Vec::new(), stays: Vec::new() },
+        );
     }
     for truth in truths.values_mut() {
         open_archive(truth, &company, &mut broken);
@@ -109,7 +121,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
         let accounts = phones.filter_map(|number| Some((number, world.wire.account(number)?)));
         own::agree(accounts.collect(), &mut broken).await;
     }
-    promises(world, &truths, &mut broken).await;
+    promises::kept(world, &truths, &mut broken).await;
     let records = truths.values().map(|truth| truth.records.len()).sum();
     for truth in truths.values() {
         world.trace(summary(truth));
@@ -212,8 +224,13 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             let verified = sealed.verify(&placed.author.signature_key);
             let statement = verified.map_err(|error| error.to_string())?.into_statement();
             let user = placed.author.user;
+            let is_room = replayed.genesis.as_ref().is_some_and(|genesis| {
+                matches!(genesis.r#type, LogType::Group | LogType::Announce)
+            });
+            let mut asks = false;
             let (message, what) = match Content::read(statement.ptype, &statement.content) {
                 Content::Message(message) => {
+                    asks = is_room && message.asks_to_confirm();
                     let id = message.id(&statement.content, COMPANY, user, id);
                     let what = match message.card(COMPANY) {
                         Some(Card::Poll(poll)) => talk::asked(poll),
@@ -228,8 +245,12 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
                 _ => (None, What::Other),
             };
             let (device, dctr) = (statement.device, statement.dctr);
-            let said = Said { id: message, user, what };
-            Ok(Opened { seq: placed.seq, device, dctr, said })
+            // Among announcements nobody heeds what others than owners say, but for answers.
+            let heeded = placed.may_write || matches!(what, What::Confirm(_));
+            let what = if heeded { what } else { What::Other };
+            let message = message.filter(|_| heeded);
+            let said = Said { id: message, user, what, asks };
+            Ok(Opened { seq: placed.seq, device, dctr, said, heeded })
         };
         match open() {
             Ok(opened) => truth.records.push(opened),
@@ -238,6 +259,7 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             }
         }
     }
+    truth.stays = replayed.stays;
     let records = truth.rows.iter().filter(|row| is_record(row)).count();
     if truth.records.len() != records {
         let opened = truth.records.len();
@@ -350,7 +372,8 @@ async fn phone(
             let id = row.local.id;
             let (rows, views) = (all_rows(conn, id)?, talk::shown(conn, id)?);
             let marks = talk::marks(conn, id)?;
-            logs.push((row, hashes?, quarantined, (rows, views, marks)));
+            let confirmed = rooms::shown(conn, id, &rows)?;
+            logs.push((row, hashes?, quarantined, (rows, views, marks, confirmed)));
         }
         Ok::<_, PhoneError>((alarms, logs))
     });
@@ -365,7 +388,7 @@ async fn phone(
         broken.push(format!("phone {number} raised alarm {} at {:?}", alarm.code, alarm.seq));
     }
     let mut has = Vec::new();
-    for (row, hashes, quarantined, (rows, views, (marks, waiting))) in logs {
+    for (row, hashes, quarantined, (rows, views, (marks, waiting), confirmed)) in logs {
         let id = row.local.id;
         has.push(id);
         let tell = |what: String| format!("phone {number}, log {id}: {what}");
@@ -373,7 +396,14 @@ async fn phone(
             let (code, at) = (row.stop_code, row.stop_seq);
             broken.push(tell(format!("{:?} by {code:?} at {at:?}", row.state)));
         }
+        // An owner was withdrawn while he wrote: nobody heeds it, and everybody sees that it is there.
+        let unheeded: BTreeSet<Seq> = truths.get(&id).map_or_else(BTreeSet::new, |truth| {
+            truth.records.iter().filter(|one| !one.heeded).map(|one| one.seq).collect()
+        });
         for gap in quarantined {
+            if gap.code == Code::Announcement as u64 && unheeded.contains(&gap.seq) {
+                continue;
+            }
             broken.push(tell(format!("entry {} in quarantine by {}", gap.seq, gap.code)));
         }
         let Some(truth) = truths.get(&id) else { continue };
@@ -411,7 +441,7 @@ async fn phone(
             .collect();
         let shown: Vec<_> = rows
             .iter()
-            .filter(|row| is_message(row))
+            .filter(|row| is_message(row) && row.reason != Some(REASON_MAY_NOT_WRITE))
             .filter_map(|row| Some((row.seq?, (row.message_id, talk::as_written(row)))))
             .collect();
         let unreadable = match case.may_miss {
@@ -438,6 +468,14 @@ async fn phone(
             };
             let read = truth.records.iter().filter(|record| has(record.seq));
             let expected = talk::views(read.map(|record| &record.said));
+            let read = truth.records.iter().filter(|record| has(record.seq));
+            let asked = read.map(|record| (record.seq, &record.said));
+            for (message, right) in rooms::confirmed(asked, &truth.stays) {
+                let shown = confirmed.get(&message);
+                if shown != Some(&right) {
+                    broken.push(tell(format!("{message}: {shown:?} where {right:?} is right")));
+                }
+            }
             for (message, view) in &expected {
                 if views.get(message) != Some(view) {
                     let shown = views.get(message);
@@ -456,6 +494,9 @@ async fn phone(
         }
         for row in &rows {
             let is_said = row.kind == MessageKind::Unreadable && case.may_miss;
+            if row.kind == MessageKind::Gap && row.seq.is_some_and(|seq| unheeded.contains(&seq)) {
+                continue;
+            }
             if row.kind == MessageKind::Gap || row.missing > 0 && !is_said {
                 broken.push(tell(format!("a gap at {:?} ({} missing)", row.seq, row.missing)));
             }
@@ -511,73 +552,6 @@ fn all_rows(conn: &rusqlite::Connection, log: LogId) -> Result<Vec<Message>, Pho
         rows.extend(page.rows);
         if !page.more_after {
             return Ok(rows);
-        }
-    }
-}
-
-/// Each text whose sending was promised is once on its phone, and there either in the log, in the very
-/// place that the server's log has it at, or failed with a reason.
-///
-/// It is looked for by its text, which is unique: a message may move to another log, and get another
-/// id, when two people begin a conversation with each other at once.
-async fn promises(world: &World, truths: &BTreeMap<LogId, Truth>, broken: &mut Vec<String>) {
-    let mut places: HashMap<&str, Vec<(LogId, Seq)>> = HashMap::new();
-    for truth in truths.values() {
-        for record in &truth.records {
-            if let What::Write(Some(text)) | What::Ask(text, _) = &record.said.what {
-                places.entry(text).or_default().push((truth.row.log, record.seq));
-            }
-        }
-    }
-    for number in 0..world.phones.len() {
-        let promised: Vec<_> = world.sent.iter().filter(|sent| sent.phone == number).collect();
-        let Some(account) = world.wire.account(number) else { continue };
-        if world.phones[number].revoked {
-            continue;
-        }
-        let read = account.store().read(|conn| {
-            let mut shown = Vec::new();
-            for log in log::all(conn)? {
-                let rows = all_rows(conn, log.local.id)?;
-                shown.extend(rows.into_iter().map(|row| (log.local.id, row)));
-            }
-            Ok::<_, PhoneError>(shown)
-        });
-        let shown = read.await.expect("a healed phone can be read");
-        for (log, row) in &shown {
-            if row.state == MessageState::Failed {
-                world.trace(format!("phone {number} failed in {log} by {:?}", row.reason));
-            }
-        }
-        for sent in promised {
-            let tell = |what: String| format!("phone {number}: {:?} {what}", sent.text);
-            let text = Some(&sent.text);
-            let here: Vec<_> =
-                shown.iter().filter(|(_, row)| talk::as_written(row).as_ref() == text).collect();
-            let there = places.get(&*sent.text).map(Vec::as_slice).unwrap_or_default();
-            let kept = match (&here[..], there) {
-                // Written after the backup: gone, or read again as everybody reads it.
-                ([], [] | [_]) if sent.undone => true,
-                ([(log, row)], [(in_log, seq)]) if sent.undone => {
-                    log == in_log && row.seq == Some(*seq)
-                }
-                // Sent before the phone was put back, where it cannot read it: the person decides.
-                ([(log, row)], [(in_log, _)]) if row.reason == Some(REASON_MAYBE_SENT) => {
-                    log == in_log && row.state == MessageState::Failed
-                }
-                ([(log, row)], [(in_log, seq)]) => {
-                    log == in_log
-                        && row.seq == Some(*seq)
-                        && matches!(row.state, MessageState::Sent | MessageState::Secured)
-                }
-                ([(_, row)], []) => row.state == MessageState::Failed && row.reason.is_some(),
-                _ => false,
-            };
-            if !kept {
-                let here: Vec<_> =
-                    here.iter().map(|(log, row)| (log, row.seq, row.state)).collect();
-                broken.push(tell(format!("is {here:?} on its phone and {there:?} at the server")));
-            }
         }
     }
 }

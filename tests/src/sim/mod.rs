@@ -18,6 +18,7 @@ pub mod company;
 pub mod events;
 pub mod network;
 mod own;
+mod rooms;
 mod talk;
 pub mod trace;
 pub mod world;
@@ -52,6 +53,8 @@ pub enum Event {
     Talk,
     /// A person reads, begins to write, puts away: what all devices of his are to agree on.
     Own,
+    /// Somebody announces, asks for confirmations, confirms, names owners.
+    Rooms,
 }
 
 /// What may go wrong.

@@ -85,6 +85,8 @@ pub(super) struct Said {
     pub id: Option<MessageId>,
     pub user: UserId,
     pub what: What,
+    /// Whether it asks to be confirmed, in a conversation where one may ask.
+    pub asks: bool,
 }
 
 /// See [`Said`].
@@ -100,6 +102,7 @@ pub(super) enum What {
     React(MessageId, String),
     /// And whether an owner says so.
     Redact(MessageId, bool),
+    Confirm(MessageId),
     Other,
 }
 
@@ -114,6 +117,7 @@ impl What {
             Act::Redact(id) => Self::Redact(id, is_owner),
             Act::Vote(id, choice) => Self::Vote(id, choice),
             Act::ClosePoll(id) => Self::Close(id, is_owner),
+            Act::Acknowledge(id) => Self::Confirm(id),
             Act::Pin(_) | Act::Unpin(_) => Self::Other,
         }
     }
@@ -231,7 +235,7 @@ pub(super) fn views<'s>(said: impl Iterator<Item = &'s Said>) -> BTreeMap<Messag
                 }
                 None
             }
-            What::Other => None,
+            What::Confirm(_) | What::Other => None,
         };
         if let (Some(id), Some(about)) = (id, about) {
             named.insert(*id, Named::Message(about));

@@ -36,7 +36,7 @@ async fn exchange(phones: &[&Phone]) {
 }
 
 /// Goes on until the phone has its past: of several that could give, each draws when its turn is.
-async fn gets_its_past(phone: &Phone, log: LogId, others: &[&Phone]) {
+pub(super) async fn gets_its_past(phone: &Phone, log: LogId, others: &[&Phone]) {
     let comes = async {
         loop {
             exchange(&[&[phone], others].concat()).await;

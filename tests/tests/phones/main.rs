@@ -13,6 +13,7 @@ mod own;
 mod pulls;
 mod resets;
 mod restored;
+mod rooms;
 mod talk;
 mod terminal;
 

@@ -411,8 +411,11 @@ async fn a_pin_is_for_everybody_and_a_star_for_oneself() {
 async fn nothing_is_said_about_a_message_that_nobody_else_has_yet() {
     let (_world, anna, _ben, log) = group().await;
     let waiting = anna.account.send_text(log, "unterwegs").await.unwrap();
-    let refused = anna.account.edit(log, waiting, "x", TextForm::Plain).await;
-    assert!(matches!(refused, Err(AccountError::NotSent)));
+    for refused in
+        [anna.account.react(log, waiting, "👍").await, anna.account.pin(log, waiting, true).await]
+    {
+        assert!(matches!(refused, Err(AccountError::NotSent)));
+    }
     let unknown = anna.account.react(log, MessageId([9; 32]), "👍").await;
     assert!(matches!(unknown, Err(AccountError::NoMessage)));
 }

@@ -100,6 +100,31 @@ final class TwoPhonesTests {
         }
     }
 
+    @Test func anAnnouncementIsConfirmedAndItsAuthorSeesWhoHasNot() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let bens = try await ben.info().person
+        let begun = RoomToBegin(
+            title: "Sicherheit", people: [bens], announcements: true, newcomersSeePast: false)
+        let room = try await anna.conversations().createRoom(room: begun)
+        let annas = try anna.timeline(conversation: room)
+        let asked = try await annas.ask(text: "Bitte **Helme** tragen")
+        _ = try await ben.reads(room).first { $0.rows.contains { $0.talk?.asking?.due == true } }
+
+        let reading = try ben.timeline(conversation: room)
+        #expect(try await reading.standing().mayWrite == false)
+        await #expect {
+            try await reading.write(text: "warum?", replyTo: nil)
+        } throws: {
+            ($0 as? HauspostError)?.code == "may-not-write"
+        }
+        #expect(try await annas.confirmations(messageId: asked).people.first?.person == bens)
+        try await reading.confirm(messageId: asked)
+        _ = try await anna.reads(room).first { $0.rows.contains { $0.talk?.asking?.confirmed == 1 } }
+        let list = try await annas.confirmations(messageId: asked)
+        #expect(list.confirmed == 1 && list.csv.contains("Ben"))
+        #expect(try await ben.conversations().toConfirm().isEmpty)
+    }
+
     @Test func theSequenceOfChangesNamesTheConversationThatChanged() async throws {
         let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
         let room = try await anna.talk(to: ben)

@@ -11,7 +11,7 @@ use crate::array_item;
 use crate::authorise::decide::{AuthorisedCommit, AuthorisedInvite};
 use crate::authorise::reset::{AuthorisedReset, Resets};
 use crate::authorise::view::CompanyView;
-use crate::body::{CapsuleBody, Genesis, InviteOp, LogType, genesis_hash};
+use crate::body::{CapsuleBody, Genesis, HistoryRule, InviteOp, LogType, genesis_hash};
 use crate::entry::Head;
 use crate::ids::{DeviceId, Digest, Epoch, Gen, KeyId, LeafIndex, Seq, TimeMs, UserId};
 use crate::mls::extension::GroupBinding;
@@ -195,6 +195,11 @@ impl Conversation {
     /// Whether the user writes here more than answers (C3): in announcements only owners do.
     pub fn may_write(&self, user: UserId, company: &impl CompanyView) -> bool {
         self.genesis.r#type != LogType::Announce || self.is_owner(user, company)
+    }
+
+    /// Whether members get what was said before they came: by genesis or by the policy.
+    pub fn shares_past(&self, company: &impl CompanyView) -> bool {
+        self.genesis.history == HistoryRule::Members || company.history_for_members()
     }
 
     /// The leaves of devices that are revoked (S7). While there are any, no record is valid.

@@ -4,8 +4,7 @@ use crate::authorise::Rule;
 use crate::authorise::conversation::Conversation;
 use crate::authorise::view::CompanyView;
 use crate::body::{
-    CommitBody, Genesis, GrantBasis, GrantBody, HistoryRule, InviteBody, InviteOp, LogType,
-    SignedPayload,
+    CommitBody, Genesis, GrantBasis, GrantBody, InviteBody, InviteOp, LogType, SignedPayload,
 };
 use crate::entry::{At, Ranges};
 use crate::ids::{DeviceId, Digest, LogId, Seq, TimeMs, UserId};
@@ -234,10 +233,12 @@ pub fn grant<V: CompanyView>(
     let grantee = DeviceId(body.grantee.0);
     both(judgement, |company| company.is_active(grantee), Rule::Grant)?;
     let user = judgement.at.device(grantee).ok_or(Rule::Grant)?.user;
+    let shares_past = |company: &V| conversation.shares_past(company);
     let grounded = match body.basis {
         GrantBasis::Own => user == author,
         GrantBasis::Member => {
-            conversation.genesis.history == HistoryRule::Members && conversation.is_member(user)
+            both(judgement, shares_past, Rule::Grant)?;
+            conversation.is_member(user)
         }
         // Both need an entry of the company log that this version does not serve.
         GrantBasis::Handover(_) | GrantBasis::Opening(_) => false,

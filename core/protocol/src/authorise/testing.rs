@@ -40,6 +40,8 @@ pub struct TestCompany {
     pub suite: Option<Suite>,
     /// By how much the company's clock is ahead of UTC.
     pub ahead_ms: TimeMs,
+    /// Whether the policy gives members the past.
+    pub gives_past: bool,
 }
 
 impl TestCompany {
@@ -57,6 +59,7 @@ impl TestCompany {
             orders: Vec::new(),
             suite: None,
             ahead_ms: 0,
+            gives_past: false,
         }
     }
 
@@ -120,6 +123,9 @@ impl CompanyView for TestCompany {
     }
     fn archive_keys_good(&self, id_a: KeyId, id_b: KeyId, t_ms: TimeMs) -> bool {
         (id_a, id_b) == self.keys || t_ms < self.old_keys_until
+    }
+    fn history_for_members(&self) -> bool {
+        self.gives_past
     }
     fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
         self.orders.iter().any(|(seq, of)| *of == log && *seq >= from)

@@ -39,6 +39,9 @@ pub trait CompanyView {
     fn suite(&self) -> Option<Suite>;
     /// The calendar day of this time on the company's clock, counted from 1970 on (R4).
     fn day(&self, t_ms: TimeMs) -> u64;
+    /// Whether the policy gives members what was said before they came, also where a conversation was not
+    /// begun so (docs/protocol.md §10).
+    fn history_for_members(&self) -> bool;
 
     /// Whether the device is known and not revoked.
     fn is_active(&self, device: DeviceId) -> bool {
@@ -55,6 +58,9 @@ impl CompanyView for CompanyAt<'_> {
     }
     fn company(&self) -> Option<CompanyId> {
         self.company()
+    }
+    fn history_for_members(&self) -> bool {
+        self.terms().council.history_for_members
     }
     fn device(&self, device: DeviceId) -> Option<DeviceFacts> {
         let active = self.is_active(device);

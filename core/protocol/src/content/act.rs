@@ -30,6 +30,8 @@ pub enum Act<'m> {
     Vote(MessageId, Choice),
     /// Closes a poll.
     ClosePoll(MessageId),
+    /// Confirms that he has taken note of a message.
+    Acknowledge(MessageId),
     /// Something that only a newer app understands, or nothing that makes sense: a reaction to
     /// nothing, a reaction that is no emoji, a deletion of nothing.
     Unknown,
@@ -60,7 +62,8 @@ impl Control {
             Self::Unpin(message) => Some(Act::Unpin(*message)),
             Self::Vote(message, choice) => Some(Act::Vote(*message, *choice)),
             Self::ClosePoll(message) => Some(Act::ClosePoll(*message)),
-            Self::Acknowledge(_) | Self::PolicyNotice(_) | Self::Title(_) | Self::Ask(_) => None,
+            Self::Acknowledge(message) => Some(Act::Acknowledge(*message)),
+            Self::PolicyNotice(_) | Self::Title(_) | Self::Ask(_) | Self::Picture => None,
         }
     }
 }
@@ -78,6 +81,7 @@ impl std::fmt::Debug for Act<'_> {
             Self::Unpin(message) => write!(f, "Unpin({message})"),
             Self::Vote(message, _) => write!(f, "Vote({message}, …)"),
             Self::ClosePoll(message) => write!(f, "ClosePoll({message})"),
+            Self::Acknowledge(message) => write!(f, "Acknowledge({message})"),
             Self::Unknown => f.write_str("Unknown"),
         }
     }

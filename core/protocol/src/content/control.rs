@@ -33,6 +33,9 @@ pub enum Control {
     Vote(MessageId, Choice),
     /// Votes that come later do not count.
     ClosePoll(MessageId),
+    /// The record's one file is the conversation's picture from now on, or it has none
+    /// ([`picture`](super::picture())).
+    Picture,
 }
 
 const REDACT: u64 = 0;
@@ -44,6 +47,7 @@ const UNPIN: u64 = 5;
 const ASK: u64 = 6;
 const VOTE: u64 = 7;
 const CLOSE_POLL: u64 = 8;
+const PICTURE: u64 = 9;
 
 /// A title is content, and so is what somebody chose.
 impl fmt::Debug for Control {
@@ -58,6 +62,7 @@ impl fmt::Debug for Control {
             Self::Ask(ranges) => write!(f, "Ask({} stretches)", ranges.len()),
             Self::Vote(message, _) => write!(f, "Vote({message}, …)"),
             Self::ClosePoll(message) => write!(f, "ClosePoll({message})"),
+            Self::Picture => f.write_str("Picture"),
         }
     }
 }
@@ -84,6 +89,11 @@ impl Item for Control {
             }
             Self::Vote(message, choice) => (VOTE, *message, *choice).write(to),
             Self::ClosePoll(message) => (CLOSE_POLL, *message).write(to),
+            Self::Picture => {
+                to.array(2);
+                to.uint(PICTURE);
+                to.null();
+            }
         }
     }
 
@@ -108,6 +118,7 @@ impl Item for Control {
             }
             (VOTE, 3) => Ok(Self::Vote(Item::read(from)?, Item::read(from)?)),
             (CLOSE_POLL, 2) => Item::read(from).map(Self::ClosePoll),
+            (PICTURE, 2) if from.take_null()? => Ok(Self::Picture),
             _ => Err(FormError::Unlisted),
         })
     }

@@ -122,6 +122,17 @@ impl Message {
         self.with_extension(ORIGIN, &author)
     }
 
+    /// Whether everybody who is there is to confirm that he has taken note of it.
+    pub fn asks_to_confirm(&self) -> bool {
+        self.extension(ACKNOWLEDGE) == Some(ASKS)
+    }
+
+    /// This message as one that is to be confirmed.
+    #[must_use]
+    pub fn asking_to_confirm(self) -> Self {
+        self.with_extension(ACKNOWLEDGE, &ASKS)
+    }
+
     /// The extension of this name, if it is there and of the form asked for.
     pub(super) fn extension<T: Item>(&self, name: &str) -> Option<T> {
         let key = encode(&name.to_owned());
@@ -159,6 +170,9 @@ impl Message {
 
 /// The extension of a message that is passed on: the user who wrote it (docs/protocol.md §6).
 const ORIGIN: &str = "hauspost/origin";
+/// The extension of a message that is to be confirmed (docs/protocol.md §6), and its one value.
+const ACKNOWLEDGE: &str = "hauspost/ack";
+const ASKS: u64 = 1;
 /// The head of a map without entries; each one more adds 1 (RFC 8949 §3.1).
 const EMPTY_MAP: u8 = 0xa0;
 /// Entries of a map that are looked at: as many as a head of one byte can say.

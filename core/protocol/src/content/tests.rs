@@ -305,9 +305,41 @@ fn a_message_that_is_passed_on_names_who_wrote_it_and_nothing_else() {
 
 #[test]
 fn controls_about_a_message_read_back() {
-    for control in [Control::Redact(OTHER), Control::Pin(OTHER), Control::Unpin(OTHER)] {
+    for control in [
+        Control::Redact(OTHER),
+        Control::Pin(OTHER),
+        Control::Unpin(OTHER),
+        Control::Acknowledge(OTHER),
+    ] {
         assert_eq!(decode::<Control>(&encode(&control)).as_ref(), Ok(&control));
         assert!(control.act().is_some());
     }
     assert_eq!(Control::Title("x".to_owned()).act(), None);
+    let picture = encode(&Control::Picture);
+    assert_eq!(picture, [0x82, 0x09, 0xf6]);
+    assert_eq!(decode::<Control>(&picture), Ok(Control::Picture));
+}
+
+#[test]
+fn a_message_that_is_to_be_confirmed_says_so_beside_what_else_it_says() {
+    let anna = UserId([7; 16]);
+    let asks = Message::text(SALT, "Bitte lesen").asking_to_confirm();
+    assert!(!Message::text(SALT, "Bitte lesen").asks_to_confirm());
+    for message in [
+        asks.clone().asking_to_confirm(),
+        asks.clone().passed_on_from(anna),
+        Message::text(SALT, "Bitte lesen").passed_on_from(anna).asking_to_confirm(),
+    ] {
+        let read = Message::parse(&message.to_bytes().unwrap()).unwrap();
+        assert!(read.asks_to_confirm());
+        assert!(matches!(read.origin(), None | Some(UserId([7, ..]))));
+    }
+    let both = asks.clone().passed_on_from(anna);
+    assert_eq!(both.origin(), Some(anna));
+    assert_eq!(both, Message::text(SALT, "Bitte lesen").passed_on_from(anna).asking_to_confirm());
+    // Any other value asks for nothing that this version knows.
+    for other in ["a1 6c 686175 73706f73742f61636b 02", "a1 6c 686175 73706f73742f61636b 4101"] {
+        let extensions = decode(&hex::decode(other.replace(' ', "")).unwrap()).unwrap();
+        assert!(!Message { extensions, ..Message::text(SALT, "x") }.asks_to_confirm());
+    }
 }

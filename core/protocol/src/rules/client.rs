@@ -228,14 +228,19 @@ pub fn record_content(
     if !statement.blobs().eq(head.blobs.iter().copied()) {
         return Err(ContentFault::Files);
     }
-    let answers = || {
-        let content = Content::read(statement.ptype, &statement.content);
-        matches!(
-            content,
-            Content::Control(Control::Acknowledge(_) | Control::Ask(_) | Control::Vote(..))
-        ) || statement.ptype == PayloadType::Receipt
-    };
+    let answers = || answers(statement.ptype, &statement.content);
     if may_write || answers() { Ok(()) } else { Err(ContentFault::Announcement) }
+}
+
+/// Whether this is one of the things that everybody may say among announcements (C3): that he has
+/// taken note, his vote, that his device lacks something, what he has read.
+pub fn answers(ptype: PayloadType, content: &[u8]) -> bool {
+    let control = || Content::read(ptype, content);
+    ptype == PayloadType::Receipt
+        || matches!(
+            control(),
+            Content::Control(Control::Acknowledge(_) | Control::Ask(_) | Control::Vote(..))
+        )
 }
 
 /// C3: what a person's devices agree on stands in his own log only; in any other it would be a way to

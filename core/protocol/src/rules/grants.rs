@@ -70,7 +70,7 @@ fn a_grant_needs_its_ground_and_server_and_readers_agree_on_it() {
     type Break = fn(&mut Room, &mut GrantBody);
     let to_ben = |_: &mut Room, body: &mut GrantBody| body.grantee = KeyId([2; 16]);
     assert_eq!(ben.device, DeviceId([2; 16]), "as the table names him");
-    let table: [(&str, Break, Option<Rule>); 12] = [
+    let table: [(&str, Break, Option<Rule>); 13] = [
         ("to the own tablet", |_, _| {}, None),
         ("own, to another's", to_ben, Some(Rule::Grant)),
         ("member", |_, b| (b.grantee, b.basis) = (KeyId([2; 16]), GrantBasis::Member), None),
@@ -82,6 +82,15 @@ fn a_grant_needs_its_ground_and_server_and_readers_agree_on_it() {
                 (b.grantee, b.basis) = (KeyId([2; 16]), GrantBasis::Member);
             },
             Some(Rule::Grant),
+        ),
+        (
+            "the same, where the policy gives it",
+            |r, b| {
+                r.conversation.genesis.history = HistoryRule::None;
+                r.company.gives_past = true;
+                (b.grantee, b.basis) = (KeyId([2; 16]), GrantBasis::Member);
+            },
+            None,
         ),
         ("to oneself", |_, b| b.grantee = KeyId([1; 16]), Some(Rule::Grant)),
         ("to nobody", |_, b| b.grantee = KeyId([9; 16]), Some(Rule::Grant)),

@@ -249,6 +249,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// The document at this place of a message.
-fn document(log: LogId, message_id: MessageId, position: u32) -> DocumentId {
+pub(super) fn document(log: LogId, message_id: MessageId, position: u32) -> DocumentId {
     DocumentId { log, message_id, position }
 }

@@ -242,7 +242,7 @@ impl Core {
                 return Err(DocumentError::Name.into());
             }
             let known = match &attachment.origin {
-                DocumentOrigin::Document(of) => Some(self.known(*of).await?),
+                DocumentOrigin::Document(of) => Some(self.named(*of).await?),
                 _ => None,
             };
             let rule = rule.clone();
@@ -253,7 +253,7 @@ impl Core {
     }
 
     /// A document of a message, as its author named it.
-    async fn known(&self, of: DocumentId) -> Result<File, AccountError> {
+    async fn named(&self, of: DocumentId) -> Result<File, AccountError> {
         self.store
             .read(move |conn| {
                 let local = log::local(conn, of.log)?.ok_or(AccountError::NoConversation)?;

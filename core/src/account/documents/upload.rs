@@ -129,8 +129,9 @@ impl Core {
         }
         let noted = self.store.write(move |tx| {
             let state = outbox::find(tx, intent)?.map(|intent| intent.state);
-            if state != Some(IntentState::Uploading) {
-                // Given up meanwhile, or taken back.
+            let is_wanted = file::is_wanted(tx, local, (message_id, position))?;
+            if state != Some(IntentState::Uploading) || !is_wanted {
+                // Given up meanwhile, taken back, or changed.
             } else if is_whole {
                 if file::arrive(tx, local, (message_id, position))? {
                     outbox::uploaded(tx, intent)?;

@@ -13,7 +13,7 @@ fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
 
 fn preview(picture: &[u8]) -> Option<Preview> {
     let (_keep, path) = written(picture);
-    make(&path)
+    make(&path, Bounds::PREVIEW)
 }
 
 fn shown(preview: &Preview) -> image::RgbImage {
@@ -167,11 +167,11 @@ fn a_photo_that_would_take_too_much_memory_or_is_for_other_machines_is_not_decod
 #[test]
 fn a_preview_that_came_is_shown_as_this_phone_encodes_it() {
     let sent = preview(&corpus::photo(1_000, 800, 1)).unwrap();
-    let looked = look(&sent.picture, "image/jpeg").unwrap();
+    let looked = look(&sent.picture, "image/jpeg", Bounds::PREVIEW).unwrap();
     assert_eq!((looked.width, looked.height), (320, 256));
     let mut tail = sent.picture.clone();
     tail.extend(b"<script>");
-    let looked = look(&tail, "image/jpeg").unwrap();
+    let looked = look(&tail, "image/jpeg", Bounds::PREVIEW).unwrap();
     assert!(!looked.picture.ends_with(b"<script>"), "what stands behind the picture is left out");
 }
 
@@ -198,15 +198,16 @@ fn a_preview_that_lies_about_its_type_or_size_is_refused() {
         (png_claiming(300, 300), "image/png", PreviewFault::Damaged),
     ];
     for (number, (picture, named, fault)) in table.into_iter().enumerate() {
-        assert_eq!(look(&picture, named).err(), Some(fault), "row {number}");
+        assert_eq!(look(&picture, named, Bounds::PREVIEW).err(), Some(fault), "row {number}");
     }
 }
 
 #[tokio::test]
 async fn a_preview_is_not_waited_for_beyond_its_deadline() {
     let (_keep, path) = written(&corpus::photo(2_000, 1_500, 1));
-    assert!(of(&path, std::future::pending().boxed()).await.is_some());
+    assert!(of(&path, Bounds::PREVIEW, std::future::pending().boxed()).await.is_some());
     let picture = corpus::noise(30, 30, ImageFormat::Png);
-    let looked = examine(picture, "image/png".to_owned(), std::future::pending().boxed()).await;
+    let named = "image/png".to_owned();
+    let looked = examine(picture, named, Bounds::PREVIEW, std::future::pending().boxed()).await;
     assert!(looked.is_ok());
 }

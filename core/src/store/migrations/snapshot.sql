@@ -1,4 +1,4 @@
--- version 16
+-- version 17
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -83,6 +83,14 @@ CREATE TABLE company_entry (
     head BLOB NOT NULL,
     payload BLOB
 ) STRICT;
+CREATE TABLE confirmation (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    target BLOB NOT NULL,
+    author BLOB NOT NULL,
+    key INTEGER NOT NULL,         -- mark.key
+    asked INTEGER NOT NULL,       -- whether that one was there when it was asked
+    PRIMARY KEY (log, target, author)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE conversation (
     log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
     title TEXT,
@@ -238,7 +246,7 @@ CREATE TABLE message (
     text TEXT,
     content BLOB,
     record_key BLOB
-, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0) STRICT;
+, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0, asked INTEGER, confirmed INTEGER NOT NULL DEFAULT 0, confirmed_key INTEGER, to_confirm INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE mls_state (
     key BLOB PRIMARY KEY,
     value BLOB NOT NULL
@@ -294,6 +302,18 @@ CREATE TABLE person (
     name TEXT,
     folded TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE picture (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    seq INTEGER NOT NULL,         -- the record that sets it
+    message_id BLOB,              -- the line that has its file; none if there is no picture any more
+    state INTEGER NOT NULL,       -- as of a preview
+    reason INTEGER,
+    tries INTEGER NOT NULL,
+    width INTEGER,
+    height INTEGER,
+    media_type TEXT,
+    picture BLOB
+) STRICT;
 CREATE TABLE poll (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     target BLOB NOT NULL,
@@ -365,6 +385,13 @@ CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);
 CREATE TABLE 'search_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE stay (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    user BLOB NOT NULL,
+    from_seq INTEGER NOT NULL,
+    to_seq INTEGER,               -- the entry by which that one left or was removed
+    PRIMARY KEY (log, user, from_seq)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE unread (
     key INTEGER PRIMARY KEY,
     device BLOB NOT NULL,         -- whose leaf it stands under, in its epoch
@@ -405,6 +432,7 @@ CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
 CREATE INDEX message_documents ON message (key) WHERE kind = 5;
 CREATE INDEX message_pinned ON message (key) WHERE pin_key IS NOT NULL;
 CREATE INDEX message_starred ON message (starred_ms) WHERE starred_ms IS NOT NULL;
+CREATE INDEX message_to_confirm ON message (key) WHERE to_confirm = 1;
 CREATE INDEX message_unreadable ON message (key) WHERE kind = 4;
 CREATE INDEX outbox_by_log ON outbox (log, state, id) WHERE state <> 3;
 CREATE INDEX outbox_core ON outbox (core) WHERE core IS NOT NULL AND state <> 1;
@@ -412,6 +440,7 @@ CREATE INDEX outbox_failed ON outbox (message_id) WHERE state = 4;
 CREATE INDEX own_state_open ON own_state (log) WHERE open = 1;
 CREATE INDEX own_state_waits ON own_state (waits) WHERE waits IS NOT NULL;
 CREATE INDEX person_folded ON person (folded);
+CREATE INDEX picture_waiting ON picture (log) WHERE state = 0;
 CREATE INDEX preview_waiting ON preview (id) WHERE state = 0;
 CREATE INDEX read_up_to_age ON read_up_to (t_ms);
 CREATE INDEX unread_granted ON unread (key) WHERE record_key IS NOT NULL;

@@ -299,6 +299,19 @@ pub fn arrive(
     Ok(tx.prepare_cached(sql)?.query_row(message, |row| row.get(0))?)
 }
 
+/// Whether a document is still to be sent under this message; it is not once the message was taken back, or
+/// says something else.
+pub fn is_wanted(
+    conn: &Connection,
+    log: LocalLog,
+    (message_id, position): (MessageId, u32),
+) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (
+                   SELECT 1 FROM upload WHERE log = ?1 AND message_id = ?2 AND position = ?3)";
+    let row = params![log.number, C(message_id), position];
+    Ok(conn.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+}
+
 /// The server is asked anew for each document of a message. Whether it has any that were sent from
 /// this phone.
 pub fn ask_again(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<bool, StoreError> {

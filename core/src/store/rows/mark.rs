@@ -1,5 +1,5 @@
 //! Marks: what somebody says about a message, and is no line of the timeline itself: changes,
-//! deletions, reactions, pins.
+//! deletions, reactions, pins, confirmations.
 //!
 //! A mark is kept at its place in the log, like a message. What it does to the message is worked out
 //! anew from all marks in the log's order whenever one comes, moves or fails, so that all phones
@@ -12,6 +12,8 @@
 //! - A poll's votes count until its author or an owner closes it, of each person the last one; see
 //!   [`poll`].
 //! - A message is pinned if the last mark about that says so.
+//! - A message that asks for it is confirmed by the first mark of each person that says so
+//!   ([`confirmation`]).
 //!
 //! A mark about something that this phone does not have waits for it and shows nothing.
 
@@ -23,7 +25,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::log::LocalLog;
 use super::message::{self, MessageState, Place, Saying};
-use super::{key, poll, reaction};
+use super::{confirmation, key, poll, reaction};
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::{StoreError, Tx};
 
@@ -53,6 +55,8 @@ code_cell! {
         Vote = 7,
         /// Closes a poll.
         ClosePoll = 8,
+        /// Confirms that its author took note of the message.
+        Acknowledgement = 9,
     }
 }
 
@@ -315,6 +319,7 @@ fn apply(
         }
         MarkKind::Vote => poll::count_anew(tx, log, target, author)?,
         MarkKind::ClosePoll => poll::close_anew(tx, log, target)?,
+        MarkKind::Acknowledgement => confirmation::count_anew(tx, log, target, author)?,
         MarkKind::Newer => {}
     }
     tx.refresh(log, 0);
@@ -322,7 +327,7 @@ fn apply(
 }
 
 /// The change that a message's fate comes from, if any.
-pub(super) struct Change {
+pub(crate) struct Change {
     pub key: i64,
     pub kind: MarkKind,
     pub text: Option<String>,
@@ -331,7 +336,7 @@ pub(super) struct Change {
 }
 
 /// The change in force of a message of this author: its deletion, or else its last edit.
-pub(super) fn change_in_force(
+pub(crate) fn change_in_force(
     conn: &Connection,
     log: LocalLog,
     target: MessageId,

@@ -7,6 +7,7 @@ use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::confirmation::{self, Asking};
 use super::file::{self, ShownFile};
 use super::index;
 use super::log::LocalLog;
@@ -24,7 +25,7 @@ pub use card::ShownCard;
 pub(super) use card::poll_of;
 pub(crate) use card::{as_written, card, shown as shown_card, voice, words_of};
 pub(crate) use fate::quote;
-pub use fate::{EVERYBODY, Fate, Quote, Saying, set_starred};
+pub use fate::{EVERYBODY, Fate, Quote, Saying, rewrite, set_starred};
 pub(super) use fate::{is_text, set_fate};
 use fate::{mentioned, mentions_reader};
 pub(super) use line::count_readable;
@@ -172,6 +173,8 @@ pub struct Message {
     pub reactions: Vec<Tally>,
     /// Whether anybody ever reacted to it.
     pub reacted: bool,
+    /// That it asks to be confirmed, if it does.
+    pub asking: Option<Asking>,
     /// How far a message of this person's has come, of a row that a timeline returned.
     pub reach: Option<Reach>,
     /// The card that it shows, of a row that a timeline returned.
@@ -211,7 +214,7 @@ pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kin
         SELECT reason FROM outbox o WHERE o.message_id = m.message_id AND o.state = 4
     ) END,
     m.fate, m.change_key, m.reply_to, m.markdown, m.origin, m.mentions, m.mentions_me, m.pin_key,
-    m.starred_ms, m.reacted, m.alarm";
+    m.starred_ms, m.reacted, m.alarm, m.asked, m.confirmed, m.confirmed_key, m.to_confirm";
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     let key = row.get(0)?;
@@ -238,6 +241,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
             origin: cell(row, 16)?,
             mentions: mentioned(row.get(17)?),
             alarm: row.get(22)?,
+            asks: cell::<Option<u64>>(row, 23)?.is_some(),
         },
         mentions_me: row.get(18)?,
         is_pinned: row.get::<_, Option<i64>>(19)?.is_some(),
@@ -248,6 +252,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         reach: None,
         card: None,
         voice: None,
+        asking: confirmation::read(row, 23)?,
     })
 }
 
@@ -264,8 +269,9 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
     let mut insert = tx.prepare_cached(
         "INSERT INTO message (key, message_id, author, device, kind, state, t_ms, sent_ms, missing,
              search_id, text, content, record_key, reply_to, markdown, origin, mentions,
-             mentions_me, alarm)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+             mentions_me, alarm, asked)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20)
          ON CONFLICT (key >> 40, message_id) DO NOTHING",
     )?;
     let inserted = insert.execute(params![
@@ -288,9 +294,13 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         message.saying.mentions_blob(),
         mentions_me,
         message.saying.alarm,
+        message.saying.asks.then_some(0),
     ])?;
     if inserted == 0 {
         return Ok(false);
+    }
+    if message.saying.asks {
+        confirmation::ask(tx, log, message.place.key(log))?;
     }
     if let (Some(search_id), Some(text)) = (search_id, &text) {
         tx.index(search_id, index::words(log, message.author, message.kind, text, &[]));
@@ -343,17 +353,20 @@ pub fn place(
 ) -> Result<(), StoreError> {
     let mut update = tx.prepare_cached(
         "UPDATE message SET key = ?3, t_ms = ?4, state = ?5
-         WHERE key >> 40 = ?1 AND message_id = ?2",
+         WHERE key >> 40 = ?1 AND message_id = ?2 RETURNING asked IS NOT NULL",
     )?;
-    let moved =
-        update.execute(params![log.number, C(message_id), place.key(log), C(t_ms), C(state)])?;
-    if moved == 0 {
+    let to = params![log.number, C(message_id), place.key(log), C(t_ms), C(state)];
+    let moved: Option<bool> = update.query_row(to, |row| row.get(0)).optional()?;
+    let Some(asks) = moved else {
         return match mark::place(tx, log, message_id, place, t_ms, state)? {
             true => Ok(()),
             false => Err(StoreError::Missing("message")),
         };
-    }
+    };
     index_anew(tx, log, place.key(log), t_ms)?;
+    if asks {
+        confirmation::ask(tx, log, place.key(log))?;
+    }
     tx.refresh(log, 0);
     Ok(())
 }
@@ -450,6 +463,7 @@ pub fn erase(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> {
          WHERE key = ?1",
     )?
     .execute([key])?;
+    confirmation::settle(tx, log, key)?;
     mark::erase(tx, log, seq)?;
     tx.refresh(log, 0);
     Ok(())

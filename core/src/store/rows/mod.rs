@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod author;
 pub mod checkpoint;
 pub mod company;
+pub mod confirmation;
 pub mod conversation;
 pub mod delivered;
 pub mod entry;
@@ -26,11 +27,13 @@ pub mod notified;
 pub mod outbox;
 pub mod own;
 pub mod person;
+pub mod picture;
 pub mod poll;
 pub mod preview;
 pub mod quarantine;
 pub mod reaction;
 pub mod receipt;
+pub mod stay;
 
 use hauspost_protocol::ids::Seq;
 

@@ -33,6 +33,8 @@ code_cell! {
         /// Say what the devices of the person are to agree on: a record that is filled until it is
         /// sealed. Nobody waits for it, and what it says is said again rather than lost.
         OwnState = 7,
+        /// Name an owner, or withdraw one.
+        Owner = 8,
     }
 }
 
@@ -350,6 +352,28 @@ pub fn unseal(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
 pub fn unseal_log(tx: &Tx<'_>, log: LogId) -> Result<(), StoreError> {
     let which = format!("log = ?1 AND state = 1 AND {UNDER_WAY} AND kind IN (0, 7)");
     change(tx, &format!("{UNSEAL} WHERE {which}"), [C(log)])
+}
+
+/// The sealed records of a log from this index of the own chain on: their numbers and cores.
+pub fn sealed_from(
+    conn: &Connection,
+    log: LogId,
+    index: RecordIndex,
+) -> Result<Vec<(i64, CoreHash)>, StoreError> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT id, core FROM outbox
+         WHERE log = ?1 AND state = 1 AND {UNDER_WAY} AND kind IN (0, 7)
+             AND leaf_index >= ?2",
+    ))?;
+    let rows =
+        select.query_map(params![C(log), C(index)], |row| Ok((row.get(0)?, cell(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A record that was not sent says something else from now on, under another message id.
+pub fn rewrite(tx: &Tx<'_>, id: i64, message_id: MessageId, body: &[u8]) -> Result<(), StoreError> {
+    let row = params![id, C(message_id), body];
+    change(tx, "UPDATE outbox SET message_id = ?2, body = ?3 WHERE id = ?1", row)
 }
 
 /// Sealed → Accepted.

@@ -27,7 +27,7 @@ pub const REASON_CRASHED: u64 = 6;
 /// So often looking at one may begin and never end.
 const TRIES: i64 = 2;
 
-fn reason(fault: PreviewFault) -> u64 {
+pub(super) fn reason(fault: PreviewFault) -> u64 {
     match fault {
         PreviewFault::TooLarge => 1,
         PreviewFault::Type => 2,

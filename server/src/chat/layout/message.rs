@@ -133,11 +133,40 @@ pub(super) fn lines(
         }
         lines.push(Line::from(spans));
     }
+    lines.extend(asking(state, row, dialog).map(|(text, style)| {
+        Line::from(vec![lead(), Span::styled(text::fit(&text, room), style)])
+    }));
     if row.state == MessageState::Failed {
         let text = fill(state.words.failed, &[&state.words.reason(row.reason)]);
         lines.extend(note(&text, columns, warning()));
     }
     lines
+}
+
+/// That a message is to be confirmed: for whoever is asked whether he has, for who asks and the owners how
+/// many have.
+fn asking(
+    state: &State,
+    row: &Message,
+    dialog: &Dialog,
+) -> impl Iterator<Item = (String, Style)> + use<> {
+    let words = state.words.rooms;
+    let [please, done, going] = words.asks;
+    let mine = row.asking.and_then(|asking| match asking {
+        asking if asking.is_waiting => Some((going.to_owned(), dim())),
+        asking if asking.is_mine => Some((done.to_owned(), dim())),
+        asking if asking.is_due => {
+            let style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
+            Some((please.to_owned(), style))
+        }
+        _ => None,
+    });
+    let sees = row.author == state.me || dialog.standing.is_some_and(|it| it.is_owner);
+    let count = row.asking.filter(|_| sees && row.seq.is_some()).map(|asking| {
+        let (confirmed, asked) = (asking.confirmed.to_string(), asking.asked.to_string());
+        (fill(words.count, &[&confirmed, &asked]), dim())
+    });
+    mine.into_iter().chain(count)
 }
 
 fn chosen(style: Style, is_chosen: bool) -> Style {

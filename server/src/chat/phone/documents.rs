@@ -1,11 +1,13 @@
 //! Documents saved, opened and given up. They may have to be fetched first, so this goes on beside
 //! everything else.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 
 use hauspost_core::account::{Account, AccountError};
 use hauspost_core::file::DocumentError;
-use hauspost_core::read::DocumentKind;
+use hauspost_core::read::{Confirmations, DocumentKind};
 use hauspost_core::store::rows::file::DocumentId;
 use hauspost_protocol::ids::LogId;
 use tokio::sync::mpsc;
@@ -93,6 +95,34 @@ fn usual_folder() -> PathBuf {
         .into_iter()
         .find(|folder| !home.as_os_str().is_empty() && folder.is_dir())
         .unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Writes who has confirmed a message into the usual folder, as a table and as JSON; gives the table's
+/// place. A list that is there already is not overwritten.
+pub(super) async fn write_list(list: &Confirmations) -> Result<PathBuf, AccountError> {
+    let folder = usual_folder();
+    let name = format!("confirmed-{}", &list.message_id.to_string()[..12]);
+    let (csv, json) = (list.to_csv(), list.to_json());
+    let written = tokio::task::spawn_blocking(move || {
+        for number in 1.. {
+            let name = if number == 1 { name.clone() } else { format!("{name}-{number}") };
+            let table = folder.join(format!("{name}.csv"));
+            let create = |path: &Path, text: &str| {
+                let mut file = File::options().write(true).create_new(true).open(path)?;
+                file.write_all(text.as_bytes())
+            };
+            match create(&table, &csv) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+                Ok(()) => {}
+            }
+            std::fs::write(folder.join(format!("{name}.json")), &json)?;
+            return Ok(table);
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    });
+    let written = written.await.map_err(|_| AccountError::Folder)?;
+    written.map_err(|_| AccountError::Folder)
 }
 
 /// Gives up what of a conversation is on its way, or one document of it. How many it were.

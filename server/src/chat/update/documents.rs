@@ -33,9 +33,13 @@ pub(super) fn run(
         }
     };
     let goes_on = dialog.row.as_ref().is_none_or(|row| row.state == LogState::Active);
-    let sends = !matches!(command, Command::Save(..) | Command::Open(_) | Command::Stop);
-    if sends && !goes_on {
+    let says = !matches!(command, Command::Save(..) | Command::Open(_) | Command::Stop);
+    if says && !goes_on {
         state.notice = Some(Notice::Hint(state.words.not_here.to_owned()));
+        return;
+    }
+    if says && dialog.is_read_only() {
+        state.notice = Some(Notice::Hint(state.words.rooms.read_only.to_owned()));
         return;
     }
     let log = dialog.log;
@@ -70,6 +74,11 @@ pub(super) fn run(
         }
         // Is a card by now.
         Command::Colleague(_) => return,
+        Command::Ask(paths, text) => {
+            dialog.scroll = Scroll::Follow;
+            Effect::Ask(log, paths, text, written)
+        }
+        Command::Picture(path) => Effect::SetPicture(log, path),
         Command::Save(number, folder) => Effect::SaveNth(log, number, folder),
         Command::Open(number) => Effect::OpenNth(log, number),
         Command::Stop => Effect::StopAll(log),

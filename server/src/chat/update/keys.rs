@@ -8,7 +8,7 @@ use super::super::editor::{Edit, Editor};
 use super::super::event::{Effect, Span};
 use super::super::layout;
 use super::super::state::{
-    About, Dialog, Focus, Members, Notice, Overlay, Purpose, Rooms, Scroll, Search, State,
+    About, Dialog, Focus, Founding, Members, Notice, Overlay, Purpose, Rooms, Scroll, Search, State,
 };
 use super::{
     documents, end, open, overlay, pick, rooms_again, rooms_wanted, save_draft, scroll, send, talk,
@@ -226,7 +226,7 @@ fn search(state: &mut State) {
 }
 
 fn name_group(state: &mut State) {
-    state.overlay = Some(Overlay::Title(Editor::default()));
+    state.overlay = Some(Overlay::Title(Founding::default()));
 }
 
 fn approve(state: &mut State) {
@@ -242,8 +242,16 @@ fn show_members(state: &mut State, effects: &mut Vec<Effect>) {
         state.notice = Some(Notice::Hint(state.words.open_first.to_owned()));
         return;
     };
-    let members = Members { log: dialog.log, users: Vec::new(), selected: 0, asks: None };
+    let members = Members {
+        log: dialog.log,
+        users: Vec::new(),
+        owners: Default::default(),
+        picture: None,
+        selected: 0,
+        asks: None,
+    };
     effects.push(Effect::LoadMembers(dialog.log));
+    effects.push(Effect::LoadPicture(dialog.log));
     state.overlay = Some(Overlay::Members(members));
 }
 

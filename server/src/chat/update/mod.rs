@@ -4,6 +4,7 @@ mod cards;
 mod documents;
 mod keys;
 mod overlay;
+mod rooms;
 pub mod talk;
 
 use std::collections::BTreeSet;
@@ -87,7 +88,24 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             state.people = People::new(people, state.words.somebody);
             relay(state);
         }
-        Event::Members(log, users) => overlay::members(state, log, users),
+        Event::Members(log, people) => rooms::members(state, log, people),
+        Event::Standing(log, standing) => {
+            if let Some(dialog) = state.dialog.as_mut().filter(|dialog| dialog.log == log) {
+                dialog.standing = Some(standing);
+                relay(state);
+            }
+        }
+        Event::Picture(log, picture) => {
+            if let Some(Overlay::Members(members)) = &mut state.overlay
+                && members.log == log
+            {
+                members.picture = picture;
+            }
+        }
+        Event::Confirmations(list) => rooms::confirmations(state, list),
+        Event::Reminded => {
+            state.notice = Some(Notice::Done(state.words.rooms.done[0].to_owned()));
+        }
         Event::Found(wanted, page, more) => overlay::found(state, &wanted, page, more),
         Event::Begun(log) => open(state, log, None, effects),
         Event::NotSent(log, written, why) => {
@@ -166,6 +184,9 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
     if every || changes.contains(&Change::Outbox) {
         effects.push(Effect::LoadFailedChanges(dialog.log));
     }
+    if every || changes.contains(&Change::Company) || changes.contains(&Change::Log(dialog.log)) {
+        effects.push(Effect::LoadStanding(dialog.log));
+    }
     if every || changes.contains(&Change::Log(dialog.log)) {
         effects.push(Effect::LoadTransfers);
         effects.push(Effect::LoadTimeline(dialog.log, again(dialog)));
@@ -177,6 +198,10 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
         }
         if let Some(Overlay::Members(members)) = &state.overlay {
             effects.push(Effect::LoadMembers(members.log));
+            effects.push(Effect::LoadPicture(members.log));
+        }
+        if let Some(Overlay::Confirmations(list, _)) = &state.overlay {
+            effects.push(Effect::LoadConfirmations(list.log, list.message_id));
         }
     }
 }
@@ -323,6 +348,7 @@ fn open(
     effects.push(Effect::LoadRoom(log));
     effects.push(Effect::LoadTimeline(log, span));
     effects.push(Effect::LoadFailedChanges(log));
+    effects.push(Effect::LoadStanding(log));
 }
 
 fn send(state: &mut State, effects: &mut Vec<Effect>) {
@@ -333,6 +359,10 @@ fn send(state: &mut State, effects: &mut Vec<Effect>) {
     }
     if dialog.row.as_ref().is_some_and(|row| row.state != LogState::Active) {
         state.notice = Some(Notice::Hint(state.words.not_here.to_owned()));
+        return;
+    }
+    if dialog.is_read_only() {
+        state.notice = Some(Notice::Hint(state.words.rooms.read_only.to_owned()));
         return;
     }
     let written = dialog.composer.take().trim_end().to_owned();
@@ -415,7 +445,8 @@ fn pick(state: &mut State, purpose: Purpose, without: BTreeSet<UserId>) {
 /// The group that is open, if it goes on.
 fn open_group(state: &State) -> Option<LogId> {
     let row = state.dialog.as_ref()?.row.as_ref()?;
-    (row.r#type == LogType::Group && row.state == LogState::Active).then_some(row.log)
+    let is_room = matches!(row.r#type, LogType::Group | LogType::Announce);
+    (is_room && row.state == LogState::Active).then_some(row.log)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Keys on what lies over list and dialog, and the answers that it waits for.
 
+use hauspost_core::account::NewRoom;
 use hauspost_core::read::{SearchPage, SearchQuery};
 use hauspost_protocol::ids::{LogId, UserId};
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
@@ -7,23 +8,27 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::super::asked;
 use super::super::editor::Editor;
 use super::super::event::Effect;
-use super::super::state::{Ask, Members, Notice, Overlay, Picker, Purpose, Search, State};
+use super::super::state::{
+    Ask, Founding, Members, Notice, Overlay, Picker, Purpose, Search, State,
+};
 use super::super::text;
-use super::{cards, documents, keys, open, open_group, pick, talk};
+use super::{cards, documents, keys, open, open_group, pick, rooms, talk};
 
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(overlay) = state.overlay.take() else { return };
     if key.code == KeyCode::Esc {
         // A question is answered with no; everything else is closed.
-        if let Overlay::Members(Members { asks: Some(_), log, users, selected }) = overlay {
-            state.overlay = Some(Overlay::Members(Members { log, users, selected, asks: None }));
+        if let Overlay::Members(members) = overlay
+            && members.asks.is_some()
+        {
+            state.overlay = Some(Overlay::Members(Members { asks: None, ..members }));
         }
         return;
     }
     match overlay {
         Overlay::Help(at) => help(state, at, key),
         Overlay::Search(search) => search_key(state, search, key, effects),
-        Overlay::Title(title) => title_key(state, title, key),
+        Overlay::Title(founding) => rooms::founding_key(state, founding, key),
         Overlay::Rename(log, title) => rename_key(state, log, title, key, effects),
         Overlay::Device(code) => device_key(state, code, key, effects),
         Overlay::Picker(picker) => picker_key(state, picker, key, effects),
@@ -42,6 +47,9 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Company(page, at) => company_key(state, page, at, key),
         Overlay::Documents(documents) => documents::key(state, documents, key, effects),
         Overlay::Ballot(ballot) => cards::key(state, ballot, key, effects),
+        Overlay::Confirmations(list, at) => {
+            rooms::confirmations_key(state, (list, at), key, effects);
+        }
     }
 }
 
@@ -54,7 +62,7 @@ pub(super) fn paste(state: &mut State, pasted: &str, effects: &mut Vec<Effect>) 
     }
     match &mut state.overlay {
         Some(
-            Overlay::Title(text)
+            Overlay::Title(Founding { title: text, .. })
             | Overlay::Rename(_, text)
             | Overlay::Device(text)
             | Overlay::React(_, _, text)
@@ -146,15 +154,6 @@ pub(super) fn found(state: &mut State, wanted: &SearchQuery, page: SearchPage, m
     search.is_answered = true;
 }
 
-fn title_key(state: &mut State, mut title: Editor, key: KeyEvent) {
-    if key.code == KeyCode::Enter && !title.is_blank() {
-        let purpose = Purpose::Group(title.text().trim().to_owned());
-        return pick(state, purpose, [state.me].into());
-    }
-    write(&mut title, key);
-    state.overlay = Some(Overlay::Title(title));
-}
-
 fn device_key(state: &mut State, mut code: Editor, key: KeyEvent, effects: &mut Vec<Effect>) {
     if key.code == KeyCode::Enter && !code.is_blank() {
         return effects.push(Effect::Approve(code.text().trim().to_owned()));
@@ -234,7 +233,7 @@ fn done(picker: &Picker, bar: Option<UserId>) -> Option<Effect> {
     let first = *chosen.first()?;
     Some(match &picker.purpose {
         Purpose::Dm => Effect::CreateDm(first),
-        Purpose::Group(title) => Effect::CreateGroup(title.clone(), chosen),
+        Purpose::Group(room) => Effect::CreateRoom(NewRoom { people: chosen, ..room.clone() }),
         Purpose::Add(log) => Effect::Add(*log, chosen),
     })
 }
@@ -247,6 +246,7 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
             return effects.push(match ask {
                 Ask::Leave => Effect::Leave(members.log),
                 Ask::Remove(user) => Effect::Remove(members.log, user),
+                Ask::Withdraw(user) => Effect::SetOwner(members.log, user, false),
             });
         }
         (_, Some(_)) => members.asks = None,
@@ -260,6 +260,7 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
             let bar = members.users.get(members.selected).copied();
             members.asks = bar.filter(|user| *user != state.me).map(Ask::Remove);
         }
+        (KeyCode::Char('o'), None) if is_group => effects.extend(rooms::owner_key(&mut members)),
         (KeyCode::Char('l'), None) if is_group => members.asks = Some(Ask::Leave),
         (KeyCode::Char('n'), None) if is_group => {
             let row = state.dialog.as_ref().and_then(|dialog| dialog.row.as_ref());
@@ -272,21 +273,12 @@ fn members_key(state: &mut State, mut members: Members, key: KeyEvent, effects: 
         (KeyCode::Char('k'), None) if is_group => {
             return effects.push(Effect::ChangeSuite(members.log));
         }
-        (KeyCode::Char('a' | 'r' | 'l' | 'n' | 'k'), None) => {
+        (KeyCode::Char('a' | 'r' | 'l' | 'n' | 'k' | 'o'), None) => {
             state.notice = Some(Notice::Hint(state.words.no_group.to_owned()));
         }
         _ => {}
     }
     state.overlay = Some(Overlay::Members(members));
-}
-
-pub(super) fn members(state: &mut State, log: LogId, users: Vec<UserId>) {
-    let Some(Overlay::Members(members)) = &mut state.overlay else { return };
-    if members.log == log {
-        members.users = users;
-        members.users.sort_by_key(|user| text::folded(state.people.name(*user)));
-        members.selected = members.selected.min(members.users.len().saturating_sub(1));
-    }
 }
 
 /// Writes into a line; whether it changed.

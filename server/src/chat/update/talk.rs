@@ -128,6 +128,10 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) -
                 Effect::Open(DocumentId { log, message_id: id, position: file.position })
             }));
         }
+        KeyCode::Char('c') if row.asking.is_some() => effects.push(mark(Mark::Confirm)),
+        KeyCode::Char('l') if row.asking.is_some() => {
+            effects.push(Effect::LoadConfirmations(log, id));
+        }
         _ => return false,
     }
     true

@@ -1,12 +1,14 @@
+use hauspost_core::account::NewRoom;
 use hauspost_core::observe::Change;
 use hauspost_core::read::{
     ConversationRow, SearchHit, SearchPage, SearchQuery, SnippetPart, TimelinePage,
 };
 use hauspost_core::store::rows::message::MessageState;
+use hauspost_protocol::body::HistoryRule;
 use hauspost_protocol::ids::MessageId;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::super::fixture::{BEN, Client, LOG, ME, own, room, row};
+use super::super::fixture::{BEN, Client, LOG, ME, members, own, room, row};
 use super::*;
 
 mod reading;
@@ -168,14 +170,19 @@ fn scrolling_up_stays_at_its_place_when_messages_come_and_pages_older_ones() {
 #[test]
 fn changes_make_only_what_they_name_be_read_again() {
     let other = LogId([8; 16]);
-    let table: [(Change, Vec<Effect>); 6] = [
+    let table: [(Change, Vec<Effect>); 7] = [
         (
             Change::Log(LOG),
-            vec![Effect::LoadTransfers, Effect::LoadTimeline(LOG, Span::Newest(100))],
+            vec![
+                Effect::LoadStanding(LOG),
+                Effect::LoadTransfers,
+                Effect::LoadTimeline(LOG, Span::Newest(100)),
+            ],
         ),
         (Change::Log(other), vec![]),
         (Change::Conversations, vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
         (Change::People, vec![Effect::LoadPeople, Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
+        (Change::Company, vec![Effect::LoadStanding(LOG)]),
         (Change::Outbox, vec![Effect::LoadFailedChanges(LOG)]),
         (Change::Alarms, vec![Effect::LoadAlarms]),
     ];
@@ -207,7 +214,13 @@ fn a_group_is_begun_by_title_and_people() {
     client.press(KeyCode::Enter);
     client.press(KeyCode::Tab);
     client.press(KeyCode::Enter);
-    assert_eq!(client.wanted(), [Effect::CreateGroup("Tour Nord".to_owned(), vec![BEN])]);
+    let room = NewRoom {
+        title: Some("Tour Nord".to_owned()),
+        people: vec![BEN],
+        announces: false,
+        history: HistoryRule::None,
+    };
+    assert_eq!(client.wanted(), [Effect::CreateRoom(room)]);
 }
 
 fn words(words: &str) -> Box<SearchQuery> {
@@ -267,7 +280,8 @@ fn a_hit_of_a_search_opens_its_conversation_around_it() {
         [
             Effect::LoadRoom(LOG),
             Effect::LoadTimeline(LOG, Span::Around(Seq(5))),
-            Effect::LoadFailedChanges(LOG)
+            Effect::LoadFailedChanges(LOG),
+            Effect::LoadStanding(LOG),
         ]
     );
     assert_eq!(client.state.dialog.unwrap().hit, Some(MessageId([5; 32])));
@@ -308,8 +322,8 @@ fn a_dialog_with_many_unread_messages_is_read_from_the_first_of_them() {
 fn a_dialog_of_two_cannot_be_left() {
     let mut client = opened();
     client.ctrl('p');
-    assert_eq!(client.wanted(), [Effect::LoadMembers(LOG)]);
-    client.hear(Event::Members(LOG, vec![ME, BEN]));
+    assert_eq!(client.wanted(), [Effect::LoadMembers(LOG), Effect::LoadPicture(LOG)]);
+    client.hear(members(&[ME, BEN]));
     client.press(KeyCode::Char('l'));
     assert!(client.shows("not a group"));
 }
@@ -333,7 +347,7 @@ fn leaving_and_removing_ask_first() {
     let mut client = Client::new(vec![group]);
     client.press(KeyCode::Enter);
     client.ctrl('p');
-    client.hear(Event::Members(LOG, vec![BEN, ME]));
+    client.hear(members(&[BEN, ME]));
     client.wanted();
     client.press(KeyCode::Char('r'));
     assert_eq!(client.wanted(), [], "nobody removes himself");
@@ -346,7 +360,7 @@ fn leaving_and_removing_ask_first() {
     client.press(KeyCode::Char('y'));
     assert_eq!(client.wanted(), [Effect::Leave(LOG)]);
     client.ctrl('p');
-    client.hear(Event::Members(LOG, vec![BEN, ME]));
+    client.hear(members(&[BEN, ME]));
     client.wanted();
     client.press(KeyCode::Down);
     client.press(KeyCode::Char('r'));

@@ -5,6 +5,7 @@ mod cards;
 mod company;
 mod documents;
 mod overlay;
+mod rooms;
 mod talk;
 
 use hauspost_core::account::Link;
@@ -116,7 +117,11 @@ fn room_lines(
 ) -> [Line<'static>; 2] {
     let bar = if is_selected { "▌" } else { " " };
     let time = short_time(room.last_ms, state);
-    let kind = if room.r#type == LogType::Group { "# " } else { "" };
+    let kind = match room.r#type {
+        LogType::Group => "# ",
+        LogType::Announce => "! ",
+        LogType::Dm | LogType::SelfNotes => "",
+    };
     let sound = if room.is_muted(state.now_ms) { " ∅" } else { "" };
     let on_top = if room.favourite.is_some() { " ★" } else { "" };
     let time = format!("{time}{sound}{on_top}");
@@ -124,9 +129,10 @@ fn room_lines(
     let name =
         if room.unread > 0 { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
     let head = vec![Span::raw(bar), Span::styled(title, name), Span::styled(time, dim())];
-    let calls = if room.unread_mentions > 0 { "@ " } else { "" };
+    let due = if room.to_confirm > 0 { "! " } else { "" };
+    let calls = if room.unread_mentions > 0 { format!("{due}@ ") } else { due.to_owned() };
     let unread = match room.unread {
-        0 => String::new(),
+        0 => calls,
         1..100 => format!("{calls}({})", room.unread),
         _ => format!("{calls}(99+)"),
     };
@@ -169,7 +175,7 @@ fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
     };
     let failed = if last.state == MessageState::Failed { "✗ " } else { "" };
     let is_own = last.author == state.me;
-    if is_own || room.r#type == LogType::Group {
+    if is_own || matches!(room.r#type, LogType::Group | LogType::Announce) {
         format!("{failed}{}: {text}", state.name(last.author))
     } else {
         text
@@ -227,6 +233,11 @@ fn composer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         let line = format!("{prompt}{}", text::harmless(&written[range]));
         put(frame, row(area, i - first), &Line::raw(line));
     }
+    if dialog.is_read_only() {
+        let hint = text::fit(state.words.rooms.read_only, usize::from(area.width));
+        put(frame, area, &Line::styled(hint, dim()));
+        return;
+    }
     if written.is_empty() && state.focus == Focus::List {
         put(frame, area, &Line::styled(state.words.write_here, dim()));
     }
@@ -273,6 +284,7 @@ fn footer(state: &State, frame: &mut Frame<'_>, area: Rect) {
         (Some(Overlay::Members(_)), _) => members,
         (Some(Overlay::Alarms(_)), _) => state.words.alarms.foot,
         (Some(Overlay::Company(..)), _) => state.words.company.foot,
+        (Some(Overlay::Confirmations(..)), _) => state.words.rooms.foot,
         (Some(Overlay::Documents(_)), _) => state.words.documents.foot,
         (Some(Overlay::Confirm(..) | Overlay::History(..)), _) => help,
         (Some(Overlay::Ballot(_)), _) => state.words.cards.ballot_foot,

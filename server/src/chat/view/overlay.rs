@@ -18,7 +18,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
     match overlay {
         Overlay::Help(at) => help(state, *at, frame),
         Overlay::Search(search) => self::search(state, search, frame),
-        Overlay::Title(title) => ask(state.words.titles[2], state.words.called, title, frame),
+        Overlay::Title(founding) => super::rooms::founding(state, founding, frame),
         Overlay::Rename(_, title) => ask(state.words.titles[3], state.words.called, title, frame),
         Overlay::Device(code) => ask(state.words.titles[5], state.words.code, code, frame),
         Overlay::Picker(picker) => self::picker(state, picker, frame),
@@ -33,6 +33,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>) {
         }
         Overlay::Alarms(at) => super::alarms::list(state, *at, frame),
         Overlay::Company(page, at) => super::company::page(state, page, *at, frame),
+        Overlay::Confirmations(list, at) => super::rooms::confirmations(state, list, *at, frame),
         Overlay::Documents(documents) => super::documents::draw(state, documents, frame),
         Overlay::Ballot(ballot) => super::cards::ballot(state, ballot, frame),
     }
@@ -167,7 +168,10 @@ fn marked(parts: &[SnippetPart]) -> impl Iterator<Item = Span<'static>> + '_ {
 fn picker(state: &State, picker: &Picker, frame: &mut Frame<'_>) {
     let title = match &picker.purpose {
         Purpose::Dm => state.words.titles[4].to_owned(),
-        Purpose::Group(title) => fill(state.words.people_of, &[&text::line(title)]),
+        Purpose::Group(room) => {
+            let title = room.title.as_deref().unwrap_or_default();
+            fill(state.words.people_of, &[&text::line(title)])
+        }
         Purpose::Add(_) => state.words.add_people.to_owned(),
     };
     let inner = framed(frame, &title, 50, state.size.1.saturating_sub(4).min(24));
@@ -202,12 +206,13 @@ fn picker(state: &State, picker: &Picker, frame: &mut Frame<'_>) {
 
 fn members(state: &State, members: &Members, frame: &mut Frame<'_>) {
     let title = fill(state.words.people, &[&members.users.len().to_string()]);
-    let rows = u16::try_from(members.users.len()).unwrap_or(u16::MAX).saturating_add(4).max(7);
+    let rows = u16::try_from(members.users.len()).unwrap_or(u16::MAX).saturating_add(4).max(8);
     let inner = framed(frame, &title, 50, rows);
     if let Some(ask) = members.asks {
         let question = match ask {
             Ask::Leave => state.words.ask_leave.to_owned(),
             Ask::Remove(user) => fill(state.words.ask_remove, &[state.people.name(user)]),
+            Ask::Withdraw(user) => fill(state.words.rooms.ask_withdraw, &[state.people.name(user)]),
         };
         for (i, range) in text::wrap(&question, usize::from(inner.width)).into_iter().enumerate() {
             put(frame, row(inner, i), &Line::styled(question[range].to_owned(), warning()));
@@ -215,11 +220,13 @@ fn members(state: &State, members: &Members, frame: &mut Frame<'_>) {
         put(frame, row(inner, 3), &Line::raw(state.words.answer));
         return;
     }
+    let inner = super::rooms::picture(state, members, inner, frame);
     let shown = usize::from(inner.height);
     let first = first_shown(members.selected, shown);
     for (i, user) in members.users.iter().skip(first).take(shown).enumerate() {
         let you = if *user == state.me { state.words.is_you } else { "" };
-        let name = format!("{}{you}", state.people.name(*user));
+        let owner = if members.owners.contains(user) { state.words.rooms.owner } else { "" };
+        let name = format!("{}{you}{owner}", state.people.name(*user));
         let line = Line::raw(text::fit(&name, usize::from(inner.width)));
         put(frame, row(inner, i), &line.style(chosen(first + i == members.selected)));
     }

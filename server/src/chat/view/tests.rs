@@ -5,7 +5,7 @@ use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyCode;
 
 use super::super::event::{Effect, Event};
-use super::super::fixture::{BEN, Client, LOG, ME, NOON, own, room, row};
+use super::super::fixture::{BEN, Client, LOG, ME, NOON, members, own, room, row};
 use super::super::words::Words;
 use super::*;
 
@@ -210,7 +210,7 @@ fn the_client_speaks_german_where_it_is_wanted() {
         assert!(client.shows(text), "{text}\n{}", client.screen().join("\n"));
     }
     client.ctrl('p');
-    client.hear(Event::Members(LOG, vec![ME, BEN]));
+    client.hear(members(&[ME, BEN]));
     assert!(client.shows("Teilnehmer (2)") && client.shows("Anna Berg (du)"));
     client.press(KeyCode::Char('l'));
     assert!(client.shows("Diese Gruppe verlassen?"));

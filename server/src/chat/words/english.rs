@@ -1,4 +1,4 @@
-use super::{Words, alarms, cards, documents, enrol, talk};
+use super::{Words, alarms, cards, documents, enrol, rooms, talk};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -60,6 +60,7 @@ pub static WORDS: Words = Words {
         "a change of this conversation",
     ],
     talk: &talk::ENGLISH,
+    rooms: &rooms::ENGLISH,
     everybody: "all",
     marks: [
         "change a message",
@@ -71,6 +72,7 @@ pub static WORDS: Words = Words {
         "unpin a message",
         "vote in a poll",
         "close a poll",
+        "confirm a message",
     ],
     reasons: &[
         (8, "the server says that it is malformed"),
@@ -87,6 +89,7 @@ pub static WORDS: Words = Words {
         (102, "nobody could be reached"),
         (103, "there is no room for so many devices"),
         (104, "this device was restored and may have sent it already"),
+        (105, "only owners write here"),
         (110, "the document was changed while it was sent"),
         (111, "the document cannot be read any more"),
         (112, "you gave it up"),
@@ -102,6 +105,11 @@ pub static WORDS: Words = Words {
         ("no-message", "this message is not there any more"),
         ("not-sent", "this message has not reached the server yet; please wait"),
         ("not-allowed", "only its author may do that, or an owner of the group"),
+        ("may-not-write", "only owners write here; the others confirm"),
+        ("not-here", "this is possible in groups and announcements only"),
+        ("not-there", "this person is not in the conversation"),
+        ("nobody-missing", "everybody who was asked has confirmed"),
+        ("picture", "this is no picture that can be shown"),
         ("too-many", "so many reactions to one message are not possible"),
         ("no-poll", "this message is no poll"),
         ("poll-closed", "this poll is closed"),

@@ -1,4 +1,4 @@
-use super::{Words, alarms, cards, documents, enrol, talk};
+use super::{Words, alarms, cards, documents, enrol, rooms, talk};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -64,6 +64,7 @@ pub static WORDS: Words = Words {
         "eine Änderung dieser Unterhaltung",
     ],
     talk: &talk::GERMAN,
+    rooms: &rooms::GERMAN,
     everybody: "alle",
     marks: [
         "eine Nachricht ändern",
@@ -75,6 +76,7 @@ pub static WORDS: Words = Words {
         "eine Nachricht lösen",
         "abstimmen",
         "eine Umfrage schließen",
+        "eine Nachricht bestätigen",
     ],
     reasons: &[
         (8, "der Server hält es für fehlerhaft"),
@@ -91,6 +93,7 @@ pub static WORDS: Words = Words {
         (102, "niemand war erreichbar"),
         (103, "für so viele Geräte ist kein Platz"),
         (104, "dieses Gerät wurde wiederhergestellt und hat es vielleicht schon gesendet"),
+        (105, "hier schreiben nur Eigentümer"),
         (110, "das Dokument wurde während des Sendens geändert"),
         (111, "das Dokument ist nicht mehr lesbar"),
         (112, "du hast es aufgegeben"),
@@ -106,6 +109,11 @@ pub static WORDS: Words = Words {
         ("no-message", "diese Nachricht ist nicht mehr da"),
         ("not-sent", "diese Nachricht ist noch nicht beim Server; bitte warte kurz"),
         ("not-allowed", "das darf nur, wer sie schrieb, oder ein Eigentümer der Gruppe"),
+        ("may-not-write", "hier schreiben nur Eigentümer; die anderen bestätigen"),
+        ("not-here", "das geht nur in Gruppen und Ankündigungen"),
+        ("not-there", "dieser Mensch ist nicht in der Unterhaltung"),
+        ("nobody-missing", "alle, die gefragt wurden, haben bestätigt"),
+        ("picture", "das ist kein Bild, das sich zeigen lässt"),
         ("too-many", "so viele Reaktionen auf eine Nachricht gehen nicht"),
         ("no-poll", "diese Nachricht ist keine Umfrage"),
         ("poll-closed", "diese Umfrage ist geschlossen"),

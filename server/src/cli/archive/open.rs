@@ -64,8 +64,8 @@ pub struct Answer {
 #[derive(Args)]
 #[command(
     after_help = "Each record is checked against its place in the log before it is shown: author, signature, what the author \
-    had seen. With --out each conversation becomes a .txt and a .jsonl file and a folder of its documents, byte for \
-    byte as their authors sent them.\n\n\
+    had seen. With --out each conversation becomes a .txt and a .jsonl file, a list of who has confirmed each message that \
+    asks for it, and a folder of its documents, byte for byte as their authors sent them.\n\n\
     Example:\n  hauspost archive open officers-export --answer answer.cbor --keys keys/officer-1 --out opened"
 )]
 pub struct Open {
@@ -188,6 +188,11 @@ fn print(log: LogId, keys: &KeyList, reading: &Reading) {
     for message in &reading.messages {
         terminal::result(message.line());
     }
+    for list in &reading.confirmations {
+        let entry = list.seq.unwrap_or_default();
+        let (confirmed, asked) = (list.confirmed(), list.asked());
+        terminal::result(format_args!("Entry {entry}: {confirmed} of {asked} have confirmed"));
+    }
 }
 
 /// Writes the documents of a conversation, each checked by the SHA-256 that its author signed.
@@ -230,10 +235,18 @@ fn write(folder: &Path, log: LogId, reading: &Reading) -> Result<(), Failure> {
         writeln!(text, "{}", message.line()).expect("writing to a Vec does not fail");
         writeln!(lines, "{json}").expect("writing to a Vec does not fail");
     }
-    for (ending, bytes) in [("txt", text), ("jsonl", lines)] {
-        let path = folder.join(format!("{log}.{ending}"));
-        crate::company::key_file::write_private(&path, &bytes)?;
+    let put = |name: String, bytes: &[u8]| {
+        let path = folder.join(name);
+        crate::company::key_file::write_private(&path, bytes)?;
         terminal::result(path.display());
+        Ok::<_, Failure>(())
+    };
+    put(format!("{log}.txt"), &text)?;
+    put(format!("{log}.jsonl"), &lines)?;
+    for list in &reading.confirmations {
+        let entry = list.seq.unwrap_or_default();
+        put(format!("{log}-{entry}-confirmed.csv"), list.to_csv().as_bytes())?;
+        put(format!("{log}-{entry}-confirmed.json"), list.to_json().as_bytes())?;
     }
-    Ok(())
+    Ok::<_, Failure>(())
 }

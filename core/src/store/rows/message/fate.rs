@@ -8,7 +8,7 @@ use crate::observe::Change;
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::rows::log::LocalLog;
 use crate::store::rows::mark::{self, MarkKind};
-use crate::store::rows::{file, index, key_seq};
+use crate::store::rows::{confirmation, file, index, key_seq};
 use crate::store::{StoreError, Tx};
 
 code_cell! {
@@ -45,6 +45,8 @@ pub struct Saying {
     pub mentions: Vec<UserId>,
     /// Whether it is an alarm, by somebody whom the policy lets send them.
     pub alarm: bool,
+    /// Whether everybody who is there is to confirm it.
+    pub asks: bool,
 }
 
 /// Stands for all members among those who are mentioned.
@@ -174,11 +176,42 @@ pub(in super::super) fn set_fate(
     if let Some(indexed) = index::find(tx, log, message.key)? {
         tx.index(indexed.search_id, indexed.words);
     }
+    if message.asking.is_some() {
+        confirmation::settle(tx, log, message.key)?;
+    }
     tx.refresh(log, 0);
     if fate.is_hidden() || mentions_me || message.mentions_me || message.fate.is_hidden() {
         tx.recount(log);
     }
     Ok(())
+}
+
+/// A message of ours that was not sent says something else from now on, under another id.
+pub fn rewrite(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    (message_id, new): (MessageId, MessageId),
+    text: &str,
+    saying: &Saying,
+    content: &[u8],
+) -> Result<(), StoreError> {
+    super::rename(tx, log, message_id, new)?;
+    index::anew(tx, log, new, || {
+        tx.prepare_cached(
+            "UPDATE message SET text = ?3, markdown = ?4, mentions = ?5, content = ?6,
+                 record_key = NULL
+             WHERE key >> 40 = ?1 AND message_id = ?2",
+        )?
+        .execute(params![
+            log.number,
+            C(new),
+            text,
+            saying.markdown,
+            saying.mentions_blob(),
+            content,
+        ])?;
+        Ok(())
+    })
 }
 
 /// A message with documents that says nothing goes by the first one's name.

@@ -23,18 +23,34 @@ pub enum Event {
     Left(Vec<UserId>),
     /// Its group was made anew: nobody could go on in the old one, an admin ordered it, or it grew.
     Reset,
+    /// A person was made an owner.
+    Owner(UserId),
+    /// A person is no owner any more.
+    NoOwner(UserId),
+    /// It was given this name, or none if that is empty.
+    Titled(String),
+    /// It was given a picture, or has none any more.
+    Pictured(bool),
     /// Something that a newer build wrote.
     Newer,
 }
 
 impl Event {
-    fn to_content(&self) -> Option<Vec<u8>> {
+    /// The content of a row of kind [`MessageKind::Event`]; none of what a newer build wrote.
+    pub fn to_content(&self) -> Option<Vec<u8>> {
         let (code, who) = match self {
             Self::Created => (0, Vec::new()),
             Self::Joined(who) => (1, who.clone()),
             Self::Removed(who) => (2, who.clone()),
             Self::Left(who) => (3, who.clone()),
             Self::Reset => (4, Vec::new()),
+            Self::Owner(user) => (5, vec![*user]),
+            Self::NoOwner(user) => (6, vec![*user]),
+            Self::Titled(title) => {
+                return Some(encode(&(7u64, Vec::<UserId>::new(), title.clone())));
+            }
+            Self::Pictured(true) => (8, Vec::new()),
+            Self::Pictured(false) => (9, Vec::new()),
             Self::Newer => return None,
         };
         Some(encode(&(code as u64, who)))
@@ -48,7 +64,14 @@ impl Event {
             Ok((2, who)) => Self::Removed(who),
             Ok((3, who)) => Self::Left(who),
             Ok((4, _)) => Self::Reset,
-            _ => Self::Newer,
+            Ok((5, who)) if who.len() == 1 => Self::Owner(who[0]),
+            Ok((6, who)) if who.len() == 1 => Self::NoOwner(who[0]),
+            Ok((8, _)) => Self::Pictured(true),
+            Ok((9, _)) => Self::Pictured(false),
+            _ => match decode::<(u64, Vec<UserId>, String)>(content) {
+                Ok((7, _, title)) => Self::Titled(title),
+                _ => Self::Newer,
+            },
         }
     }
 }

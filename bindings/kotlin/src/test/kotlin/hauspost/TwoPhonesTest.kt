@@ -90,6 +90,34 @@ class TwoPhonesTest {
     }
 
     @Test
+    fun `an announcement is confirmed, and its author sees who has not`() = story {
+        val (anna, ben, cem) = listOf(phone("anna12", "Anna"), phone("ben12", "Ben"), phone("cem12", "Cem"))
+        val begun = RoomToBegin("Sicherheit", listOf(ben.me(), cem.me()), announcements = true, newcomersSeePast = true)
+        val room = anna.conversations().use { it.createRoom(begun) }
+        val asked = anna.timeline(room).use { it.ask("Bitte **Helme** tragen") }
+        for (other in listOf(ben, cem)) {
+            other.reads(room).first { page -> page.rows.any { it.talk?.asking?.due == true } }
+            assertFalse(other.timeline(room).use { it.standing() }.mayWrite)
+        }
+        val refused = assertFailsWith<HauspostException.Failed> { ben.timeline(room).use { it.write("warum?", null) } }
+        assertEquals("may-not-write", refused.code)
+        assertEquals(asked, ben.conversations().use { it.toConfirm() }.single().messageId)
+        ben.timeline(room).use { it.confirm(asked) }
+        anna.reads(room).first { page -> page.rows.any { it.talk?.asking?.confirmed == 1uL } }
+        anna.timeline(room).use { timeline ->
+            val list = timeline.confirmations(asked)
+            assertEquals(2uL to 1uL, list.asked to list.confirmed)
+            assertEquals(cem.me(), list.people.first().person)
+            assertTrue("Ben" in list.csv && "\"asked\": true" in list.json)
+            timeline.remind(asked, "Bitte noch bestätigen:")
+            timeline.setOwner(ben.me(), true)
+        }
+        cem.reads(room).first { page -> page.rows.any { it.talk?.mentionsMe == true } }
+        ben.reads(room).first { page -> page.rows.any { it.line == Line.MadeOwner(ben.me()) } }
+        assertTrue(ben.timeline(room).use { it.roles() }.single { it.person == ben.me() }.owner)
+    }
+
+    @Test
     fun `a message is answered, reacted to, changed and taken back`() = story {
         val (anna, ben) = phone("anna9", "Anna") to phone("ben9", "Ben")
         val room = anna.talkTo(ben)

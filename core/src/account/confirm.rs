@@ -1,0 +1,103 @@
+//! Messages that are to be confirmed: confirming, who has and who has not, reminding.
+//!
+//! Everybody's phone has the confirmations, since they are records of the conversation; who asks and the
+//! owners see them as a list. The person's own phone reminds by itself of what is still to be confirmed.
+
+use hauspost_protocol::content::TextForm;
+use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
+
+use super::about::{Draft, Wish};
+use super::{Account, AccountError};
+use crate::format::{calling, everybody_uri, person_uri};
+use crate::read::{self, Confirmations};
+use crate::store::StoreError;
+use crate::store::rows::confirmation::{self, Due};
+use crate::store::rows::person;
+
+/// People whom a reminder calls by name; more are called all together.
+const CALLED: usize = 150;
+/// How often a phone reminds of what is to be confirmed.
+const REMIND_EVERY_MS: TimeMs = 86_400_000;
+/// Messages to be confirmed that are listed, at most.
+const DUE: u32 = 500;
+
+/// A message that the person of this phone has still to confirm.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ToConfirm {
+    /// The message.
+    pub message: Due,
+    /// When to remind the person the next time: a day after it was asked, and daily. An app that holds
+    /// quiet hours reminds when they are over.
+    pub remind_ms: TimeMs,
+}
+
+impl Account {
+    /// Confirms that this person has taken note of a message that asks for it. Who has already changes
+    /// nothing; nobody can take it back.
+    pub async fn confirm(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
+        self.mark(log, message, Wish::Acknowledge).await
+    }
+
+    /// Who was asked to confirm a message and who has, for its author and the owners.
+    pub async fn confirmations(
+        &self,
+        log: LogId,
+        message: MessageId,
+    ) -> Result<Confirmations, AccountError> {
+        let read = self.core.store.read(move |conn| Ok(read::confirmations(conn, log, message)?));
+        let found = read.await.and_then(|found| found.ok_or(AccountError::NoMessage))?;
+        if found.author == self.user() || self.standing(log).await?.is_owner {
+            return Ok(found);
+        }
+        Err(AccountError::NotAllowed)
+    }
+
+    /// Reminds those who were asked to confirm a message, are still there and have not: an answer to it with
+    /// this text that mentions them.
+    pub async fn remind(
+        &self,
+        log: LogId,
+        message: MessageId,
+        text: &str,
+    ) -> Result<MessageId, AccountError> {
+        let missing: Vec<_> =
+            self.confirmations(log, message).await?.missing().map(|person| person.user).collect();
+        if missing.is_empty() {
+            return Err(AccountError::NobodyMissing);
+        }
+        let company = self.company();
+        let text = text.to_owned();
+        let composed = self.core.store.read(move |conn| {
+            if missing.len() > CALLED {
+                let everybody = everybody_uri(company, log);
+                return Ok::<_, StoreError>(calling(
+                    &text,
+                    [(super::about::EVERYBODY_NAMES[0], everybody)],
+                ));
+            }
+            let mut handles = Vec::with_capacity(missing.len());
+            for user in missing {
+                let known = person::find(conn, user)?;
+                let handle = known.map_or_else(|| user.to_string(), |known| known.handle);
+                handles.push((handle, person_uri(company, user)));
+            }
+            Ok(calling(&text, handles.iter().map(|(handle, uri)| (handle.as_str(), uri.clone()))))
+        });
+        let text = composed.await.map_err(AccountError::from)?;
+        let draft = Draft { form: TextForm::Markdown, ..Draft::plain(&text) };
+        self.send(log, draft.replying_to(message)).await
+    }
+
+    /// What the person of this phone has still to confirm, the longest known first, each with the time of the
+    /// next reminder.
+    pub async fn to_confirm(&self) -> Result<Vec<ToConfirm>, AccountError> {
+        let now_ms = self.core.env.clock.now_ms();
+        let due = self.core.store.read(|conn| Ok::<_, AccountError>(confirmation::due(conn, DUE)?));
+        let remind = |message: Due| {
+            let days = now_ms.saturating_sub(message.t_ms) / REMIND_EVERY_MS + 1;
+            let remind_ms = message.t_ms.saturating_add(days * REMIND_EVERY_MS);
+            ToConfirm { message, remind_ms }
+        };
+        Ok(due.await?.into_iter().map(remind).collect())
+    }
+}
