@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use zeroize::Zeroizing;
 
@@ -56,6 +57,9 @@ pub(super) fn open(
          PRAGMA cipher_memory_security = OFF;
          PRAGMA temp_store = MEMORY;",
     )?;
+    // Plans that follow the values bound last are made anew with each other value: with a partial index
+    // in sight, every run of a statement would parse and plan it again, which takes longer than the run.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.busy_timeout(BUSY)?;
     // The first read is the first use of the key.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;

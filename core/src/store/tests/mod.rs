@@ -8,6 +8,7 @@ mod lifecycle;
 use std::sync::mpsc;
 
 use hauspost_protocol::ids::LogId;
+use rusqlite::StatementStatus;
 
 use super::fixture::{enrolled, open};
 use super::rows::{account, log};
@@ -158,4 +159,29 @@ async fn a_reader_cannot_write() {
     let tried: Result<usize, StoreError> =
         store.read(|conn| Ok(conn.execute("DELETE FROM fact", [])?)).await;
     assert!(matches!(tried, Err(StoreError::Sqlite(_))));
+}
+
+#[tokio::test]
+async fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    // Each of them could use a partial index, depending on a value.
+    let statements = [
+        "SELECT key FROM mark WHERE key >> 40 = ?1 AND target = x'' AND waits = 1",
+        "SELECT id FROM outbox WHERE log = ?1 AND state IN (0, 1) AND state <> 3",
+        "SELECT key FROM message WHERE key = ?1 AND kind = 5",
+    ];
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            for sql in statements {
+                let mut select = tx.prepare_cached(sql)?;
+                for value in 0..5 {
+                    assert!(select.query([value])?.next()?.is_none());
+                }
+                assert_eq!(select.get_status(StatementStatus::RePrepare), 0, "{sql}");
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
 }
