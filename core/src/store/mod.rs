@@ -1,6 +1,6 @@
 //! One encrypted database for each account, one transaction for each change.
 //!
-//! [`Store::write`] runs a job on the one thread that owns the writing connection, in one transaction:
+//! [`Store::write`] runs a job on the one connection that writes, in one transaction:
 //! MLS state, chain heads, messages, outbox, cursors and the full-text index change together or not at
 //! all. [`Store::read`] runs a job on one of a few reading connections, which see the last commit and
 //! never wait for the writer. No network and no foreign code runs inside either.
@@ -34,7 +34,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::block_in_place;
 
 pub use self::error::StoreError;
 pub use self::faults::FaultPoint;
@@ -44,7 +46,7 @@ pub use self::transaction::Tx;
 use self::faults::Faults;
 use self::opening::Purpose;
 use self::readers::Readers;
-use self::writer::WriteJob;
+use self::writer::{Desk, WriteJob};
 use crate::env::DatabaseKey;
 use crate::observe::{Change, Changes, Hub, Observer};
 
@@ -76,6 +78,7 @@ struct State {
 /// The threads of an open store. Dropping it lets them finish what they were given, and close.
 struct Running {
     writer: tokio::sync::mpsc::UnboundedSender<WriteJob>,
+    desk: Desk,
     readers: Readers,
 }
 
@@ -107,6 +110,10 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let job = match self.0.write_here(job) {
+            Ok(outcome) => return outcome,
+            Err(job) => job,
+        };
         let permit = self.0.waiting.clone().acquire_owned().await;
         let (answer, outcome) = oneshot::channel();
         self.0.hand_to_writer(Box::new(move |writer| {
@@ -204,10 +211,33 @@ impl Shared {
         schema::migrate(&mut conn)?;
         let (readers, reader_threads) = Readers::start(&self.path, &self.key)?;
         let closing = writer::Closing { readers: reader_threads, lock };
-        let (writer, closed) = writer::start(conn, self.hub.clone(), self.faults.clone(), closing)?;
-        state.running = Some(Running { writer, readers });
+        let (writer, desk, closed) =
+            writer::start(conn, self.hub.clone(), self.faults.clone(), closing)?;
+        state.running = Some(Running { writer, desk, readers });
         state.closed = Some(closed);
         Ok(())
+    }
+
+    /// Runs a job on the calling thread, if that one may block and nobody waits for the writer; gives it
+    /// back otherwise. Nothing is awaited, so a dropped future tears nothing.
+    fn write_here<T, E, F>(&self, job: F) -> Result<Result<T, E>, F>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E>,
+        E: From<StoreError>,
+    {
+        let may_block = Handle::try_current()
+            .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if !may_block || self.waiting.available_permits() < WAITING_WRITES {
+            return Err(job);
+        }
+        if let Err(fault) = self.faults.check() {
+            return Ok(Err(fault.into()));
+        }
+        let desk = self.state().running.as_ref().map(|running| running.desk.clone());
+        let Some(desk) = desk else { return Ok(Err(StoreError::Suspended.into())) };
+        let Some(mut writer) = desk.try_sit_down() else { return Err(job) };
+        let Some(writer) = writer.as_mut() else { return Ok(Err(StoreError::Suspended.into())) };
+        Ok(block_in_place(|| writer.run(job)))
     }
 
     fn hand_to_writer(&self, job: WriteJob) -> Result<(), StoreError> {

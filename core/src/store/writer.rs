@@ -1,8 +1,12 @@
-//! The one thread that writes.
+//! The one connection that writes, at its desk: one job at a time sits there.
+//!
+//! A job comes with the thread that calls, if that one may block and nobody waits; else the writer's
+//! own thread takes it from a queue. Waking that thread, and the caller after it, takes as long as
+//! a small transaction.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -24,6 +28,27 @@ pub(super) struct Writer {
     faults: Arc<Faults>,
 }
 
+/// Where the writer is, until the store closes.
+#[derive(Clone)]
+pub(super) struct Desk(Arc<Mutex<Option<Writer>>>);
+
+impl Desk {
+    /// Waits for whoever sits there. The writer is gone once the store is closed.
+    fn sit_down(&self) -> MutexGuard<'_, Option<Writer>> {
+        // Unwind safety: a job's panic is caught before it could leave the writer in the middle.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same if nobody sits there.
+    pub(super) fn try_sit_down(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
+        match self.0.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(writer)) => Some(writer.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
 /// What the writer closes when it ends, in this order.
 pub(super) struct Closing {
     pub(super) readers: Vec<JoinHandle<()>>,
@@ -36,36 +61,41 @@ pub(super) fn start(
     hub: Arc<Hub>,
     faults: Arc<Faults>,
     closing: Closing,
-) -> Result<(UnboundedSender<WriteJob>, watch::Receiver<bool>), StoreError> {
+) -> Result<(UnboundedSender<WriteJob>, Desk, watch::Receiver<bool>), StoreError> {
     let (sender, jobs) = unbounded_channel();
     let (done, closed) = watch::channel(false);
-    let writer = Writer { conn, hub, faults };
+    let desk = Desk(Arc::new(Mutex::new(Some(Writer { conn, hub, faults }))));
+    let here = desk.clone();
     std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        writer.serve(jobs, closing);
+        serve(&here, jobs, closing);
         done.send_replace(true);
     })?;
-    Ok((sender, closed))
+    Ok((sender, desk, closed))
+}
+
+fn serve(desk: &Desk, mut jobs: UnboundedReceiver<WriteJob>, closing: Closing) {
+    while let Some(job) = jobs.blocking_recv() {
+        if let Some(writer) = desk.sit_down().as_mut() {
+            job(writer);
+        }
+    }
+    // The readers first: the checkpoint empties the write-ahead log only when nobody reads it.
+    for reader in closing.readers {
+        let _ = reader.join();
+    }
+    if let Some(writer) = desk.sit_down().take()
+        && let Err(error) = writer.close()
+    {
+        tracing::warn!(%error, "the write-ahead log was not emptied; it is at the next start");
+    }
+    // Unlocked and not only closed: a process forked meanwhile holds a copy of the handle until it
+    // becomes another program, and with it the lock.
+    if let Err(error) = closing.lock.unlock() {
+        tracing::warn!(%error, "the database's lock file was not unlocked");
+    }
 }
 
 impl Writer {
-    fn serve(mut self, mut jobs: UnboundedReceiver<WriteJob>, closing: Closing) {
-        while let Some(job) = jobs.blocking_recv() {
-            job(&mut self);
-        }
-        // The readers first: the checkpoint empties the write-ahead log only when nobody reads it.
-        for reader in closing.readers {
-            let _ = reader.join();
-        }
-        if let Err(error) = self.close() {
-            tracing::warn!(%error, "the write-ahead log was not emptied; it is at the next start");
-        }
-        // Unlocked and not only closed: a process forked meanwhile holds a copy of the handle until it
-        // becomes another program, and with it the lock.
-        if let Err(error) = closing.lock.unlock() {
-            tracing::warn!(%error, "the database's lock file was not unlocked");
-        }
-    }
-
     fn close(self) -> Result<(), StoreError> {
         self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.conn.close().map_err(|(_, error)| error)?;

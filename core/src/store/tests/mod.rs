@@ -2,6 +2,7 @@
 //! full disks, wrong keys and damaged pages.
 
 mod files;
+mod here;
 mod kills;
 mod lifecycle;
 
