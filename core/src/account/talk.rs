@@ -159,17 +159,7 @@ impl Account {
         self.core
             .say(log, move |tx| {
                 let local = writable(tx, log)?;
-                let say = Say { ptype: PayloadType::Content, content: Bytes(content.clone()) };
-                let id = outbox::insert(
-                    tx,
-                    &NewIntent {
-                        log,
-                        kind: IntentKind::Record,
-                        message_id: Some(message_id),
-                        body: encode(&say),
-                        made_ms: now_ms,
-                    },
-                )?;
+                let id = outbox::insert(tx, &NewIntent::message(log, message_id, now_ms))?;
                 let message = NewMessage {
                     place: Place::Pending(id),
                     message_id,

@@ -7,19 +7,18 @@
 
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::Message;
-use hauspost_protocol::encoding::decode;
 use hauspost_protocol::ids::{MessageId, Seq};
 use hauspost_protocol::statement::PayloadType;
 
 use super::{Code, Me};
 use crate::ledger::Ledger;
-use crate::outbox::intent::Say;
+use crate::outbox::intent::{self, Say};
 use crate::own::{self, When};
 use crate::store::rows;
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::log;
 use crate::store::rows::message;
-use crate::store::rows::outbox::{self, Intent, IntentKind};
+use crate::store::rows::outbox::{self, IntentKind};
 use crate::store::{StoreError, Tx};
 
 /// Intents that a conversation may have gathered before it began.
@@ -52,7 +51,12 @@ pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(),
             outbox::discard(tx, intent.id)?;
             continue;
         }
-        let renamed = intent.message_id.and_then(|_| id_in(me, ledger, &intent));
+        let renamed = match intent.message_id {
+            Some(_) => {
+                intent::said(tx, there.local, &intent)?.and_then(|say| id_in(me, ledger, &say))
+            }
+            None => None,
+        };
         if let (Some(old), Some(renamed)) = (intent.message_id, renamed) {
             message::rename(tx, there.local, old, renamed)?;
         }
@@ -67,8 +71,7 @@ pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(),
 }
 
 /// The id that a message has in this log.
-fn id_in(me: &Me, ledger: &Ledger, intent: &Intent) -> Option<MessageId> {
-    let say: Say = decode(&intent.body).ok()?;
+fn id_in(me: &Me, ledger: &Ledger, say: &Say) -> Option<MessageId> {
     if say.ptype != PayloadType::Content {
         return None;
     }

@@ -11,7 +11,7 @@ use hauspost_protocol::wire::{AppendRequest, NewEntry};
 use rusqlite::Connection;
 
 use super::change::{Wanted, suite_for};
-use super::intent::{Add, Create, Own, Package, Remove, Say};
+use super::intent::{self, Add, Create, Own, Package, Remove, Say};
 use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT, REASON_MAY_NOT_WRITE, reset};
 use crate::inbound::Me;
 use crate::ledger::Ledger;
@@ -180,6 +180,12 @@ pub fn next(
                 intent.kind.is_record() && intent.state == IntentState::Queued
             });
             let mut records: Vec<_> = records.collect();
+            for record in &mut records {
+                if record.body.is_empty() {
+                    let said = intent::said(conn, ledger.row.local, record)?;
+                    record.body = said.map(|say| encode(&say)).unwrap_or_default();
+                }
+            }
             let unheard = unheard(me, company, ledger, &records);
             if !unheard.is_empty() {
                 return Ok(Step::Fail(unheard, REASON_MAY_NOT_WRITE));

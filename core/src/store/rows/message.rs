@@ -481,6 +481,20 @@ pub fn discard(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), 
     Ok(())
 }
 
+/// The content's bytes of a message.
+pub fn content(
+    conn: &Connection,
+    log: LocalLog,
+    message_id: MessageId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT content FROM message WHERE key >> 40 = ?1 AND message_id = ?2";
+    let found = conn
+        .prepare_cached(sql)?
+        .query_row(params![log.number, C(message_id)], |row| row.get(0))
+        .optional()?;
+    Ok(found.flatten())
+}
+
 /// The message of this id.
 pub fn find(
     conn: &Connection,

@@ -79,10 +79,18 @@ pub struct NewIntent {
     pub kind: IntentKind,
     /// The message, of a record.
     pub message_id: Option<MessageId>,
-    /// What is to be said or done, as the outbox encodes it.
+    /// What is to be said or done, as the outbox encodes it; empty for a message, which holds that.
     pub body: Vec<u8>,
     /// When the person wanted it, by the phone's clock.
     pub made_ms: TimeMs,
+}
+
+impl NewIntent {
+    /// A message to be said.
+    pub fn message(log: LogId, message_id: MessageId, made_ms: TimeMs) -> Self {
+        let (kind, message_id, body) = (IntentKind::Record, Some(message_id), Vec::new());
+        Self { log, kind, message_id, body, made_ms }
+    }
 }
 
 /// What sealing made of an intent.
@@ -117,7 +125,7 @@ pub struct Intent {
     pub state: IntentState,
     /// The message, of a record.
     pub message_id: Option<MessageId>,
-    /// What is to be said or done.
+    /// What is to be said or done; empty for a message, which holds that.
     pub body: Vec<u8>,
     /// The bytes to send, from `Sealed` until `Secured`.
     pub sealed: Option<Sealed>,
