@@ -13,7 +13,7 @@ use hauspost_core::store::rows::log::LocalLog;
 use hauspost_core::store::rows::message::{
     self, MessageKind, MessageState, NewMessage, Place, Saying,
 };
-use hauspost_core::store::rows::outbox::{self, IntentKind, NewIntent};
+use hauspost_core::store::rows::outbox::{self, NewIntent};
 use hauspost_core::store::{StoreError, Tx};
 use hauspost_protocol::content::Message;
 use hauspost_protocol::crypto::sha256;
@@ -21,10 +21,10 @@ use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{LogId, MessageId};
 use hauspost_protocol::wire::Outcome;
 
-use crate::log::{PhoneLog, entries, intent, news};
-use crate::table::{Times, remark, row, row_us, title, us};
+use crate::log::{PhoneLog, entries, news};
+use crate::table::{Times, remark, row, title, us};
 use crate::texts::Texts;
-use crate::world::{World, memory, now_ms};
+use crate::world::{Phone, World, memory, now_ms};
 use crate::yardsticks::{self, PlainSqlcipher};
 
 const SIZE: usize = 1024;
@@ -39,32 +39,54 @@ pub async fn print() {
     let mut author = PhoneLog::open(&anna, log).await;
     let mut reader = PhoneLog::open(&ben, log).await;
 
-    title("A message of 1 KiB with its database commit, µs each", &["p50", "p95", "goal"]);
+    title("A message of 1 KiB with its database commit, µs each", &["p50", "p95", "goal", "pages"]);
     let mut texts = Texts::new(3);
     for (together, goals) in [(1, ["≤ 144", "≤ 205"]), (100, ["≤ 65", "≤ 73"])] {
         for (name, indexed) in [("", false), (", with its full-text row", true)] {
             let goals = if indexed { ["", ""] } else { goals };
             let rounds = if together == 1 { ROUNDS } else { 20 };
             let (mut sealed, mut opened) = (Vec::new(), Vec::new());
+            let (mut pages_sealed, mut pages_opened) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
                 let said = (0..together).map(|_| Said::new(&mut texts, indexed)).collect();
-                let (taken, then, made) = author_says(author, log, said).await;
+                let before = log_pages(&anna);
+                let (taken, then, made) = author_says(author, said).await;
                 sealed.push(taken);
+                pages_sealed.extend(log_pages(&anna).checked_sub(before));
                 let entries = entries(&reader, &made);
                 author = author_is_answered(then, &made, &entries).await;
+                let before = log_pages(&ben);
                 let began = Instant::now();
                 reader = reader.take(news(log, entries)).await;
                 opened.push(began.elapsed());
+                pages_opened.extend(log_pages(&ben).checked_sub(before));
             }
-            let each = together as u32;
             let of = if together == 1 { "one".into() } else { format!("each of {together}") };
-            row_us(&format!("{of}: written and sealed{name}"), &Times::of(sealed), each, goals[0]);
-            row_us(&format!("{of}: opened and stored{name}"), &Times::of(opened), each, goals[1]);
+            for (what, times, pages, goal) in [
+                ("written and sealed", sealed, pages_sealed, goals[0]),
+                ("opened and stored", opened, pages_opened, goals[1]),
+            ] {
+                let (times, each) = (Times::of(times), together as u32);
+                let pages = pages.iter().sum::<u32>() as f64 / (pages.len() * together) as f64;
+                let [median, high] = [times.median(), times.at(0.95)].map(|time| us(time / each));
+                let cells = [median, high, goal.into(), format!("{pages:.1}")];
+                row(&format!("{of}: {what}{name}"), &cells);
+            }
         }
     }
     parts(&world);
     let disk = yardsticks::sync_to_disk(&disk);
+    remark(
+        "pages: how many each message puts into the write-ahead log, encrypted and authenticated",
+    );
     remark(&format!("sealing waits for the disk besides, once a batch: {} µs here", us(disk)));
+}
+
+/// Pages in the write-ahead log of a phone, as the index beside it counts them (SQLite's "WAL-index
+/// header", `mxFrame`). They are fewer again when the log begins anew.
+fn log_pages(phone: &Phone) -> u32 {
+    let index = std::fs::read(phone.folder.join("hauspost.db-shm")).unwrap();
+    u32::from_ne_bytes(*index[16..].first_chunk().unwrap())
 }
 
 /// What the parts cost alone.
@@ -108,7 +130,6 @@ impl Said {
 /// conversation can send at once.
 async fn author_says(
     mut author: PhoneLog,
-    log: LogId,
     said: Vec<Said>,
 ) -> (Duration, PhoneLog, Vec<NewSealed>) {
     let (me, company, ledger) = (author.me.clone(), author.company.clone(), author.ledger);
@@ -117,17 +138,18 @@ async fn author_says(
         .store
         .write::<_, StoreError, _>(move |tx| {
             let local = ledger.row.local;
-            let together = said.len() as u32;
+            let together = said.len();
             said.into_iter().try_for_each(|said| store(tx, &me, local, said))?;
-            let step = plan::next(tx, &me, &company, &ledger, (Some(now_ms()), now_ms()))?;
-            assert!(matches!(step, Step::Seal(_)), "the conversation can send at once");
-            let intents = outbox::open(tx, log, together)?;
+            let next = || plan::next(tx, &me, &company, &ledger, (Some(now_ms()), now_ms()));
+            let Step::Seal(intents) = next()? else { panic!("the conversation can send at once") };
             let sealed = seal::records(&me, &ledger, intents, None, now_ms());
+            assert_eq!(sealed.len(), together);
             for new in &sealed {
                 let (bytes, key) = new.sealed.as_ref().unwrap();
                 outbox::seal(tx, new.intent.id, bytes)?;
                 message::set_record_key(tx, local, new.intent.message_id.unwrap(), key)?;
             }
+            assert!(matches!(next()?, Step::Send(_)), "ready to be sent");
             Ok((ledger, sealed))
         })
         .await
@@ -138,16 +160,8 @@ async fn author_says(
 }
 
 fn store(tx: &Tx<'_>, me: &Me, local: LocalLog, said: Said) -> Result<(), StoreError> {
-    let intent = intent(local.id, said.content.clone());
     let message_id = MessageId(sha256(&said.content).0);
-    let new = NewIntent {
-        log: local.id,
-        kind: IntentKind::Record,
-        message_id: Some(message_id),
-        body: intent.body,
-        made_ms: now_ms(),
-    };
-    let id = outbox::insert(tx, &new)?;
+    let id = outbox::insert(tx, &NewIntent::message(local.id, message_id, now_ms()))?;
     let message = NewMessage {
         place: Place::Pending(id),
         message_id,

@@ -60,8 +60,3 @@ pub fn us(time: Duration) -> String {
 pub fn ms(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)
 }
-
-/// Median and 95th percentile, in microseconds, of one of `each`.
-pub fn row_us(name: &str, times: &Times, each: u32, goal: &str) {
-    row(name, &[us(times.median() / each), us(times.at(0.95) / each), goal.into()]);
-}
