@@ -7,8 +7,8 @@ use std::ops::Deref;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::StoreError;
-use super::rows::conversation;
 use super::rows::log::LocalLog;
+use super::rows::{conversation, mark};
 use super::search::{self, Words};
 use crate::observe::{Change, Changes};
 
@@ -22,6 +22,7 @@ pub struct Tx<'c> {
     words: RefCell<BTreeMap<i64, Words>>,
     unread: RefCell<BTreeMap<LocalLog, u32>>,
     recount: RefCell<BTreeSet<LocalLog>>,
+    waiting: RefCell<BTreeMap<LocalLog, bool>>,
     flush: Cell<bool>,
 }
 
@@ -43,6 +44,7 @@ impl<'c> Tx<'c> {
             words: RefCell::default(),
             unread: RefCell::default(),
             recount: RefCell::default(),
+            waiting: RefCell::default(),
             flush: Cell::default(),
         })
     }
@@ -89,6 +91,21 @@ impl<'c> Tx<'c> {
     /// Takes back what [`Tx::index`] was to add; `false` if the row is in the index already.
     pub(super) fn unindex(&self, search_id: i64) -> bool {
         self.words.borrow_mut().remove(&search_id).is_some()
+    }
+
+    /// Whether any mark of a conversation waits for what it names: looked up once, since most never do.
+    pub(super) fn has_waiting_marks(&self, log: LocalLog) -> Result<bool, StoreError> {
+        if let Some(waits) = self.waiting.borrow().get(&log) {
+            return Ok(*waits);
+        }
+        let waits = mark::any_waits(&self.tx, log)?;
+        self.waiting.borrow_mut().insert(log, waits);
+        Ok(waits)
+    }
+
+    /// A mark of a conversation waits from now on.
+    pub(super) fn mark_waits(&self, log: LocalLog) {
+        self.waiting.borrow_mut().insert(log, true);
     }
 
     pub(super) fn commit(self) -> Result<Committed, StoreError> {

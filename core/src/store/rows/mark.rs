@@ -243,6 +243,9 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, mark: &NewMark) -> Result<bool, StoreE
         return Ok(false);
     }
     tx.refresh(log, 0);
+    if about.waits {
+        tx.mark_waits(log);
+    }
     if !about.waits && valid {
         let (target, author) = (about.target, mark.author);
         match (about.kind, text) {
@@ -257,8 +260,17 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, mark: &NewMark) -> Result<bool, StoreE
     Ok(true)
 }
 
+/// Whether any mark of a log waits for what it names.
+pub(in crate::store) fn any_waits(conn: &Connection, log: LocalLog) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM mark WHERE key >> 40 = ?1 AND waits = 1)";
+    Ok(conn.prepare_cached(sql)?.query_row([log.number], |row| row.get(0))?)
+}
+
 /// What waited for this message, or mark, is about it from now on.
 pub(super) fn arrived(tx: &Tx<'_>, log: LocalLog, id: MessageId) -> Result<(), StoreError> {
+    if !tx.has_waiting_marks(log)? {
+        return Ok(());
+    }
     let waiting: Vec<Mark> = {
         let mut select = tx.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM mark WHERE key >> 40 = ?1 AND target = ?2 AND waits = 1

@@ -410,3 +410,22 @@ async fn in_whatever_order_a_phone_comes_to_know_of_marks_it_shows_the_same() {
         assert!(views.iter().all(|view| *view == views[0]), "seed {seed}: {views:#?}");
     }
 }
+
+#[tokio::test]
+async fn a_mark_that_began_to_wait_in_a_transaction_takes_effect_in_the_same_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    store
+        .write::<_, StoreError, _>(move |tx| {
+            // Nothing waits yet, as the first message finds.
+            message::insert(tx, log, &said(1, "Guten Morgen"))?;
+            insert(tx, log, &reacts(2, ANNA, 3, "👍"))?;
+            message::insert(tx, log, &said(3, "Mahlzeit"))?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let shown: Vec<_> = rows(&store, log).await.iter().map(shown).collect();
+    assert_eq!(shown.iter().filter(|row| row.contains("👍1")).count(), 1, "{shown:?}");
+}
