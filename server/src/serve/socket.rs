@@ -8,8 +8,10 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
+use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
+use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
@@ -26,9 +28,9 @@ pub fn server(
     tls: Arc<ServerConfig>,
     door: &Arc<Door>,
     handle: Handle<SocketAddr>,
-) -> io::Result<Server<SocketAddr, RustlsAcceptor<Doorkeeper>>> {
+) -> io::Result<Server<SocketAddr, Boxed<RustlsAcceptor<Doorkeeper>>>> {
     let mut server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))?
-        .map(|tls| tls.acceptor(Doorkeeper(Arc::clone(door))))
+        .map(|tls| Boxed(tls.acceptor(Doorkeeper(Arc::clone(door)))))
         .handle(handle)
         .first_request_timeout(HEADER_TIME);
     server.http_builder().http1().header_read_timeout(HEADER_TIME).max_buf_size(CONNECTION_BUFFER);
@@ -40,6 +42,25 @@ pub fn server(
         .auto_date_header(false)
         .keep_alive_interval(PING_TIME);
     Ok(server)
+}
+
+/// Keeps a connection's TLS on the heap. The task of a connection has room for each of the states that it
+/// goes through, the handshake and both versions of HTTP, and would hold the TLS of each.
+#[derive(Clone)]
+pub struct Boxed<A>(A);
+
+impl<I, S, A> Accept<I, S> for Boxed<A>
+where
+    A: Accept<I, S, Future: Send + 'static>,
+{
+    type Stream = Box<A::Stream>;
+    type Service = A::Service;
+    type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let accepted = self.0.accept(stream, service);
+        Box::pin(async move { accepted.await.map(|(stream, service)| (Box::new(stream), service)) })
+    }
 }
 
 /// Bounds how many requests run at once.
