@@ -18,7 +18,7 @@ use hauspost_core::store::{StoreError, Tx};
 use hauspost_protocol::content::Message;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::entry::Entry;
-use hauspost_protocol::ids::{LogId, MessageId};
+use hauspost_protocol::ids::MessageId;
 use hauspost_protocol::wire::Outcome;
 
 use crate::log::{PhoneLog, entries, news};
