@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use hauspost_core::inbound::Me;
-use hauspost_core::outbox::outcome;
 use hauspost_core::outbox::plan::{self, Step};
 use hauspost_core::outbox::seal::{self, NewSealed};
+use hauspost_core::outbox::{intent, outcome};
 use hauspost_core::store::rows::log::LocalLog;
 use hauspost_core::store::rows::message::{
     self, MessageKind, MessageState, NewMessage, Place, Saying,
@@ -17,6 +17,7 @@ use hauspost_core::store::rows::outbox::{self, NewIntent};
 use hauspost_core::store::{StoreError, Tx};
 use hauspost_protocol::content::Message;
 use hauspost_protocol::crypto::sha256;
+use hauspost_protocol::encoding::encode;
 use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::MessageId;
 use hauspost_protocol::wire::Outcome;
@@ -141,7 +142,14 @@ async fn author_says(
             let together = said.len();
             said.into_iter().try_for_each(|said| store(tx, &me, local, said))?;
             let next = || plan::next(tx, &me, &company, &ledger, (Some(now_ms()), now_ms()));
-            let Step::Seal(intents) = next()? else { panic!("the conversation can send at once") };
+            let Step::Seal(mut intents) = next()? else { panic!("it can be sent at once") };
+            // The account seals as many as go into one request.
+            if intents.len() < together {
+                intents = outbox::open(tx, local.id, together as u32)?;
+                for intent in &mut intents {
+                    intent.body = encode(&intent::said(tx, local, intent)?.unwrap());
+                }
+            }
             let sealed = seal::records(&me, &ledger, intents, None, now_ms());
             assert_eq!(sealed.len(), together);
             for new in &sealed {
