@@ -201,7 +201,7 @@ async fn what_an_older_build_indexed_is_found_by_person_after_the_update_and_era
     };
     assert_eq!(hits(of_anna.clone()).await, 1);
     let log = store.read(|conn| log::local(conn, LogId([1; 16]))).await.unwrap().unwrap();
-    let erase = move |tx: &Tx<'_>| message::erase(tx, log, Seq(0));
+    let erase = move |tx: &Tx<'_>| message::erase(tx, log, hauspost_protocol::ids::Seq(0));
     store.write::<_, StoreError, _>(erase).await.unwrap();
     assert_eq!(hits(of_anna).await, 0);
 }
