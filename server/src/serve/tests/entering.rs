@@ -1,6 +1,8 @@
 //! Founding, enrolling, sessions.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use futures_util::{FutureExt as _, StreamExt as _};
 use hauspost_protocol::company::approval::{Applicant, WaitingDevice};
 use hauspost_protocol::company::body::{CompanyBody, DeviceEntry};
 use hauspost_protocol::company::entry::{CompanyPayload, company_entry};
@@ -12,7 +14,7 @@ use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::wire::{
     EnrolAnswer, EnrolRequest, Hello, NewEntry, Outcome, PackageTaken, PackagesTake, Principal,
-    path,
+    TOKEN_HEADER, path,
 };
 
 use super::world::{ADMIN, AUTHORITY, COMPANY, HR, World, config, enrol, key};
@@ -87,6 +89,30 @@ async fn an_enrolment_key_enrols_one_device_and_the_same_request_gets_the_same_a
         enrol_request(COMPANY, &seed, &voucher, names, &key(77), request.keystore_key, &[1; 1_216]);
     let (status, body) = world.post(path::ENROL, None, &other).await;
     assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "the voucher was used before"));
+}
+
+#[tokio::test]
+async fn a_device_whose_other_keys_are_none_is_not_enrolled() {
+    let world = World::founded().await;
+    let good = enrol(1, world.now_ms());
+    let no_point = [[2].as_slice(), &[0xff; 32]].concat().try_into().unwrap();
+    for bad in [
+        EnrolRequest { history_key: Bytes(vec![1; 1_215]), ..good.clone() },
+        EnrolRequest { history_key: Bytes(vec![1; 1_217]), ..good.clone() },
+        EnrolRequest { keystore_key: no_point, ..good.clone() },
+    ] {
+        assert_eq!(world.post(path::ENROL, None, &bad).await.0, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_good_from_an_hour_ago_for_five_years() {
+    let world = World::founded().await;
+    let certificate = world.phone(1).await.certificate;
+    let facts = certificate.facts();
+    let now_s = world.now_ms() / 1_000;
+    assert_eq!(facts.not_before_s, now_s - 3_600, "a phone's clock may be behind");
+    assert_eq!(facts.not_after_s, now_s + 1_826 * 86_400);
 }
 
 #[tokio::test]
@@ -319,6 +345,50 @@ async fn attacks_1_a_further_device_enters_only_with_the_signature_of_one_who_ma
     assert_eq!(enrolled.certificate, answer.certificate);
     assert_eq!(enrolled.company_seq, Some(Seq(company.size())));
     assert!(world.company(&admin).await.now().is_active(DeviceId([77; 16])));
+    let key = format!("{}/{}", path::HISTORY_KEY, DeviceId([77; 16]));
+    let (status, key) = world.raw("GET", &key, Some(&anna.token), Vec::new()).await;
+    assert_eq!((status, decode::<Bytes>(&key)), (StatusCode::OK, Ok(request.history_key)));
+}
+
+#[tokio::test]
+async fn a_person_s_phone_hears_that_a_further_device_waits_and_everybody_that_one_has_come() {
+    let world = World::founded().await;
+    let (anna, ben) = (world.phone(1).await, world.phone(2).await);
+    let live = async |token: &str| {
+        let request = Request::builder().uri(path::LIVE).header(TOKEN_HEADER, token);
+        let request = request.body(Body::empty()).unwrap();
+        let answer = tower::ServiceExt::oneshot(world.router.clone(), request).await.unwrap();
+        let mut live = answer.into_body().into_data_stream();
+        assert_eq!(&live.next().await.unwrap().unwrap()[..], b"\n", "at once");
+        live
+    };
+    let (mut annas, mut bens) = (live(&anna.token).await, live(&ben.token).await);
+    further(&world).await;
+    assert_eq!(&annas.next().await.unwrap().unwrap()[..], b"\n");
+    assert!(bens.next().now_or_never().is_none(), "it is nothing to Ben");
+    let company = world.company(&anna.token).await;
+    let waiting: Vec<WaitingDevice> =
+        world.ask(path::WAITING, &anna.token, &crate::serve::answer::Empty).await;
+    let applicant = Applicant::check(&company, &waiting[0], world.now_ms()).unwrap();
+    let entry = applicant.entry(&company, None, &key(1));
+    let (status, _) = world.post(path::APPROVE, Some(&anna.token), &entry).await;
+    assert_eq!(status, StatusCode::OK);
+    for live in [&mut annas, &mut bens] {
+        assert_eq!(&live.next().await.unwrap().unwrap()[..], b"\n");
+    }
+}
+
+#[tokio::test]
+async fn a_further_device_whose_voucher_has_run_out_is_shown_to_nobody() {
+    let world = World::founded().await;
+    let anna = world.phone(1).await;
+    further(&world).await;
+    let waiting = async || -> Vec<WaitingDevice> {
+        world.ask(path::WAITING, &anna.token, &crate::serve::answer::Empty).await
+    };
+    assert_eq!(waiting().await.len(), 1);
+    world.advance(1_000_001);
+    assert_eq!(waiting().await.len(), 0);
 }
 
 #[tokio::test]

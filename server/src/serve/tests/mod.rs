@@ -4,6 +4,7 @@ mod documents;
 mod entering;
 mod grants;
 mod joining;
+mod refusing;
 mod reports;
 mod reset;
 mod running;
