@@ -95,7 +95,7 @@ fn attacks_9_a_member_who_is_no_owner_removes_nobody() {
 
 #[test]
 fn attacks_48_only_a_person_s_own_devices_enter_his_own_log() {
-    let [mut anna, mut ben] = phones();
+    let [mut anna, ben] = phones();
     let mut room = Room::create(LogType::SelfNotes, &mut anna, &mut []);
     room.company.devices.extend(TestCompany::of(&[&ben]).devices);
     assert!(!room.conversation.may_enter(ben.user));
@@ -107,7 +107,7 @@ fn attacks_48_only_a_person_s_own_devices_enter_his_own_log() {
             "{op:?}: not even by her: {invited:?}"
         );
     }
-    let mut second = Phone::new(1, 9);
+    let second = Phone::new(1, 9);
     room.company.devices.extend(TestCompany::of(&[&second]).devices);
     room.commits(&mut anna, adding(&second, START), &mut []);
     assert_eq!(room.conversation.roster.len(), 2);
@@ -116,8 +116,6 @@ fn attacks_48_only_a_person_s_own_devices_enter_his_own_log() {
     assert_eq!(room.conversation.revoked(&room.company), [LeafIndex(1)]);
     room.commits(&mut anna, removing(1), &mut []);
     assert!(room.conversation.revoked(&room.company).is_empty());
-    second.forget();
-    ben.forget();
 }
 
 #[test]
