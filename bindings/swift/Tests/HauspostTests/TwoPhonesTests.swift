@@ -88,8 +88,8 @@ final class TwoPhonesTests {
 
         try await ben.timeline(conversation: room).vote(messageId: poll, options: [1])
         let counts: @Sendable (TimelinePage) -> [UInt32] = { page in
-            guard case .poll(let poll)? = page.rows.first(where: { $0.messageId == poll })?.line else { return [] }
-            return poll.options.map(\.count)
+            guard case .poll(let shown)? = page.rows.first(where: { $0.messageId == poll })?.line else { return [] }
+            return shown.options.map(\.count)
         }
         let voted = try await anna.reads(room).first { counts($0) == [0, 1] }
         #expect(voted != nil)
