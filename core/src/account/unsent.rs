@@ -9,10 +9,8 @@ use std::collections::HashSet;
 
 use hauspost_protocol::content::{Message, TextForm};
 use hauspost_protocol::crypto::Secret;
-use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{CoreHash, LogId, MessageId, RecordIndex};
 use hauspost_protocol::limits::FILES;
-use hauspost_protocol::statement::PayloadType;
 use hauspost_protocol::wire::Outcome;
 
 use super::documents::{self, lock};
@@ -21,7 +19,6 @@ use super::talk::writable;
 use super::{Account, AccountError, Draft};
 use crate::inbound::said;
 use crate::outbox::REASON_MAYBE_SENT;
-use crate::outbox::intent::Say;
 use crate::store::StoreError;
 use crate::store::rows::log::LocalLog;
 use crate::store::rows::message::{self, MessageKind, MessageState};
@@ -209,8 +206,7 @@ impl Account {
                 let mentions = saying.mentions;
                 let said = message::Saying { markdown, mentions, ..row.saying };
                 message::rewrite(tx, local, (message, new_id), &shown, &said, &content)?;
-                let say = Say { ptype: PayloadType::Content, content: Bytes(content) };
-                outbox::rewrite(tx, intent.id, new_id, &encode(&say))?;
+                outbox::rewrite(tx, intent.id, new_id)?;
                 if intent.state == IntentState::Failed {
                     outbox::retry(tx, intent.id)?;
                 }

@@ -379,9 +379,9 @@ pub fn sealed_from(
 }
 
 /// A record that was not sent says something else from now on, under another message id.
-pub fn rewrite(tx: &Tx<'_>, id: i64, message_id: MessageId, body: &[u8]) -> Result<(), StoreError> {
-    let row = params![id, C(message_id), body];
-    change(tx, "UPDATE outbox SET message_id = ?2, body = ?3 WHERE id = ?1", row)
+pub fn rewrite(tx: &Tx<'_>, id: i64, message_id: MessageId) -> Result<(), StoreError> {
+    let row = params![id, C(message_id)];
+    change(tx, "UPDATE outbox SET message_id = ?2, body = x'' WHERE id = ?1", row)
 }
 
 /// Sealed → Accepted.
