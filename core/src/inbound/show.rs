@@ -3,7 +3,6 @@
 use hauspost_protocol::authorise::{CompanyView, Conversation};
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::{self, Act, Content, Control, Message, TextForm};
-use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{CompanyId, CoreHash, LogId, MessageId, UserId};
 use hauspost_protocol::rules::client;
@@ -14,7 +13,7 @@ use super::store::{Line, OwnLine};
 use super::{Reader, Walk};
 use crate::format;
 use crate::ledger::Ledger;
-use crate::outbox::intent::Say;
+use crate::outbox::intent;
 use crate::own::By;
 use crate::store::StoreError;
 use crate::store::rows::file;
@@ -206,7 +205,7 @@ impl Walk<'_> {
         entry: &Entry,
         intent: &Intent,
     ) -> Result<(), StoreError> {
-        let Ok(say) = decode::<Say>(&intent.body) else { return Ok(()) };
+        let Some(say) = intent::said(reader.conn, ledger.row.local, intent)? else { return Ok(()) };
         let Some(conversation) = &ledger.conversation else { return Ok(()) };
         let (me, company) = (reader.me.user, reader.company.at(entry.co));
         let answers = || client::answers(say.ptype, &say.content);
