@@ -127,6 +127,8 @@ pub struct TimelineRow {
     pub line: Line,
     /// How far it is.
     pub state: LineState,
+    /// Whether it is an alarm, by somebody whom the policy lets send them.
+    pub alarm: bool,
     /// How far it has come to the others, of a message of our own that the server took.
     pub reach: Option<Reach>,
     /// Why it failed, if it did.
@@ -384,6 +386,12 @@ impl Timeline {
         runtime::run(async move { Ok(core.change_suite(log).await?) }).await
     }
 
+    /// Sends a text as an alarm, which rings in everybody's quiet hours. Only whom the company's policy names may.
+    pub async fn send_alarm(&self, text: String) -> Result<String, HauspostError> {
+        let (core, log) = (self.core.clone(), self.log);
+        runtime::run(async move { Ok(core.send_alarm(log, &text).await?.to_string()) }).await
+    }
+
     /// Gives the conversation another name. The server never learns it.
     pub async fn rename(&self, title: String) -> Result<(), HauspostError> {
         let (core, log) = (self.core.clone(), self.log);
@@ -474,6 +482,7 @@ impl TimelineRow {
                 _ => Line::new(row.kind, row.state, row.text, row.content.as_deref()),
             },
             state: row.state.into(),
+            alarm: row.saying.alarm,
             reach: row.reach.map(Reach::from),
             failure: (row.state == MessageState::Failed).then(|| Failure::of(row.reason)),
             documents: row.files.into_iter().map(Document::from).collect(),

@@ -16,6 +16,7 @@
 //! [`picture()`] what a conversation's picture may be.
 
 mod act;
+mod alarm;
 mod card;
 mod control;
 mod emoji;

@@ -57,6 +57,8 @@ pub enum Shows<'t> {
     Card(&'t Card),
     /// Of the sound that is its document how it goes.
     Voice(&'t Voice),
+    /// Its text, as an alarm: it rings in quiet hours, if the policy lets its author send them.
+    Alarm,
 }
 
 impl<'t> Draft<'t> {
@@ -97,8 +99,10 @@ impl<'t> Draft<'t> {
             (_, TextForm::Plain) => Message::text(salt, self.text),
             (_, TextForm::Markdown) => Message::markdown(salt, self.text),
         };
-        if let Shows::Voice(voice) = self.shows {
-            message = message.spoken(voice);
+        match self.shows {
+            Shows::Voice(voice) => message = message.spoken(voice),
+            Shows::Alarm => message = message.as_alarm(),
+            Shows::Nothing | Shows::Card(_) => {}
         }
         if let Some(to) = self.reply_to {
             message = message.replying_to(to);
@@ -170,7 +174,11 @@ impl Account {
         self.edit(log, message, &text, form).await
     }
 
-    async fn typed(&self, log: LogId, text: &str) -> Result<(String, TextForm), AccountError> {
+    pub(super) async fn typed(
+        &self,
+        log: LogId,
+        text: &str,
+    ) -> Result<(String, TextForm), AccountError> {
         if !text.contains('@') {
             return Ok(format::typed(text, |_| None));
         }
@@ -370,7 +378,8 @@ impl Account {
                 .await?;
         }
         let (reply_to, origin, asks) = (draft.reply_to, draft.origin, draft.asks);
-        Ok((said.0, Saying { reply_to, origin, asks, ..said.1 }))
+        let alarm = draft.shows == Shows::Alarm;
+        Ok((said.0, Saying { reply_to, origin, asks, alarm, ..said.1 }))
     }
 
     pub(super) async fn mark(

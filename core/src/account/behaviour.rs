@@ -8,13 +8,13 @@ use hauspost_protocol::company::policy::{CouncilPart, QuietPlan, Terms};
 use hauspost_protocol::content::{self, OwnFact};
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::ids::{Digest, LogId, Seq, TimeMs};
+use hauspost_protocol::ids::{Digest, LogId, MessageId, Seq, TimeMs};
 use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::statement::PayloadType;
 use hauspost_protocol::wire::DeliveredRequest;
 
 use super::engine::Core;
-use super::{Account, AccountError};
+use super::{Account, AccountError, Draft, Shows};
 use crate::ledger::Ledger;
 use crate::notify::{Notification, Occasion, QuietHours};
 use crate::outbox::intent::Say;
@@ -133,6 +133,21 @@ impl Account {
                 Ok::<_, AccountError>(told.collect())
             })
             .await
+    }
+
+    /// Writes a text as it was typed, as an alarm, which rings in everybody's quiet hours. Only whom the policy names
+    /// may do so.
+    pub async fn send_alarm(&self, log: LogId, text: &str) -> Result<MessageId, AccountError> {
+        let company = {
+            let mut engine = self.core.engine.lock().await;
+            self.core.company(&mut engine).await?
+        };
+        let now = company.now();
+        if !now.terms().council.alarms.include(self.user(), &now) {
+            return Err(AccountError::NotAllowed);
+        }
+        let (text, form) = self.typed(log, text).await?;
+        self.send(log, Draft { form, shows: Shows::Alarm, ..Draft::plain(&text) }).await
     }
 
     /// Asks the server how far this person's newest messages of a conversation have come; whether any is

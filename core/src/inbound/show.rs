@@ -2,6 +2,8 @@
 
 use hauspost_protocol::authorise::{CompanyView, Conversation};
 use hauspost_protocol::body::LogType;
+use hauspost_protocol::company::policy::WhoMayCallAll;
+use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::content::{self, Act, Content, Control, Message, TextForm};
 use hauspost_protocol::entry::Entry;
 use hauspost_protocol::ids::{CompanyId, CoreHash, LogId, MessageId, UserId};
@@ -76,6 +78,7 @@ impl Walk<'_> {
                 Act::React(_, emoji) => (Some(emoji.to_owned()), Saying::default()),
                 _ => (None, Saying::default()),
             };
+            let saying = by_policy(reader, slot, conversation, None, saying);
             let mark = NewMark {
                 place: Place::At(slot.seq),
                 message_id,
@@ -122,6 +125,7 @@ impl Walk<'_> {
             }
             _ => (MessageKind::Unknown, None, Saying::default()),
         };
+        let saying = by_policy(reader, slot, conversation, message, saying);
         let message = NewMessage {
             place: Place::At(slot.seq),
             message_id,
@@ -245,6 +249,36 @@ impl Walk<'_> {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What a message says as far as the policy lets its author say it: call everybody, raise an alarm.
+fn by_policy(
+    reader: &Reader<'_>,
+    slot: &Taken,
+    conversation: &Conversation,
+    message: Option<&Message>,
+    mut saying: Saying,
+) -> Saying {
+    let (user, company) = (slot.member.user, reader.company.at(slot.co));
+    if !may_call_all(conversation, user, &company) {
+        saying.mentions.retain(|user| *user != EVERYBODY);
+    }
+    let alarm = message.is_some_and(Message::is_alarm);
+    saying.alarm = alarm && company.terms().council.alarms.include(user, &company);
+    saying
+}
+
+/// Whether the policy lets this person call everybody in the conversation.
+pub(crate) fn may_call_all(
+    conversation: &Conversation,
+    user: UserId,
+    company: &CompanyAt<'_>,
+) -> bool {
+    match company.terms().general.at_all {
+        WhoMayCallAll::Everyone => true,
+        WhoMayCallAll::Owners => conversation.is_owner(user, company),
+        WhoMayCallAll::Nobody => false,
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Command {
     Colleague(String),
     /// Send this recording as a voice message.
     Voice(PathBuf),
+    /// Send this text as an alarm.
+    Alarm(String),
     /// Show what the company can see.
     Company,
     /// Set quiet hours of this person's own; nothing lets those of the policy hold.
@@ -53,6 +55,8 @@ pub fn read(text: &str) -> Option<Result<Command, &'static str>> {
         "/contact" | "/kontakt" => cards::contact(rest).ok_or("/contact @ben, NAME; +49…; a@b"),
         "/poll" | "/umfrage" => cards::poll(rest, false).ok_or("/poll WHAT?; THIS; THAT"),
         "/poll*" | "/umfrage*" => cards::poll(rest, true).ok_or("/poll* WHICH?; THIS; THAT"),
+        "/alarm" if !rest.trim().is_empty() => Ok(Command::Alarm(rest.trim().to_owned())),
+        "/alarm" => Err("/alarm TEXT"),
         "/company" | "/firma" if rest.trim().is_empty() => Ok(Command::Company),
         "/quiet" | "/ruhe" => quiet(rest.trim()).ok_or("/quiet 20:00-06:00 | off | policy"),
         "/receipts" | "/gelesen" => match rest.trim() {

@@ -191,6 +191,8 @@ pub enum Effect {
     LoadAlarms,
     /// The person has seen all alarms up to this number.
     AcknowledgeAlarms(i64),
+    /// Send a text as an alarm; behind it stands what was typed.
+    SendAlarm(LogId, String, String),
     /// Read what the company can see.
     LoadCompany,
     /// Set quiet hours of this person's own, or let those of the policy hold.

@@ -152,6 +152,10 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
         Effect::AcknowledgeAlarms(up_to) => {
             return account.acknowledge_alarms(up_to).await.map(|()| None);
         }
+        Effect::SendAlarm(log, text, written) => match account.send_alarm(log, &text).await {
+            Ok(_) => return Ok(None),
+            Err(error) => Event::NotSent(log, written, error.code()),
+        },
         Effect::LoadCompany => company(account).await?,
         Effect::SetQuiet(plan) => {
             account.set_quiet_hours(plan).await?;

@@ -1,12 +1,13 @@
 //! What people see of each other, and only where the signed policy lets them: how far a message has come,
 //! who has read it, when a phone is quiet.
 
+use hauspost_core::account::{Draft, Shows};
 use hauspost_core::notify::Loudness;
 use hauspost_core::read::Window;
 use hauspost_core::store::rows::message::{Message, MessageState, Reach};
 use hauspost_core::store::{StoreError, Tx};
 use hauspost_protocol::company::policy::{
-    CouncilPart, GeneralPart, QuietPlan, QuietSpan, Terms, Zone,
+    Callers, CouncilPart, GeneralPart, QuietPlan, QuietSpan, Terms, WhoMayCallAll, Zone,
 };
 use hauspost_protocol::content;
 use hauspost_protocol::ids::{LogId, Seq};
@@ -180,6 +181,37 @@ async fn quiet_hours_and_mute_decide_how_loud_a_message_is_and_it_rings_once() {
     let seq = newest(&ben, log).await.seq.unwrap();
     ben.account.mark_read(log, seq).await.unwrap();
     assert!(ben.account.take_notifications(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_of_whom_the_policy_names_breaks_through_and_nobody_elses_does() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    let always = QuietSpan { days: QuietSpan::EVERY_DAY, from_minute: 0, to_minute: 0 };
+    ben.account.set_quiet_hours(Some(QuietPlan(vec![always]))).await.unwrap();
+    assert!(anna.account.send_alarm(log, "Feuer").await.is_err(), "nobody may, so far");
+    let alarm = Draft { shows: Shows::Alarm, ..Draft::plain("falscher Alarm") };
+    anna.account.send(log, alarm).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let told = ben.account.take_notifications(9).await.unwrap();
+    assert_eq!(told[0].loudness, Loudness::Silent, "her phone was changed, his was not");
+
+    let alarms = Callers { roles: Vec::new(), users: vec![anna.account.user()] };
+    let council = CouncilPart { alarms, ..CouncilPart::default() };
+    let general = GeneralPart { at_all: WhoMayCallAll::Nobody, ..GeneralPart::default() };
+    world.policy(Terms { council, general }).await;
+    anna.account.sync_all().await.unwrap();
+    anna.account.send_alarm(log, "Feuer in Halle 3").await.unwrap();
+    anna.account.send_typed(log, "und das an @alle", None).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    let told = ben.account.take_notifications(9).await.unwrap();
+    let told: Vec<_> = told.iter().map(|told| (told.loudness, told.message.mentions_me)).collect();
+    assert_eq!(told, [(Loudness::Silent, false), (Loudness::Alarm, false)]);
+    assert!(ben.account.send_alarm(log, "ich auch").await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -197,6 +197,9 @@ fn mark(row: &Message) -> &'static str {
 fn said(state: &State, row: &Message) -> Styled {
     let words = state.words.talk;
     let mut said = Styled::default();
+    if row.saying.alarm {
+        said.push("ALARM ", warning());
+    }
     let text = row.text.as_deref().unwrap_or_default();
     // Without a word to it, the text is the first document's name.
     let is_name = row.files.first().is_some_and(|file| file.name == text);

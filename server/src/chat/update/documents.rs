@@ -82,6 +82,10 @@ pub(super) fn run(
         Command::Save(number, folder) => Effect::SaveNth(log, number, folder),
         Command::Open(number) => Effect::OpenNth(log, number),
         Command::Stop => Effect::StopAll(log),
+        Command::Alarm(text) => {
+            dialog.scroll = Scroll::Follow;
+            Effect::SendAlarm(log, text, written)
+        }
         Command::Company => Effect::LoadCompany,
         Command::Quiet(plan) => Effect::SetQuiet(plan),
         Command::Receipts(sent) => Effect::Withhold(!sent),

@@ -190,6 +190,7 @@ pub(super) const ENGLISH: CompanyWords = CompanyWords {
     unsigned: "There is no signed policy yet; this is what holds without one.",
     foot: &[("↑↓", "scroll"), ("Esc", "close")],
     help: &[
+        ("/alarm TEXT", "an alarm, which rings in quiet hours"),
         ("/company", "what the company can see"),
         ("/quiet 20:00-06:00", "quiet hours; off: none; policy: the company's"),
         ("/receipts off", "nobody sees what you read, nor you; on"),
@@ -254,6 +255,7 @@ pub(super) const GERMAN: CompanyWords = CompanyWords {
     unsigned: "Es gibt noch keine unterschriebene Richtlinie; das hier gilt ohne eine.",
     foot: &[("↑↓", "blättern"), ("Esc", "zu")],
     help: &[
+        ("/alarm TEXT", "ein Alarm, der in der Ruhezeit klingelt"),
         ("/firma", "was die Firma sehen kann"),
         ("/ruhe 20:00-06:00", "Ruhezeit; aus: keine; firma: die der Firma"),
         ("/gelesen aus", "niemand sieht, was du liest, und du nicht; an"),
