@@ -365,7 +365,8 @@ pub struct Asked {
     pub due_ms: TimeMs,
 }
 
-/// Another device asks for something; what it asked for before it does not need any more.
+/// Another device asks for something; what it asked for before it does not need any more. While it waits,
+/// asking again brings it no earlier.
 pub fn ask(
     tx: &Tx<'_>,
     log: LocalLog,
@@ -373,7 +374,7 @@ pub fn ask(
     ranges: &Ranges,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO asked (log, device, ranges, due_ms) VALUES (?1, ?2, ?3, 0)
-               ON CONFLICT (log, device) DO UPDATE SET ranges = excluded.ranges, due_ms = 0";
+               ON CONFLICT (log, device) DO UPDATE SET ranges = excluded.ranges";
     tx.prepare_cached(sql)?.execute(params![log.number, C(device), encode(ranges)])?;
     Ok(())
 }

@@ -193,7 +193,8 @@ async fn what_was_given_is_asked_for_no_more_and_the_rest_waits_for_whoever_give
         given(tx, log, OTHER, &ranges(&[(1, 3)]), 0)?;
         assert_eq!(asked(tx)?[0].due_ms, 50, "nothing brings it forward");
         ask(tx, log, OTHER, &ranges(&[(2, 2)]))?;
-        assert_eq!(asked(tx)?[0].due_ms, 0, "it is asked for anew");
+        assert_eq!(asked(tx)?[0].due_ms, 50, "asking again does not either");
+        assert_eq!(asked(tx)?[0].ranges, ranges(&[(2, 2)]));
         given(tx, log, OTHER, &ranges(&[(0, 7)]), 0)?;
         assert_eq!(asked(tx)?, []);
         Ok(())

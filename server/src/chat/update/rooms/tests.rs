@@ -178,7 +178,8 @@ fn what_happens_to_a_room_stands_in_its_dialog() {
     );
     client.hear(Event::Resize(160, 24));
     for line in [
-        "Ben Kaya called this conversation “Lager”",
+        // What would turn the line around is shown as what it is.
+        "Ben Kaya called this conversation “Lager\u{fffd}”",
         "Ben Kaya made you an owner",
         "Ben Kaya ended this ownership: you",
         "Ben Kaya changed the picture",
