@@ -255,7 +255,7 @@ final class TwoPhonesTests {
         let room = try await ben.talk(to: anna)
         try await ben.write(room, "Montag?")
         _ = try await anna.reads(room).first { $0.texts.contains("Montag?") }
-        let tablet = try await furtherPhone("anna", of: anna)
+        let tablet = try await furtherPhone("anna", "Anna", of: anna)
         let timeline = try anna.timeline(conversation: room)
         try await timeline.setDraft(text: "Ja, um")
         try await timeline.setFavourite(favourite: true)
@@ -277,8 +277,8 @@ final class TwoPhonesTests {
     }
 
     /// Another phone of somebody who has one, let in by that one.
-    private func furtherPhone(_ shortName: String, of first: Account) async throws -> Account {
-        let invitation = try company.invite(shortName, name: shortName)
+    private func furtherPhone(_ shortName: String, _ name: String, of first: Account) async throws -> Account {
+        let invitation = try company.invite(shortName, name: name)
         let (folder, keys) = (company.phoneFolder(shortName + "-2"), SoftwareKeys())
         do {
             _ = try await Account.enrol(folder: folder, invitation: invitation, keyStore: keys)

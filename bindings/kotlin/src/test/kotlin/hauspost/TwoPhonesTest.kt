@@ -352,7 +352,7 @@ class TwoPhonesTest {
         val room = ben.talkTo(anna)
         ben.write(room, "Montag?")
         val read = anna.reads(room).first { "Montag?" in it.texts() }
-        val tablet = furtherPhone("anna24", anna)
+        val tablet = furtherPhone("anna24", "Anna", anna)
         anna.timeline(room).use {
             it.markRead(read.rows.last().seq!!)
             it.setDraft("Ja, um")
@@ -383,9 +383,9 @@ class TwoPhonesTest {
     }
 
     /** Another phone of somebody who has one, let in by that one. */
-    private suspend fun furtherPhone(shortName: String, first: Account): Account {
+    private suspend fun furtherPhone(shortName: String, name: String, first: Account): Account {
         val (invitation, folder, keys) =
-            Triple(company.invite(shortName, shortName), company.phoneFolder("$shortName-2"), SoftwareKeys())
+            Triple(company.invite(shortName, name), company.phoneFolder("$shortName-2"), SoftwareKeys())
         val waits = assertFailsWith<HauspostException> { Account.enrol(folder, invitation, keys) }
         assertEquals("needs-approval", waits.code)
         first.approveDevice(Regex("\\w{4}-\\w{4}-\\w{4}").find(waits.text)!!.value)
