@@ -348,9 +348,21 @@ pub fn template(terms: &Terms, version: Option<u64>, people: &[Person]) -> Strin
         council.read_receipts.to_string(),
         "People see that their messages were read.",
     );
-    say("typing", council.typing.to_string(), "People see that somebody is writing just now.");
-    say("last_seen", council.last_seen.to_string(), "People see when somebody was last there.");
-    say("statistics", council.statistics.to_string(), "Anything may be counted for each person.");
+    say(
+        "typing",
+        council.typing.to_string(),
+        "People see that somebody is writing just now. This version shows it to nobody.",
+    );
+    say(
+        "last_seen",
+        council.last_seen.to_string(),
+        "People see when somebody was last there. This version shows it to nobody.",
+    );
+    say(
+        "statistics",
+        council.statistics.to_string(),
+        "Anything may be counted for each person. This version counts nothing.",
+    );
     say(
         "behaviour_days",
         council.behaviour_days.to_string(),

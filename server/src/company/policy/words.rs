@@ -58,19 +58,19 @@ pub fn settings(terms: &Terms, name_of: &dyn Fn(UserId) -> String) -> Vec<Settin
         switch(
             "council.typing",
             council.typing,
-            "Colleagues see that a person is writing just now. It is kept nowhere.",
+            "Colleagues may see that a person is writing just now; this version does not show it.",
             "Nobody sees that somebody is writing.",
         ),
         switch(
             "council.last_seen",
             council.last_seen,
-            "Colleagues see when a person was last there. The server keeps it nowhere.",
+            "Colleagues may see when a person was last there; this version does not show it.",
             "Nobody sees when somebody was last there.",
         ),
         switch(
             "council.statistics",
             council.statistics,
-            "The company may count what single people do.",
+            "The company may count what single people do; this version counts nothing.",
             "Nothing is counted for single people.",
         ),
         of_council(
