@@ -1,11 +1,16 @@
 //! Changes of a group: made by this phone, or taken in from another.
 
-use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::{Digest, LeafIndex};
+use hauspost_protocol::body::{CommitBody, SignedPayload, unsigned_payload};
+use hauspost_protocol::crypto::{SigningKey, sha256};
+use hauspost_protocol::encoding::{Bytes, encode};
+use hauspost_protocol::entry::{At, Head, Kind, Seen};
+use hauspost_protocol::epoch::EpochContext;
+use hauspost_protocol::ids::{DeviceId, Digest, LeafIndex};
 use hauspost_protocol::mls::extension::{GroupBinding, context_hash};
 use hauspost_protocol::mls::member::{self, Suite};
 use hauspost_protocol::mls::storage::Backend;
 use hauspost_protocol::mls::{MlsError, MlsObject};
+use hauspost_protocol::wire::NewEntry;
 use openmls::group::{CommitMessageBundle, GroupId, MlsGroup, StagedCommit};
 use openmls::prelude::{
     KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageIn, ProcessedMessageContent, Sender,
@@ -27,6 +32,22 @@ pub struct Change {
     pub binding: Option<GroupBinding>,
 }
 
+/// The two entries of a commit that begins this epoch: its own, signed by its author, and its capsule's.
+pub fn entries(
+    context: &EpochContext,
+    body: &CommitBody,
+    capsule: Vec<u8>,
+    (key, device): (&SigningKey, DeviceId),
+) -> [NewEntry; 2] {
+    let head = |kind| encode(&Head::plain(kind, context.log, context.r#gen, context.epoch));
+    let (of_commit, of_capsule) = (head(Kind::Commit), head(Kind::Capsule));
+    let signed = SignedPayload::sign(key, &of_commit, encode(body), device);
+    [
+        (Bytes(of_commit), Bytes(encode(&signed))),
+        (Bytes(of_capsule), Bytes(unsigned_payload(capsule))),
+    ]
+}
+
 /// A commit of this phone that is not accepted yet. In the group's state it is pending.
 pub struct OwnCommit {
     /// The commit as MLSMessage.
@@ -44,6 +65,26 @@ pub struct OwnCommit {
 }
 
 impl OwnCommit {
+    /// What its entry says, with this capsule's bytes beside it.
+    pub fn body(
+        &self,
+        seen: Option<Seen>,
+        at: At,
+        base: Option<Bytes>,
+        capsule: &[u8],
+    ) -> CommitBody {
+        CommitBody {
+            seen,
+            at,
+            mls_message: self.message.clone(),
+            base,
+            ga: self.ga,
+            capsule_hash: sha256(capsule),
+            gi_hash: sha256(&self.group_info),
+            welcome_hash: self.welcome.as_ref().map(|welcome| sha256(welcome)),
+        }
+    }
+
     pub(super) fn of(
         made: CommitMessageBundle,
         ga: Digest,

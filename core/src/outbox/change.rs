@@ -1,7 +1,7 @@
 //! Commits of this phone: made in memory, stored as pending, and only then sent.
 
 use hauspost_protocol::authorise::Conversation;
-use hauspost_protocol::body::{CommitBody, Genesis, SignedPayload, unsigned_payload};
+use hauspost_protocol::body::{Genesis, SignedPayload};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -217,22 +217,11 @@ pub(super) fn batch(
     let context = EpochContext { log, r#gen, epoch, ga: own.ga };
     let keys = EpochKeys::derive(&own.exported, context, own.leaves.iter().copied(), &keys);
     let capsule = encode(&keys.capsule);
-    let body = CommitBody {
-        seen,
-        at,
-        mls_message: own.message.clone(),
-        base,
-        ga: own.ga,
-        capsule_hash: sha256(&capsule),
-        gi_hash: sha256(&own.group_info),
-        welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
-    };
-    let head = encode(&Head::plain(Kind::Commit, log, r#gen, epoch));
-    let payload = encode(&SignedPayload::sign(&me.key, &head, encode(&body), me.device));
-    let core = Head::core(&head, sha256(&payload), payload.len() as u64);
-    entries.push((Bytes(head), Bytes(payload)));
-    let head = encode(&Head::plain(Kind::Capsule, log, r#gen, epoch));
-    entries.push((Bytes(head), Bytes(unsigned_payload(capsule.clone()))));
+    let body = own.body(seen, at, base, &capsule);
+    let made = commit::entries(&context, &body, capsule.clone(), (&me.key, me.device));
+    let (head, payload) = &made[0];
+    let core = Head::core(head, sha256(payload), payload.len() as u64);
+    entries.extend(made);
     Ok((core, After { ga: own.ga, chains: keys.chains, capsule: Bytes(capsule) }))
 }
 

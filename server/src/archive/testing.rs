@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use hauspost_core::group::{Member, ScratchProvider, commit, packages, provider};
 use hauspost_protocol::archive_key::ArchiveKeys;
 use hauspost_protocol::body::{
-    CommitBody, Genesis, HistoryRule, LogType, ResetBody, ResetReason, SignedPayload, genesis_hash,
-    unsigned_payload,
+    Genesis, HistoryRule, LogType, ResetBody, ResetReason, SignedPayload, genesis_hash,
 };
 use hauspost_protocol::capsule;
 use hauspost_protocol::company::body::{
@@ -18,7 +17,7 @@ use hauspost_protocol::company::entry::company_entry;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::voucher::{Enrolment, Voucher};
 use hauspost_protocol::content::Message;
-use hauspost_protocol::crypto::{Secret, SigningKey, sha256};
+use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::{ArchivedEntry, At, Entry, Head, Kind, Payload, Seen, Slot};
 use hauspost_protocol::epoch::{Chains, EpochContext, EpochSecret};
@@ -379,22 +378,12 @@ impl World {
         let (a, b) = self.company.now().archive_keys().unwrap();
         let keys = ArchiveKeys { a: a.key.clone(), b: b.key.clone() };
         let capsule = capsule::seal(&secret, &keys);
-        let body = encode(&CommitBody {
-            seen,
-            at,
-            mls_message: own.message,
-            base,
-            ga: own.ga,
-            capsule_hash: capsule.digest(),
-            gi_hash: sha256(&own.group_info),
-            welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
-        });
-        let head = |kind| encode(&Head::plain(kind, room.log, room.binding.r#gen, room.epoch));
-        let commit_head = head(Kind::Commit);
-        let signed = SignedPayload::sign(&author.key, &commit_head, body, author.device());
-        self.append(room.log, (Bytes(commit_head), Bytes(encode(&signed))));
-        let capsule = unsigned_payload(encode(&capsule));
-        room.cap = self.append(room.log, (Bytes(head(Kind::Capsule)), Bytes(capsule)));
+        let capsule = encode(&capsule);
+        let body = own.body(seen, at, base, &capsule);
+        let signer = (&author.key, author.device());
+        let [of_commit, of_capsule] = commit::entries(&context, &body, capsule, signer);
+        self.append(room.log, of_commit);
+        room.cap = self.append(room.log, of_capsule);
         room.chains = Some(Chains::new(secret));
         room.next.clear();
     }

@@ -10,15 +10,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hauspost_protocol::archive_key::ArchiveSeed;
-use hauspost_protocol::company::body::{
-    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry, PolicyEntry,
-    Role, RoleEntry, company_pin, history_key_hash,
-};
-use hauspost_protocol::company::entry::{CompanyPayload, company_entry};
+use hauspost_protocol::company::body::{CompanyBody, Role, company_pin, history_key_hash};
+use hauspost_protocol::company::entry::CompanyPayload;
+use hauspost_protocol::company::founding::{Founders, Office, log_key};
 use hauspost_protocol::company::policy::{GeneralPart, PolicyDocument, Terms, Zone};
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::crypto::{PublicKey, SigningKey, hash};
-use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::crypto::{SigningKey, hash};
+use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::entry::{Entry, Head, Kind, Payload};
 use hauspost_protocol::ids::{CompanyId, Digest, Seq, TimeMs};
 use hauspost_protocol::invitation::Trust;
@@ -173,14 +171,10 @@ impl Member {
         Self { signing: SigningKey::random(rng), history: XWingSeed::random(rng) }
     }
 
-    fn role(&self, role: Role) -> RoleEntry {
+    fn office(&self, role: Role) -> Office<'_> {
         let history_key = Some(history_key_hash(&self.history.public().to_bytes()));
-        RoleEntry { history_key, ..office(&self.signing, role) }
+        Office { history_key, ..Office::new(&self.signing, role) }
     }
-}
-
-fn office(key: &SigningKey, role: Role) -> RoleEntry {
-    RoleEntry { seen: None, key: key.public(), history_key: None, user: None, role, active: true }
 }
 
 /// Everything that a founding makes, in memory.
@@ -255,34 +249,24 @@ impl Ceremony {
             );
         }
 
-        let by_root: &[&SigningKey] = &[&root];
-        let entry = |body: CompanyBody, keys: &[&SigningKey]| company_entry(company, body, keys);
-        let switch = |key: PublicKey| KeySwitch { seen: None, key, active: true };
-        let archive = [&root, &officers[0].signing, &officers[1].signing, &council[0].signing];
-        let mut entries = vec![
-            entry(CompanyGenesis { company, root: root.public() }.into(), by_root),
-            entry(CompanyBody::IssuingKey(switch(PublicKey(server.issuing_key))), by_root),
-            entry(CompanyBody::EnrolmentAuthority(switch(authority.public())), by_root),
-            entry(log_key(server).into(), by_root),
-            entry(office(&admin, Role::Admin).into(), by_root),
-            entry(office(&hr, Role::Hr).into(), by_root),
-            entry(office(&retention, Role::Retention).into(), by_root),
+        let mut offices = vec![
+            Office::new(&admin, Role::Admin),
+            Office::new(&hr, Role::Hr),
+            Office::new(&retention, Role::Retention),
         ];
-        entries.extend(
-            officers.iter().map(|member| entry(member.role(Role::Officer).into(), by_root)),
-        );
-        entries.push(entry(council[0].role(Role::Council).into(), by_root));
-        let by_root_and_council = [&root, &council[0].signing];
-        entries.extend(
-            council[1..]
-                .iter()
-                .map(|member| entry(member.role(Role::Council).into(), &by_root_and_council)),
-        );
+        offices.extend(officers.iter().map(|member| member.office(Role::Officer)));
+        offices.extend(council.iter().map(|member| member.office(Role::Council)));
         let share_hashes = shares.iter().map(|share| share.hash()).collect();
-        entries.push(entry(archive_key(ArchiveSide::A, &a, share_hashes).into(), &archive));
         let copy_hash = Digest(hash("hauspost/1 share", b.seed().expose()));
-        entries.push(entry(archive_key(ArchiveSide::B, &b, vec![copy_hash]).into(), &archive));
-        entries.push(entry(first_policy().into(), &[&admin, &hr, &council[0].signing]));
+        let founders = Founders {
+            company,
+            root: &root,
+            authority: authority.public(),
+            offices,
+            archive: [(a.public(), share_hashes), (b.public(), vec![copy_hash])],
+            policy: Some(first_policy()),
+        };
+        let entries = founders.entries(server);
         Self { company, root, files, history_keys, entries }
     }
 
@@ -346,24 +330,11 @@ impl Ceremony {
     }
 }
 
-fn log_key(server: &Hello) -> LogKeyEntry {
-    LogKeyEntry {
-        seen: None,
-        ed25519: PublicKey(server.log_key),
-        ml_dsa: server.log_key_pq.clone(),
-    }
-}
-
-fn archive_key(side: ArchiveSide, seed: &ArchiveSeed, shares: Vec<Digest>) -> ArchiveKeyEntry {
-    ArchiveKeyEntry { seen: None, side, key: Bytes(seed.public().to_bytes().to_vec()), shares }
-}
-
 /// The first policy: a handover needs the council, and everything that could watch people is off
 /// because nothing turns it on.
-fn first_policy() -> PolicyEntry {
+fn first_policy() -> PolicyDocument {
     let general = GeneralPart { zone: Some(Zone::berlin()), ..GeneralPart::default() };
-    let document = PolicyDocument::of(&Terms { general, ..Terms::default() });
-    PolicyEntry { seen: None, version: 1, document: Bytes(encode(&document)) }
+    PolicyDocument::of(&Terms { general, ..Terms::default() })
 }
 
 /// Whether the founding certifies the keys of this very server.
@@ -416,6 +387,8 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FoundingError + '_ {
 
 #[cfg(test)]
 mod tests {
+    use hauspost_protocol::encoding::Bytes;
+
     use super::*;
     use crate::company::holder::{Holder, HolderError};
     use hauspost_protocol::archive_key::combine;

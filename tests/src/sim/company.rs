@@ -1,13 +1,11 @@
 //! The simulated company: its keys, its founding, and what its offices sign.
 
 use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
-use hauspost_protocol::company::body::{
-    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry, ResetOrder,
-    RevokeEntry, RevokeReason, Role, RoleEntry, company_pin,
-};
+use hauspost_protocol::company::body::{ResetOrder, RevokeEntry, RevokeReason, Role, company_pin};
 use hauspost_protocol::company::entry::company_entry;
+use hauspost_protocol::company::founding::{Founders, Office};
 use hauspost_protocol::company::voucher::Voucher;
-use hauspost_protocol::crypto::{PublicKey, Secret, SigningKey};
+use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::Seen;
 use hauspost_protocol::ids::{CompanyId, DeviceId, Digest, LogId, TimeMs, UserId};
@@ -50,45 +48,28 @@ pub fn pin() -> Digest {
 
 /// The first entries of the company log.
 pub fn founding(hello: &Hello) -> Found {
-    let (root, council) = (key(ROOT), key(COUNCIL));
-    let entry = |body: CompanyBody, keys: &[&SigningKey]| company_entry(COMPANY, body, keys);
-    let switch = |key: PublicKey| KeySwitch { seen: None, key, active: true };
-    let role = |number: u8, role| RoleEntry {
-        seen: None,
-        key: key(number).public(),
-        history_key: None,
-        user: Some(UserId([number; 16])),
-        role,
-        active: true,
-    };
-    let log_key = LogKeyEntry {
-        seen: None,
-        ed25519: PublicKey(hello.log_key),
-        ml_dsa: hello.log_key_pq.clone(),
-    };
-    let officers = OFFICERS.map(key);
-    let by_archive = [&root, &officers[0], &officers[1], &council];
-    let keys = archive_keys();
-    let archive = |side, key: [u8; 1216], number: u8| ArchiveKeyEntry {
-        seen: None,
-        side,
-        key: Bytes(key.to_vec()),
-        shares: vec![Digest([number; 32])],
-    };
-    let by_root = &[&root][..];
-    let entries = vec![
-        entry(CompanyGenesis { company: COMPANY, root: root.public() }.into(), by_root),
-        entry(CompanyBody::IssuingKey(switch(PublicKey(hello.issuing_key))), by_root),
-        entry(CompanyBody::EnrolmentAuthority(switch(key(AUTHORITY).public())), by_root),
-        entry(log_key.into(), by_root),
-        entry(role(ADMIN, Role::Admin).into(), by_root),
-        entry(role(HR, Role::Hr).into(), by_root),
-        entry(role(OFFICERS[0], Role::Officer).into(), by_root),
-        entry(role(OFFICERS[1], Role::Officer).into(), by_root),
-        entry(role(COUNCIL, Role::Council).into(), by_root),
-        entry(archive(ArchiveSide::A, keys.a.to_bytes(), 1).into(), &by_archive),
-        entry(archive(ArchiveSide::B, keys.b.to_bytes(), 2).into(), &by_archive),
+    let office = |number: u8, role| (key(number), UserId([number; 16]), role);
+    let offices = [
+        office(ADMIN, Role::Admin),
+        office(HR, Role::Hr),
+        office(OFFICERS[0], Role::Officer),
+        office(OFFICERS[1], Role::Officer),
+        office(COUNCIL, Role::Council),
     ];
+    let offices = offices
+        .iter()
+        .map(|(key, user, role)| Office { user: Some(*user), ..Office::new(key, *role) })
+        .collect();
+    let keys = archive_keys();
+    let founders = Founders {
+        company: COMPANY,
+        root: &key(ROOT),
+        authority: key(AUTHORITY).public(),
+        offices,
+        archive: [(keys.a, vec![Digest([1; 32])]), (keys.b, vec![Digest([2; 32])])],
+        policy: None,
+    };
+    let entries = founders.entries(hello);
     Found { company: COMPANY, entries, people: Vec::new() }
 }
 

@@ -16,15 +16,15 @@ use hauspost_core::store::rows::account;
 use hauspost_core::store::rows::company;
 use hauspost_core::store::rows::log::{self, LogState};
 use hauspost_core::store::rows::message::MessageState;
-use hauspost_protocol::body::{CommitBody, SignedPayload, unsigned_payload};
+use hauspost_protocol::body::{CommitBody, SignedPayload};
 use hauspost_protocol::company::state::Company;
-use hauspost_protocol::crypto::{PublicKey, sha256};
+use hauspost_protocol::crypto::PublicKey;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::entry::{At, Entry, Head, Kind, Payload, Seen};
+use hauspost_protocol::entry::{At, Entry, Payload, Seen};
 use hauspost_protocol::epoch::EpochContext;
 use hauspost_protocol::ids::{Digest, LogId, Seq};
 use hauspost_protocol::mls::certificate::DeviceCertificate;
-use hauspost_protocol::wire::{LogNews, path};
+use hauspost_protocol::wire::{LogNews, NewEntry, path};
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World};
 use rand::SeedableRng as _;
@@ -121,8 +121,8 @@ impl Scene {
         let batch = batch(&ledger, &company, &own, at, change, &member);
         let seqs = ledger.row.next_seq.0..;
         let entries = batch.into_iter().zip(seqs).map(|((head, payload), seq)| Entry {
-            head: Bytes(head),
-            payload: Payload::Kept(Bytes(payload)),
+            head,
+            payload: Payload::Kept(payload),
             seq: Seq(seq),
             t_ms,
             co,
@@ -224,7 +224,7 @@ fn batch(
     at: At,
     change: impl FnOnce(&mut CommitBody),
     author: &account::Account,
-) -> [(Vec<u8>, Vec<u8>); 2] {
+) -> [NewEntry; 2] {
     let (log, r#gen) = (ledger.row.local.id, ledger.row.r#gen);
     let epoch = ledger.row.epoch.next();
     let binding = ledger.conversation.as_ref().unwrap().binding();
@@ -233,21 +233,9 @@ fn batch(
     let keys = EpochKeys::derive(&own.exported, context, own.leaves.iter().copied(), &keys);
     let capsule = encode(&keys.capsule);
     let seen = Seen { seq: Seq(ledger.row.next_seq.0 - 1), hash: ledger.row.last_hash };
-    let mut body = CommitBody {
-        seen: Some(seen),
-        at,
-        mls_message: own.message.clone(),
-        base: None,
-        ga: own.ga,
-        capsule_hash: sha256(&capsule),
-        gi_hash: sha256(&own.group_info),
-        welcome_hash: None,
-    };
+    let mut body = own.body(Some(seen), at, None, &capsule);
     change(&mut body);
-    let head = encode(&Head::plain(Kind::Commit, log, r#gen, epoch));
-    let signed = SignedPayload::sign(&author.signing_key, &head, encode(&body), author.device);
-    let of_capsule = encode(&Head::plain(Kind::Capsule, log, r#gen, epoch));
-    [(head, encode(&signed)), (of_capsule, unsigned_payload(capsule))]
+    commit::entries(&context, &body, capsule, (&author.signing_key, author.device))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,10 @@
 //! A founded company for tests.
 
-use crate::archive_key::ArchiveSeed;
+use crate::archive_key::{ArchiveKey, ArchiveSeed};
 use crate::company::body::*;
 use crate::company::entry::company_entry;
 use crate::company::finding::Applied;
+use crate::company::founding::{Founders, Office};
 use crate::company::policy::PolicyDocument;
 use crate::company::state::Company;
 use crate::company::voucher::{Enrolment, Voucher};
@@ -11,6 +12,7 @@ use crate::crypto::{PublicKey, Secret, SigningKey};
 use crate::encoding::{Bytes, encode};
 use crate::entry::{Entry, Payload, Seen};
 use crate::ids::{CompanyId, DeviceId, Digest, Seq, TimeMs, UserId};
+use crate::wire::Hello;
 
 pub(crate) const COMPANY: CompanyId = CompanyId([0xc0; 16]);
 
@@ -87,16 +89,13 @@ impl Founded {
     }
 
     fn found(&mut self, ml_dsa: &[u8]) {
-        let number = |number: u32| key(number);
-        let root = number(1);
-        let genesis = CompanyGenesis { company: COMPANY, root: root.public() };
-        let switch = |key: &SigningKey| KeySwitch { seen: None, key: key.public(), active: true };
-        let log_key =
-            LogKeyEntry { seen: None, ed25519: number(4).public(), ml_dsa: Bytes::from(ml_dsa) };
-        self.must(genesis, &[&root]);
-        self.must(CompanyBody::IssuingKey(switch(&number(2))), &[&root]);
-        self.must(CompanyBody::EnrolmentAuthority(switch(&number(3))), &[&root]);
-        self.must(log_key, &[&root]);
+        let hello = Hello {
+            genesis: None,
+            issuing_key: self.keys.issuing.public().0,
+            log_key: self.keys.log.public().0,
+            log_key_pq: Bytes::from(ml_dsa),
+            t_ms: self.t_ms,
+        };
         let people = [
             (Role::Admin, ADMINS[0]),
             (Role::Admin, ADMINS[1]),
@@ -105,20 +104,39 @@ impl Founded {
             (Role::Officer, OFFICERS[1]),
             (Role::Officer, OFFICERS[2]),
             (Role::Council, COUNCIL[0]),
+            (Role::Council, COUNCIL[1]),
         ];
-        for (role, person) in people {
-            self.must(holding(None, person, Some(user(person)), role, true), &[&root]);
+        let keys = people.map(|(_, person)| key(person));
+        let mut offices: Vec<_> = people
+            .iter()
+            .zip(&keys)
+            .map(|((role, person), key)| Office {
+                user: Some(user(*person)),
+                ..Office::new(key, *role)
+            })
+            .collect();
+        offices.push(Office::new(&self.keys.scim, Role::Scim));
+        offices.push(Office::new(&self.keys.retention, Role::Retention));
+        let archive = |side: ArchiveSide| {
+            let entry = archive_key(None, side, side as u8);
+            (ArchiveKey::parse(&entry.key).unwrap(), entry.shares)
+        };
+        let document = PolicyDocument {
+            council: Bytes::from(&b"council"[..]),
+            rest: Bytes::from(&b"rest"[..]),
+        };
+        let founders = Founders {
+            company: COMPANY,
+            root: &self.keys.root,
+            authority: self.keys.authority.public(),
+            offices,
+            archive: [archive(ArchiveSide::A), archive(ArchiveSide::B)],
+            policy: Some(document),
+        };
+        for (head, payload) in founders.entries(&hello) {
+            let entry = self.placed(head, payload);
+            assert_eq!(self.take(entry).finding(), None);
         }
-        let council = holding(None, COUNCIL[1], Some(user(COUNCIL[1])), Role::Council, true);
-        self.must(council, &[&root, &number(COUNCIL[0])]);
-        self.must(holding(None, 109, None, Role::Scim, true), &[&root]);
-        self.must(holding(None, 110, None, Role::Retention, true), &[&root]);
-        let signers = [&root, &number(OFFICERS[0]), &number(OFFICERS[1]), &number(COUNCIL[0])];
-        for side in [ArchiveSide::A, ArchiveSide::B] {
-            self.must(archive_key(None, side, side as u8), &signers);
-        }
-        let signers = [&number(ADMINS[0]), &number(HR), &number(COUNCIL[0])];
-        self.must(policy(None, 1, b"council", b"rest"), &signers);
     }
 
     /// What signers who saw everything say.
@@ -129,13 +147,20 @@ impl Founded {
     /// The next entry.
     pub(crate) fn entry(&self, body: impl Into<CompanyBody>, keys: &[&SigningKey]) -> Entry {
         let (head, payload) = company_entry(COMPANY, body, keys);
+        self.placed(head, payload)
+    }
+
+    fn placed(&self, head: Bytes, payload: Bytes) -> Entry {
         let seq = self.company.size();
         Entry { head, payload: Payload::Kept(payload), seq: Seq(seq), t_ms: self.t_ms, co: seq }
     }
 
     /// Appends an entry, whether it counts or not.
     pub(crate) fn append(&mut self, body: impl Into<CompanyBody>, keys: &[&SigningKey]) -> Applied {
-        let entry = self.entry(body, keys);
+        self.take(self.entry(body, keys))
+    }
+
+    fn take(&mut self, entry: Entry) -> Applied {
         let applied = self.company.apply(&entry).expect("the entry continues the chain");
         self.entries.push(entry);
         applied

@@ -10,19 +10,17 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hauspost_core::group::{Member, ScratchProvider, commit, enter, packages, provider};
-use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
-use hauspost_protocol::body::{
-    CommitBody, Genesis, HistoryRule, LogType, SignedPayload, genesis_hash, unsigned_payload,
-};
+use hauspost_protocol::archive_key::{ArchiveKey, ArchiveKeys, ArchiveSeed};
+use hauspost_protocol::body::{Genesis, HistoryRule, LogType, SignedPayload, genesis_hash};
 use hauspost_protocol::capsule;
 use hauspost_protocol::company::body::{
-    ArchiveKeyEntry, ArchiveSide, CompanyBody, CompanyGenesis, KeySwitch, LogKeyEntry,
-    OpeningEntry, RevokeEntry, RevokeReason, Role, RoleEntry, Scope, company_pin,
+    CompanyBody, OpeningEntry, RevokeEntry, RevokeReason, Role, Scope, company_pin,
 };
 use hauspost_protocol::company::entry::company_entry;
+use hauspost_protocol::company::founding::{Founders, Office};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::voucher::{Voucher, enrol_request};
-use hauspost_protocol::crypto::{PublicKey, Secret, SigningKey, sha256};
+use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::{At, Entry, Head, Kind, Seen, Slot};
 use hauspost_protocol::epoch::{EpochContext, EpochSecret};
@@ -54,6 +52,11 @@ pub const START_MS: u64 = 1_800_000_000_000;
 
 pub fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(Secret::new([seed; 32]))
+}
+
+/// An archive key by its seed.
+fn archive_key(seed: u8) -> ArchiveKey {
+    ArchiveSeed::new(Secret::new([seed; 32])).public()
 }
 
 /// Role keys, by seed.
@@ -105,41 +108,23 @@ impl World {
 
     pub async fn founding(&self) -> Found {
         let hello: Hello = self.get(path::HELLO, None).await;
-        let (root, council) = (key(ROOT), key(COUNCIL));
-        let entry = |body: CompanyBody, keys: &[&SigningKey]| company_entry(COMPANY, body, keys);
-        let switch = |key: PublicKey| KeySwitch { seen: None, key, active: true };
-        let role = |seed: u8, role| RoleEntry {
-            seen: None,
-            key: key(seed).public(),
-            history_key: None,
-            user: Some(UserId([seed; 16])),
-            role,
-            active: true,
+        let keys = [ADMIN, HR, OFFICERS[0], OFFICERS[1], COUNCIL].map(|seed| (seed, key(seed)));
+        let roles = [Role::Admin, Role::Hr, Role::Officer, Role::Officer, Role::Council];
+        let offices = keys.iter().zip(roles).map(|((seed, key), role)| Office {
+            user: Some(UserId([*seed; 16])),
+            ..Office::new(key, role)
+        });
+        let offices = offices.collect();
+        let archive = |seed| (archive_key(seed), vec![Digest([seed; 32])]);
+        let founders = Founders {
+            company: COMPANY,
+            root: &key(ROOT),
+            authority: key(AUTHORITY).public(),
+            offices,
+            archive: [archive(1), archive(2)],
+            policy: None,
         };
-        let log_key =
-            LogKeyEntry { seen: None, ed25519: PublicKey(hello.log_key), ml_dsa: hello.log_key_pq };
-        let officers = OFFICERS.map(key);
-        let by_archive = [&root, &officers[0], &officers[1], &council];
-        let archive = |side, seed: u8| ArchiveKeyEntry {
-            seen: None,
-            side,
-            key: Bytes(ArchiveSeed::new(Secret::new([seed; 32])).public().to_bytes().to_vec()),
-            shares: vec![Digest([seed; 32])],
-        };
-        let by_root = &[&root][..];
-        let entries = vec![
-            entry(CompanyGenesis { company: COMPANY, root: root.public() }.into(), by_root),
-            entry(CompanyBody::IssuingKey(switch(PublicKey(hello.issuing_key))), by_root),
-            entry(CompanyBody::EnrolmentAuthority(switch(key(AUTHORITY).public())), by_root),
-            entry(log_key.into(), by_root),
-            entry(role(ADMIN, Role::Admin).into(), by_root),
-            entry(role(HR, Role::Hr).into(), by_root),
-            entry(role(OFFICERS[0], Role::Officer).into(), by_root),
-            entry(role(OFFICERS[1], Role::Officer).into(), by_root),
-            entry(role(COUNCIL, Role::Council).into(), by_root),
-            entry(archive(ArchiveSide::A, 1).into(), &by_archive),
-            entry(archive(ArchiveSide::B, 2).into(), &by_archive),
-        ];
+        let entries = founders.entries(&hello);
         Found { company: COMPANY, entries, people: Vec::new() }
     }
 
@@ -498,27 +483,13 @@ impl Phone {
             ga: own.ga,
         };
         let secret = EpochSecret::from_exporter(&own.exported, context);
-        let archive = |seed: u8| ArchiveSeed::new(Secret::new([seed; 32])).public();
-        let capsule = capsule::seal(&secret, &ArchiveKeys { a: archive(1), b: archive(2) });
-        let body = encode(&CommitBody {
-            seen,
-            at,
-            mls_message: own.message,
-            base,
-            ga: own.ga,
-            capsule_hash: capsule.digest(),
-            gi_hash: sha256(&own.group_info),
-            welcome_hash: own.welcome.as_ref().map(|welcome| sha256(welcome)),
-        });
-        let head = |kind| encode(&Head::plain(kind, room.log, room.binding.r#gen, room.epoch));
-        let commit_head = head(Kind::Commit);
-        let signed = SignedPayload::sign(&self.key, &commit_head, body, self.device());
+        let keys = ArchiveKeys { a: archive_key(1), b: archive_key(2) };
+        let capsule = encode(&capsule::seal(&secret, &keys));
+        let body = own.body(seen, at, base, &capsule);
+        let entries = commit::entries(&context, &body, capsule, (&self.key, self.device()));
         AppendRequest {
             log: room.log,
-            entries: vec![
-                (Bytes(commit_head), Bytes(encode(&signed))),
-                (Bytes(head(Kind::Capsule)), Bytes(unsigned_payload(encode(&capsule)))),
-            ],
+            entries: entries.to_vec(),
             group_info: Some(own.group_info),
             welcome: own.welcome,
         }
