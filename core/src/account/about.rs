@@ -17,12 +17,12 @@ use super::talk::{found, writable};
 use super::{Account, AccountError, Attachment};
 use crate::format;
 use crate::inbound::{Room, may};
-use crate::outbox::intent::Say;
+use crate::outbox::intent::{Say, id_of_this_phone};
 use crate::read::{self, Version};
 use crate::store::rows::log::{self, LocalLog, LogPart};
 use crate::store::rows::mark::{self, MarkKind, NewMark};
 use crate::store::rows::message::{self, Fate, MessageKind, MessageState, Place, Saying};
-use crate::store::rows::outbox::{self, IntentKind, NewIntent};
+use crate::store::rows::outbox::{self, NewIntent};
 use crate::store::rows::{person, poll, reaction};
 use crate::store::{StoreError, Tx};
 
@@ -399,8 +399,10 @@ impl Account {
             _ => Draft::plain(""),
         };
         let (text, saying) = self.saying(log, draft).await?;
+        let mut rng = self.core.env.randomness.rng();
         let mut salt = [0; 16];
-        self.core.env.randomness.rng().fill_bytes(&mut salt);
+        rng.fill_bytes(&mut salt);
+        let of_control = id_of_this_phone(&mut rng);
         let company = {
             let mut engine = self.core.engine.lock().await;
             self.core.company(&mut engine).await?
@@ -427,22 +429,10 @@ impl Account {
                         let id = message.id(&content, me.company, me.user, log);
                         (PayloadType::Content, content, id)
                     }
-                    Said::Control(control) => {
-                        // A control has no id in the log; this one is for this phone alone.
-                        let mut id = [0; 32];
-                        id[0] = 0x03;
-                        id[16..].copy_from_slice(&salt);
-                        (PayloadType::Control, encode(&control), MessageId(id))
-                    }
+                    Said::Control(control) => (PayloadType::Control, encode(&control), of_control),
                 };
                 let say = Say { ptype, content: Bytes(content.clone()) };
-                let intent = NewIntent {
-                    log,
-                    kind: IntentKind::Record,
-                    message_id: Some(message_id),
-                    body: encode(&say),
-                    made_ms: now_ms,
-                };
+                let intent = NewIntent::saying(log, Some(message_id), encode(&say), now_ms);
                 let id = outbox::insert(tx, &intent)?;
                 let mark = NewMark {
                     place: Place::Pending(id),

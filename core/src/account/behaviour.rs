@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::notify::{Notification, Occasion, QuietHours};
 use crate::outbox::intent::Say;
 use crate::outbox::{REASON_TOO_OLD, outcome};
-use crate::store::rows::outbox::{self, IntentKind, IntentState, NewIntent};
+use crate::store::rows::outbox::{self, IntentState, NewIntent};
 use crate::store::rows::{account, delivered, log, notified, own, receipt};
 use crate::store::{StoreError, Tx};
 
@@ -209,16 +209,8 @@ impl Core {
                 }
                 let content = Bytes(content::receipt(vec![due.message_id]));
                 let say = Say { ptype: PayloadType::Receipt, content };
-                outbox::insert(
-                    tx,
-                    &NewIntent {
-                        log: due.log,
-                        kind: IntentKind::Record,
-                        message_id: None,
-                        body: encode(&say),
-                        made_ms: now_ms,
-                    },
-                )?;
+                let intent = NewIntent::saying(due.log, None, encode(&say), now_ms);
+                outbox::insert(tx, &intent)?;
                 logs.push(due.log);
             }
             Ok::<_, AccountError>(logs)

@@ -11,10 +11,9 @@ use hauspost_protocol::body::{HistoryRule, LogType};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::content::Control;
 use hauspost_protocol::encoding::{Bytes, encode};
-use hauspost_protocol::ids::{LogId, MessageId, UserId};
+use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_protocol::limits::NAME_BYTES;
 use hauspost_protocol::statement::{FileRole, PayloadType};
-use rand::Rng as _;
 
 use super::about::conversation;
 use super::documents::{Attachment, DocumentOrigin, attach, lock};
@@ -24,7 +23,7 @@ use super::talk::writable;
 use super::{Account, AccountError};
 use crate::file::preview::{self, Bounds};
 use crate::inbound::is_room;
-use crate::outbox::intent::{Own, Say};
+use crate::outbox::intent::{Own, Say, id_of_this_phone};
 use crate::store::rows::log;
 use crate::store::rows::message::{
     self, Event, MessageKind, MessageState, NewMessage, Place, Saying,
@@ -153,11 +152,7 @@ impl Account {
                 self.core.attached(vec![picture]).await?
             }
         };
-        let mut id = [0; 32];
-        self.core.env.randomness.rng().fill_bytes(&mut id[16..]);
-        // The line has no id in the log; this one is for this phone alone.
-        id[0] = 0x03;
-        let message_id = MessageId(id);
+        let message_id = id_of_this_phone(&mut self.core.env.randomness.rng());
         let (me, now_ms) = (self.core.me.clone(), self.core.env.clock.now_ms());
         let vault = self.core.documents.vault.clone();
         self.core
@@ -165,13 +160,7 @@ impl Account {
                 let local = writable(tx, log)?;
                 let content = encode(&Control::Picture);
                 let say = Say { ptype: PayloadType::Control, content: Bytes(content) };
-                let intent = NewIntent {
-                    log,
-                    kind: IntentKind::Record,
-                    message_id: Some(message_id),
-                    body: encode(&say),
-                    made_ms: now_ms,
-                };
+                let intent = NewIntent::saying(log, Some(message_id), encode(&say), now_ms);
                 let id = outbox::insert(tx, &intent)?;
                 let line = NewMessage {
                     place: Place::Pending(id),

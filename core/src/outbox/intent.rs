@@ -3,8 +3,9 @@
 use hauspost_protocol::array_item;
 use hauspost_protocol::body::{HistoryRule, LogType};
 use hauspost_protocol::encoding::{Bytes, decode};
-use hauspost_protocol::ids::{DeviceId, LogNo, UserId};
+use hauspost_protocol::ids::{DeviceId, LogNo, MessageId, UserId};
 use hauspost_protocol::statement::PayloadType;
+use rand::CryptoRng;
 use rusqlite::Connection;
 
 use crate::store::StoreError;
@@ -24,6 +25,15 @@ array_item! {
         /// Its bytes.
         pub content: Bytes,
     }
+}
+
+/// A new id for what stands in the dialog without having one in the log, as a control: for this phone
+/// alone.
+pub fn id_of_this_phone(rng: &mut impl CryptoRng) -> MessageId {
+    let mut id = [0; 32];
+    id[0] = 0x03;
+    rng.fill_bytes(&mut id[16..]);
+    MessageId(id)
 }
 
 /// What a record's intent is to say: of a message, what lies with it and is not stored twice. Nothing if

@@ -91,6 +91,16 @@ impl NewIntent {
         let (kind, message_id, body) = (IntentKind::Record, Some(message_id), Vec::new());
         Self { log, kind, message_id, body, made_ms }
     }
+
+    /// Something else to be said, as the outbox encodes it; with an id if it stands in the dialog.
+    pub fn saying(
+        log: LogId,
+        message_id: Option<MessageId>,
+        body: Vec<u8>,
+        made_ms: TimeMs,
+    ) -> Self {
+        Self { log, kind: IntentKind::Record, message_id, body, made_ms }
+    }
 }
 
 /// What sealing made of an intent.
