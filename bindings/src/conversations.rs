@@ -12,7 +12,7 @@ use hauspost_protocol::body::{HistoryRule, LogType};
 
 use crate::confirmations::ToConfirm;
 use crate::error::HauspostError;
-use crate::timeline::LineState;
+use crate::timeline::{Line, LineState};
 use crate::{ids, runtime};
 
 /// What kind of conversation it is.
@@ -44,7 +44,7 @@ pub enum ConversationState {
 }
 
 /// A row of the list.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, uniffi::Record)]
 pub struct Conversation {
     /// Its id.
     pub id: String,
@@ -102,7 +102,7 @@ pub struct RoomToBegin {
 pub enum LastLineKind {
     /// A message.
     Text,
-    /// Somebody joined, left, or was removed.
+    /// Something happened to the conversation; `event` says what.
     Event,
     /// Something that could not be opened or is not valid.
     Gap,
@@ -125,7 +125,7 @@ pub enum LastLineKind {
 }
 
 /// The newest line of a timeline, as the list shows it.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, uniffi::Record)]
 pub struct LastLine {
     /// Who wrote it.
     pub author: String,
@@ -135,10 +135,12 @@ pub struct LastLine {
     pub text: Option<String>,
     /// How far it is.
     pub state: LineState,
+    /// What happened to the conversation, if the line says that.
+    pub event: Option<Line>,
 }
 
 /// A page of the list.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, uniffi::Record)]
 pub struct ConversationPage {
     /// The rows: favourites in their order, then the newest first.
     pub rows: Vec<Conversation>,
@@ -319,6 +321,7 @@ impl From<read::LastLine> for LastLine {
             },
             text: last.text,
             state: last.state.into(),
+            event: last.event.map(Line::from),
         }
     }
 }

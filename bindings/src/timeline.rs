@@ -497,7 +497,6 @@ impl Line {
         text: Option<String>,
         content: Option<&[u8]>,
     ) -> Self {
-        let names = |people: Vec<UserId>| people.iter().map(UserId::to_string).collect();
         match (kind, state) {
             (_, MessageState::Erased) => Self::Erased,
             (MessageKind::Text | MessageKind::File, _) => match text {
@@ -506,21 +505,28 @@ impl Line {
             },
             (MessageKind::Gap, _) => Self::Gap,
             (MessageKind::Unreadable, _) => Self::Unreadable,
-            (MessageKind::Event, _) => match Event::from_content(content.unwrap_or_default()) {
-                Event::Created => Self::Created,
-                Event::Joined(people) => Self::Joined { people: names(people) },
-                Event::Removed(people) => Self::Removed { people: names(people) },
-                Event::Left(people) => Self::Left { people: names(people) },
-                Event::Reset => Self::Reset,
-                Event::Owner(user) => Self::MadeOwner { person: user.to_string() },
-                Event::NoOwner(user) => Self::NoOwner { person: user.to_string() },
-                Event::Titled(title) => Self::Titled { title },
-                Event::Pictured(set) => Self::Pictured { set },
-                Event::Newer => Self::UpdateApp,
-            },
+            (MessageKind::Event, _) => Event::from_content(content.unwrap_or_default()).into(),
             // Those that show their card are not asked here.
             (MessageKind::Place | MessageKind::Contact | MessageKind::Poll, _)
             | (MessageKind::Unknown | MessageKind::Newer, _) => Self::UpdateApp,
+        }
+    }
+}
+
+impl From<Event> for Line {
+    fn from(event: Event) -> Self {
+        let names = |people: Vec<UserId>| people.iter().map(UserId::to_string).collect();
+        match event {
+            Event::Created => Self::Created,
+            Event::Joined(people) => Self::Joined { people: names(people) },
+            Event::Removed(people) => Self::Removed { people: names(people) },
+            Event::Left(people) => Self::Left { people: names(people) },
+            Event::Reset => Self::Reset,
+            Event::Owner(user) => Self::MadeOwner { person: user.to_string() },
+            Event::NoOwner(user) => Self::NoOwner { person: user.to_string() },
+            Event::Titled(title) => Self::Titled { title },
+            Event::Pictured(set) => Self::Pictured { set },
+            Event::Newer => Self::UpdateApp,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::PAGE_ROWS;
 use crate::store::StoreError;
 use crate::store::cell::{C, cell};
 use crate::store::rows::log::LogState;
-use crate::store::rows::message::{Fate, MessageKind, MessageState};
+use crate::store::rows::message::{Event, Fate, MessageKind, MessageState};
 
 /// A conversation as the list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct LastLine {
     pub text: Option<String>,
     /// What became of it.
     pub fate: Fate,
+    /// What happened to the conversation, if the line says that.
+    pub event: Option<Event>,
 }
 
 /// A row's place in the list.
@@ -98,7 +100,8 @@ const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce
         c.draft_version, c.section,
         (SELECT count(*) FROM message m WHERE m.to_confirm = 1
              AND m.key BETWEEN c.log << 40 AND (c.log << 40) + 1099511627775),
-        (SELECT p.seq FROM picture p WHERE p.log = c.log AND p.state = 1)
+        (SELECT p.seq FROM picture p WHERE p.log = c.log AND p.state = 1),
+        (SELECT m.content FROM message m WHERE m.key = c.last_key AND c.last_kind = 2)
     FROM conversation c
     CROSS JOIN log l ON l.id = c.log
     LEFT JOIN person p ON p.user = l.peer";
@@ -112,6 +115,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
             state: cell(row, 9)?,
             text: cell(row, 10)?,
             fate: cell(row, 15)?,
+            event: cell::<Option<Vec<u8>>>(row, 24)?.map(|content| Event::from_content(&content)),
         }),
     };
     Ok(ConversationRow {

@@ -28,6 +28,11 @@ pub const LOG: LogId = LogId([9; 16]);
 /// 25 November 2026, 12:00 UTC.
 pub const NOON: u64 = 1_795_608_000_000;
 
+/// Somebody of the company.
+pub fn person(user: UserId, handle: &str, name: &str) -> Person {
+    Person { user, handle: handle.to_owned(), name: Some(name.to_owned()) }
+}
+
 /// A row of the timeline, as it came from Ben.
 pub fn row(seq: u64, text: &str) -> Message {
     Message {
@@ -86,6 +91,7 @@ pub fn room(number: u8, title: &str) -> ConversationRow {
             state: MessageState::Received,
             text: Some("gute\nFahrt euch allen".to_owned()),
             fate: Fate::Stands,
+            event: None,
         }),
         unread: 0,
         unread_mentions: 0,
@@ -124,11 +130,6 @@ impl Client {
             (80, 24),
         );
         let mut client = Self { state, effects: Vec::new() };
-        let person = |user, handle: &str, name: &str| Person {
-            user,
-            handle: handle.to_owned(),
-            name: Some(name.to_owned()),
-        };
         client.hear(Event::People(vec![
             person(ME, "anna", "Anna Berg"),
             person(BEN, "ben", "Ben Kaya"),

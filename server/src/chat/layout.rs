@@ -256,6 +256,26 @@ fn unreadable(state: &State, missing: u64) -> String {
     }
 }
 
+/// What happened to a conversation, as its dialog and the list say it.
+pub fn happened(state: &State, event: &Event, author: UserId) -> String {
+    let (words, by) = (state.words, state.name(author));
+    match event {
+        Event::Created => fill(words.created, &[by]),
+        Event::Joined(users) if *users == [author] => fill(words.joined, &[by]),
+        Event::Joined(users) => fill(words.added, &[by, &state.names(users)]),
+        Event::Removed(users) => fill(words.removed, &[by, &state.names(users)]),
+        Event::Left(users) => fill(words.went, &[&state.names(users)]),
+        Event::Reset => fill(words.reset, &[by]),
+        Event::Owner(user) => fill(words.rooms.lines[0], &[by, state.name(*user)]),
+        Event::NoOwner(user) => fill(words.rooms.lines[1], &[by, state.name(*user)]),
+        Event::Titled(title) if title.is_empty() => fill(words.rooms.lines[3], &[by]),
+        Event::Titled(title) => fill(words.rooms.lines[2], &[by, &text::line(title)]),
+        Event::Pictured(true) => fill(words.rooms.lines[4], &[by]),
+        Event::Pictured(false) => fill(words.rooms.lines[5], &[by]),
+        Event::Newer => words.newer[1].to_owned(),
+    }
+}
+
 fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
     let words = state.words;
     let by = state.name(row.author);
@@ -266,22 +286,7 @@ fn other(state: &State, row: &Message, columns: usize) -> Vec<Line<'static>> {
         MessageKind::Unreadable => (unreadable(state, row.missing), dim()),
         MessageKind::Event => {
             let event = Event::from_content(row.content.as_deref().unwrap_or_default());
-            let text = match event {
-                Event::Created => fill(words.created, &[by]),
-                Event::Joined(users) if users == [row.author] => fill(words.joined, &[by]),
-                Event::Joined(users) => fill(words.added, &[by, &state.names(&users)]),
-                Event::Removed(users) => fill(words.removed, &[by, &state.names(&users)]),
-                Event::Left(users) => fill(words.went, &[&state.names(&users)]),
-                Event::Reset => fill(words.reset, &[by]),
-                Event::Owner(user) => fill(words.rooms.lines[0], &[by, state.name(user)]),
-                Event::NoOwner(user) => fill(words.rooms.lines[1], &[by, state.name(user)]),
-                Event::Titled(title) if title.is_empty() => fill(words.rooms.lines[3], &[by]),
-                Event::Titled(title) => fill(words.rooms.lines[2], &[by, &text::line(&title)]),
-                Event::Pictured(true) => fill(words.rooms.lines[4], &[by]),
-                Event::Pictured(false) => fill(words.rooms.lines[5], &[by]),
-                Event::Newer => words.newer[1].to_owned(),
-            };
-            (text, dim())
+            (happened(state, &event, row.author), dim())
         }
         _ => return note(words.newer[1], columns, warning()),
     };

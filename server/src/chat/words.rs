@@ -23,6 +23,8 @@ pub use rooms::RoomWords;
 /// What the client says, in one language.
 #[derive(Debug)]
 pub struct Words {
+    /// Which of a pair of texts is this language's: English stands before German.
+    pub language: usize,
     /// How the server is reached: not yet, yes, no longer, and refused.
     pub link: [&'static str; 4],
     /// The list without rows, and what to do then.
@@ -53,8 +55,6 @@ pub struct Words {
     pub coming: &'static str,
     /// An erased message: in the list, and as a line.
     pub erased: [&'static str; 2],
-    /// That people changed, in the list.
-    pub people_changed: &'static str,
     /// Where older messages are, where newer ones are, and how many not named.
     pub older: &'static str,
     /// See `older`.

@@ -258,6 +258,7 @@ async fn a_conversation_has_the_picture_that_was_set_last_on_all_phones() {
         assert!(red < 60 && blue > 160, "{red} {blue}");
         let listed = phone.account.conversation(log).await.unwrap().unwrap();
         assert_eq!(listed.picture, Some(shown.seq));
+        assert_eq!(listed.last.unwrap().event, Some(Event::Pictured(true)));
         assert_eq!(events(phone, log).await.last(), Some(&Event::Pictured(true)));
         assert_eq!(phone.gaps(log).await, 0);
     }

@@ -11,7 +11,7 @@ mod talk;
 use hauspost_core::account::Link;
 use hauspost_core::read::{ConversationRow, LastLine};
 use hauspost_core::store::rows::log::LogState;
-use hauspost_core::store::rows::message::{Fate, MessageKind, MessageState};
+use hauspost_core::store::rows::message::{Event as Happened, Fate, MessageKind, MessageState};
 use hauspost_protocol::body::LogType;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -168,7 +168,10 @@ fn said(state: &State, room: &ConversationRow, last: &LastLine) -> String {
             let first = said.lines().next().unwrap_or_default();
             fill(state.words.cards.list(kind), &[&text::line(first)])
         }
-        (MessageKind::Event, _) => return state.words.people_changed.to_owned(),
+        (MessageKind::Event, _) => {
+            let event = last.event.as_ref().unwrap_or(&Happened::Newer);
+            return text::line(&layout::happened(state, event, last.author));
+        }
         (MessageKind::Gap, _) => return state.words.gap[0].to_owned(),
         (MessageKind::Unreadable, _) => return state.words.unreadable[0].to_owned(),
         _ => return state.words.newer[0].to_owned(),

@@ -275,6 +275,17 @@ fn a_group_is_named_anew_and_a_conversation_muted() {
 }
 
 #[test]
+fn the_list_says_what_happened_to_a_conversation_last() {
+    let mut line = room(9, "Lager");
+    let last = line.last.as_mut().unwrap();
+    last.kind = MessageKind::Event;
+    last.text = None;
+    last.event = Some(Happened::Titled("Lager Nord".to_owned()));
+    let client = Client::new(vec![line]);
+    assert!(client.shows("Ben Kaya called"));
+}
+
+#[test]
 fn another_device_is_let_in_by_the_code_that_it_shows() {
     let mut client = Client::new(Vec::new());
     client.wanted();

@@ -2,6 +2,7 @@ use super::{Words, alarms, cards, documents, enrol, rooms, talk};
 
 /// English.
 pub static WORDS: Words = Words {
+    language: 0,
     link: [
         "○ connecting",
         "● online",
@@ -34,7 +35,6 @@ pub static WORDS: Words = Words {
     company: &super::company::ENGLISH,
     documents: &documents::ENGLISH,
     cards: &cards::ENGLISH,
-    people_changed: "people changed",
     older: "↑ older",
     below: "── ↓ {} below · Ctrl-End ",
     more: "more",

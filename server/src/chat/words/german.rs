@@ -2,6 +2,7 @@ use super::{Words, alarms, cards, documents, enrol, rooms, talk};
 
 /// German.
 pub static WORDS: Words = Words {
+    language: 1,
     link: [
         "○ verbindet",
         "● online",
@@ -38,7 +39,6 @@ pub static WORDS: Words = Words {
     company: &super::company::GERMAN,
     documents: &documents::GERMAN,
     cards: &cards::GERMAN,
-    people_changed: "Teilnehmer geändert",
     older: "↑ ältere",
     below: "── ↓ {} weiter unten · Strg-Ende ",
     more: "mehr",
