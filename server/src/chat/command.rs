@@ -39,35 +39,81 @@ pub enum Command {
     Picture(Option<PathBuf>),
 }
 
-/// The command that a text is, if it is one: the text of another is sent as it stands. An error names
-/// how it is written.
-pub fn read(text: &str) -> Option<Result<Command, &'static str>> {
-    let word = text.split_whitespace().next()?;
-    let rest = &text[text.find(word)? + word.len()..];
-    Some(match word {
-        "/file" => file(rest).ok_or("/file PATH… [-- TEXT]"),
-        "/save" => save(rest).ok_or("/save [1…] [DIR]"),
-        "/open" => number(rest.trim()).map(Command::Open).ok_or("/open [1…]"),
-        "/stop" if rest.trim().is_empty() => Ok(Command::Stop),
-        "/stop" => Err("/stop"),
-        "/voice" | "/sprache" => voice(rest).ok_or("/voice PATH"),
-        "/place" | "/ort" => cards::place(rest).ok_or("/place 52.52, 13.405 [NAME]"),
-        "/contact" | "/kontakt" => cards::contact(rest).ok_or("/contact @ben, NAME; +49…; a@b"),
-        "/poll" | "/umfrage" => cards::poll(rest, false).ok_or("/poll WHAT?; THIS; THAT"),
-        "/poll*" | "/umfrage*" => cards::poll(rest, true).ok_or("/poll* WHICH?; THIS; THAT"),
-        "/alarm" if !rest.trim().is_empty() => Ok(Command::Alarm(rest.trim().to_owned())),
-        "/alarm" => Err("/alarm TEXT"),
-        "/company" | "/firma" if rest.trim().is_empty() => Ok(Command::Company),
-        "/quiet" | "/ruhe" => quiet(rest.trim()).ok_or("/quiet 20:00-06:00 | off | policy"),
-        "/receipts" | "/gelesen" => match rest.trim() {
-            "on" | "an" => Ok(Command::Receipts(true)),
-            "off" | "aus" => Ok(Command::Receipts(false)),
-            _ => Err("/receipts on | off"),
-        },
-        "/ask" => ask(rest).ok_or("/ask TEXT, /ask /file PATH… [-- TEXT]"),
-        "/picture" => picture(rest).ok_or("/picture [PATH]"),
-        _ => return None,
-    })
+/// How a command is written, in English and in German.
+pub type Usage = [&'static str; 2];
+
+/// Why a text behind a slash is no command, and is not sent either: what was sent stays in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is written otherwise.
+    Written(Usage),
+    /// There is none of this name.
+    Unknown,
+}
+
+const FILE: Usage = ["/file PATH… [-- TEXT]", "/datei PFAD… [-- TEXT]"];
+const SAVE: Usage = ["/save [1…] [DIR]", "/sichern [1…] [ORDNER]"];
+const OPEN: Usage = ["/open [1…]", "/öffnen [1…]"];
+const STOP: Usage = ["/stop", "/stop"];
+const VOICE: Usage = ["/voice PATH", "/sprache PFAD"];
+const PLACE: Usage = ["/place 52.52, 13.405 [NAME]", "/ort 52.52, 13.405 [NAME]"];
+const CONTACT: Usage = ["/contact @ben, NAME; +49…; a@b", "/kontakt @ben, NAME; +49…; a@b"];
+const POLL: Usage = ["/poll WHAT?; THIS; THAT", "/umfrage WAS?; DIES; DAS"];
+const POLL_OF_SEVERAL: Usage = ["/poll* WHICH?; THIS; THAT", "/umfrage* WELCHE?; DIESE; JENE"];
+const ALARM: Usage = ["/alarm TEXT", "/alarm TEXT"];
+const COMPANY: Usage = ["/company", "/firma"];
+const QUIET: Usage = ["/quiet 20:00-06:00 | off | policy", "/ruhe 20:00-06:00 | aus | firma"];
+const RECEIPTS: Usage = ["/receipts on | off", "/gelesen an | aus"];
+const ASK: Usage =
+    ["/ask TEXT, /ask /file PATH… [-- TEXT]", "/fragen TEXT, /fragen /datei PFAD… [-- TEXT]"];
+const PICTURE: Usage = ["/picture [PATH]", "/bild [PFAD]"];
+
+/// The command that a text is, if it begins like one. Whatever does not, and all that begins with a
+/// blank, is sent as it stands.
+pub fn read(text: &str) -> Option<Result<Command, Refusal>> {
+    let word = text.split(char::is_whitespace).next()?;
+    let name = word.strip_prefix('/')?;
+    let rest = &text[word.len()..];
+    let (read, usage) = match name {
+        "file" | "datei" => (file(rest), FILE),
+        "save" | "sichern" => (save(rest), SAVE),
+        "open" | "öffnen" => (number(rest.trim()).map(Command::Open), OPEN),
+        "stop" => (rest.trim().is_empty().then_some(Command::Stop), STOP),
+        "voice" | "sprache" => (voice(rest), VOICE),
+        "place" | "ort" => (cards::place(rest), PLACE),
+        "contact" | "kontakt" => (cards::contact(rest), CONTACT),
+        "poll" | "umfrage" => (cards::poll(rest, false), POLL),
+        "poll*" | "umfrage*" => (cards::poll(rest, true), POLL_OF_SEVERAL),
+        "alarm" => (said(rest).map(Command::Alarm), ALARM),
+        "company" | "firma" => (rest.trim().is_empty().then_some(Command::Company), COMPANY),
+        "quiet" | "ruhe" => (quiet(rest.trim()), QUIET),
+        "receipts" | "gelesen" => (switch(rest).map(Command::Receipts), RECEIPTS),
+        "ask" | "fragen" => (ask(rest), ASK),
+        "picture" | "bild" => (picture(rest), PICTURE),
+        // A path, a number or a slash alone is what somebody wants to say.
+        other
+            if other.is_empty()
+                || !other.trim_end_matches('*').chars().all(char::is_alphabetic) =>
+        {
+            return None;
+        }
+        _ => return Some(Err(Refusal::Unknown)),
+    };
+    Some(read.ok_or(Refusal::Written(usage)))
+}
+
+/// A text that is none of nothing.
+fn said(rest: &str) -> Option<String> {
+    let text = rest.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn switch(rest: &str) -> Option<bool> {
+    match rest.trim() {
+        "on" | "an" => Some(true),
+        "off" | "aus" => Some(false),
+        _ => None,
+    }
 }
 
 /// Quiet hours of every day, none, or those of the policy.
@@ -106,13 +152,10 @@ fn file(rest: &str) -> Option<Command> {
 
 /// A text, or files with one.
 fn ask(rest: &str) -> Option<Command> {
-    match read(rest) {
+    match read(rest.trim_start()) {
         Some(Ok(Command::File(paths, text))) => Some(Command::Ask(paths, text)),
         Some(_) => None,
-        None => {
-            let text = rest.trim().to_owned();
-            (!text.is_empty()).then_some(Command::Ask(Vec::new(), text))
-        }
+        None => said(rest).map(|text| Command::Ask(Vec::new(), text)),
     }
 }
 
@@ -193,22 +236,47 @@ fn path(typed: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn files(paths: &[&str], text: &str) -> Option<Result<Command, &'static str>> {
+    fn files(paths: &[&str], text: &str) -> Option<Result<Command, Refusal>> {
         Some(Ok(Command::File(paths.iter().map(PathBuf::from).collect(), text.to_owned())))
+    }
+
+    fn wrong(usage: Usage) -> Option<Result<Command, Refusal>> {
+        Some(Err(Refusal::Written(usage)))
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist_is_not_sent_and_what_looks_like_none_is() {
+        for text in ["/pol Mittag?; A; B", "/filed a.pdf", "/umfrag*", "/ÖFFNE"] {
+            assert_eq!(read(text), Some(Err(Refusal::Unknown)), "{text}");
+        }
+        for text in [
+            " /pol",
+            " /file a.pdf",
+            "",
+            "file a.pdf",
+            "/",
+            "/ file",
+            "//file a",
+            "/srv/daten ist voll",
+            "/5 der Leute",
+            "a /b",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]
     fn paths_are_parted_as_a_shell_does_and_the_text_stands_behind_them() {
         for (text, expected) in [
             ("/file a.pdf", files(&["a.pdf"], "")),
-            ("  /file  a.pdf   b.png ", files(&["a.pdf", "b.png"], "")),
+            ("/datei  a.pdf   b.png ", files(&["a.pdf", "b.png"], "")),
             ("/file \"Rechnung März.pdf\" 'b c'", files(&["Rechnung März.pdf", "b c"], "")),
             ("/file Rechnung\\ 7.pdf -- bitte prüfen", files(&["Rechnung 7.pdf"], "bitte prüfen")),
             ("/file a.pdf\nZwei\nZeilen", files(&["a.pdf"], "Zwei\nZeilen")),
             ("/file a--b.pdf --c", files(&["a--b.pdf", "--c"], "")),
-            ("/file it's.pdf", Some(Err("/file PATH… [-- TEXT]"))),
-            ("/file", Some(Err("/file PATH… [-- TEXT]"))),
-            ("/file -- nur Text", Some(Err("/file PATH… [-- TEXT]"))),
+            ("/file it's.pdf", wrong(FILE)),
+            ("/file", wrong(FILE)),
+            ("/file -- nur Text", wrong(FILE)),
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
@@ -223,15 +291,15 @@ mod tests {
         assert_eq!(read("/save 3"), save(3, None));
         assert_eq!(read("/save /tmp"), save(1, Some("/tmp")));
         assert_eq!(read("/save 2 \"Meine Ablage\""), save(2, Some("Meine Ablage")));
-        assert_eq!(read("/save 2 a b"), Some(Err("/save [1…] [DIR]")));
+        assert_eq!(read("/save 2 a b"), wrong(SAVE));
         assert_eq!(read("/open"), Some(Ok(Command::Open(1))));
         assert_eq!(read("/open 4"), Some(Ok(Command::Open(4))));
-        assert_eq!(read("/open 0"), Some(Err("/open [1…]")));
+        assert_eq!(read("/open 0"), wrong(OPEN));
         assert_eq!(read("/stop"), Some(Ok(Command::Stop)));
-        assert_eq!(read("/stop it"), Some(Err("/stop")));
+        assert_eq!(read("/stop it"), wrong(STOP));
         let voice = |path: &str| Some(Ok(Command::Voice(PathBuf::from(path))));
         assert_eq!(read("/voice \"Notiz 1.wav\""), voice("Notiz 1.wav"));
-        assert_eq!(read("/sprache a.wav b.wav"), Some(Err("/voice PATH")));
+        assert_eq!(read("/sprache a.wav b.wav"), wrong(VOICE));
     }
 
     #[test]
@@ -253,7 +321,7 @@ mod tests {
         }
         assert_eq!(read("/company"), Some(Ok(Command::Company)));
         assert_eq!(read("/gelesen aus"), Some(Ok(Command::Receipts(false))));
-        assert_eq!(read("/receipts"), Some(Err("/receipts on | off")));
+        assert_eq!(read("/receipts"), wrong(RECEIPTS));
     }
 
     #[test]
@@ -271,12 +339,5 @@ mod tests {
         let picture = Command::Picture(Some(PathBuf::from("a b.png")));
         assert_eq!(read("/picture 'a b.png'"), Some(Ok(picture)));
         assert!(matches!(read("/picture a b"), Some(Err(_))));
-    }
-
-    #[test]
-    fn what_is_no_command_is_a_text() {
-        for text in ["", "file a.pdf", "/filed a.pdf", "/ file", "/etc/passwd", "//file a"] {
-            assert_eq!(read(text), None, "{text}");
-        }
     }
 }

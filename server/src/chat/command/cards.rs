@@ -76,6 +76,7 @@ fn parts(rest: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::read;
+    use super::super::{PLACE, Refusal};
     use super::*;
 
     fn shown(text: &str) -> Card {
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(shown("/ort 52.52, -13.405; Werkstor 3"), place(Some("Werkstor 3")));
         assert_eq!(shown("/place geo:52.52,-13.405;name=Tor%203"), place(Some("Tor 3")));
         for text in ["/place", "/place 52", "/place 91 0", "/place Berlin", "/place 5°N 3°O"] {
-            assert_eq!(read(text), Some(Err("/place 52.52, 13.405 [NAME]")), "{text}");
+            assert_eq!(read(text), Some(Err(Refusal::Written(PLACE))), "{text}");
         }
     }
 

@@ -9,7 +9,7 @@ use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
-use super::super::command::Command;
+use super::super::command::{Command, Refusal};
 use super::super::event::Effect;
 use super::super::state::{Documents, Notice, Overlay, Scroll, State};
 use super::super::words::fill;
@@ -19,16 +19,16 @@ use super::relay;
 const ROWS: u32 = 50;
 
 /// Carries out what was typed, or says how it is written.
-pub(super) fn run(
-    state: &mut State,
-    command: Result<Command, &'static str>,
-    effects: &mut Vec<Effect>,
-) {
+pub(super) fn run(state: &mut State, command: Result<Command, Refusal>, effects: &mut Vec<Effect>) {
     let Some(dialog) = &mut state.dialog else { return };
     let command = match command {
         Ok(command) => command,
-        Err(usage) => {
-            state.notice = Some(Notice::Hint(fill(state.words.documents.usage, &[usage])));
+        Err(refusal) => {
+            let words = state.words;
+            state.notice = Some(Notice::Hint(match refusal {
+                Refusal::Written(usage) => fill(words.documents.usage, &[usage[words.language]]),
+                Refusal::Unknown => words.documents.no_command.to_owned(),
+            }));
             return;
         }
     };

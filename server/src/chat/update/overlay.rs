@@ -189,11 +189,20 @@ fn picker_key(state: &mut State, mut picker: Picker, key: KeyEvent, effects: &mu
             Some(effect) => return effects.push(effect),
             None => picker.filter = Editor::default(),
         },
-        KeyCode::Tab if picker.purpose != Purpose::Dm => {
+        // A name that is looked for may hold a space; none begins with one.
+        KeyCode::Tab | KeyCode::Char(' ')
+            if picker.purpose != Purpose::Dm
+                && (key.code == KeyCode::Tab || picker.filter.text().is_empty()) =>
+        {
             if let Some(user) = bar
                 && !picker.chosen.remove(&user)
             {
                 picker.chosen.insert(user);
+            }
+            // The next one is looked for from the beginning.
+            if !picker.filter.text().is_empty() {
+                picker.filter = Editor::default();
+                picker.selected = 0;
             }
         }
         _ => {
@@ -226,10 +235,12 @@ fn alarms_key(state: &mut State, at: usize, key: KeyEvent, effects: &mut Vec<Eff
 
 /// What was picked for: those who were chosen, or the one under the bar.
 fn done(picker: &Picker, bar: Option<UserId>) -> Option<Effect> {
-    let chosen: Vec<_> = match picker.chosen.is_empty() {
-        true => bar.into_iter().collect(),
-        false => picker.chosen.iter().copied().collect(),
-    };
+    let mut chosen = picker.chosen.clone();
+    // Whoever was looked for and stands under the bar is meant as well.
+    if chosen.is_empty() || !picker.filter.text().is_empty() {
+        chosen.extend(bar);
+    }
+    let chosen: Vec<_> = chosen.into_iter().collect();
     let first = *chosen.first()?;
     Some(match &picker.purpose {
         Purpose::Dm => Effect::CreateDm(first),

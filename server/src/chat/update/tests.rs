@@ -5,10 +5,10 @@ use hauspost_core::read::{
 };
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_protocol::body::HistoryRule;
-use hauspost_protocol::ids::MessageId;
+use hauspost_protocol::ids::{MessageId, UserId};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::super::fixture::{BEN, Client, LOG, ME, members, own, room, row};
+use super::super::fixture::{BEN, Client, LOG, ME, members, own, person, room, row};
 use super::*;
 
 mod reading;
@@ -221,6 +221,46 @@ fn a_group_is_begun_by_title_and_people() {
         history: HistoryRule::None,
     };
     assert_eq!(client.wanted(), [Effect::CreateRoom(room)]);
+}
+
+#[test]
+fn people_of_a_group_are_chosen_by_space_by_tab_or_by_their_name_and_enter() {
+    let carla = UserId([9; 16]);
+    let begun = |choose: &dyn Fn(&mut Client)| {
+        let mut client = Client::new(Vec::new());
+        let people =
+            [(ME, "anna", "Anna Berg"), (BEN, "ben", "Ben Kaya"), (carla, "carla", "Carla Lindt")];
+        let people = people.map(|(user, short, name)| person(user, short, name));
+        client.hear(Event::People(people.to_vec()));
+        client.press(KeyCode::Char('g'));
+        client.types("Tour Nord");
+        client.press(KeyCode::Enter);
+        choose(&mut client);
+        client.press(KeyCode::Enter);
+        match client.wanted().as_slice() {
+            [Effect::CreateRoom(room)] => room.people.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let both = vec![BEN, carla];
+    let by_space = |client: &mut Client| {
+        client.press(KeyCode::Char(' '));
+        client.press(KeyCode::Down);
+        client.press(KeyCode::Char(' '));
+    };
+    assert_eq!(begun(&by_space), both);
+    let by_name = |client: &mut Client| {
+        client.types("ben k");
+        client.press(KeyCode::Tab);
+        client.types("carla");
+    };
+    assert_eq!(begun(&by_name), both);
+    let taken_back = |client: &mut Client| {
+        client.press(KeyCode::Char(' '));
+        client.press(KeyCode::Char(' '));
+        client.types("carla");
+    };
+    assert_eq!(begun(&taken_back), [carla]);
 }
 
 fn words(words: &str) -> Box<SearchQuery> {

@@ -25,6 +25,8 @@ pub struct DocumentWords {
     pub stopped: [&'static str; 2],
     /// How a command is written.
     pub usage: &'static str,
+    /// There is no such command.
+    pub no_command: &'static str,
     /// The keys at the foot of the list.
     pub foot: &'static [(&'static str, &'static str)],
     /// The lines of the help.
@@ -61,6 +63,7 @@ pub static ENGLISH: DocumentWords = DocumentWords {
     ],
     stopped: ["given up: {}", "nothing is under way"],
     usage: "written like this: {}",
+    no_command: "no such command, and nothing was sent (a blank before it sends it as it is)",
     foot: &[
         ("↑↓", "choose"),
         ("Enter", "save"),
@@ -95,6 +98,7 @@ pub static GERMAN: DocumentWords = DocumentWords {
     ],
     stopped: ["aufgegeben: {}", "nichts ist unterwegs"],
     usage: "so geschrieben: {}",
+    no_command: "diesen Befehl gibt es nicht, nichts wurde gesendet (mit einem Leerzeichen davor doch)",
     foot: &[
         ("↑↓", "wählen"),
         ("Enter", "speichern"),
@@ -106,9 +110,9 @@ pub static GERMAN: DocumentWords = DocumentWords {
     help: &[
         ("Dokumente", ""),
         ("F7, Strg-O", "Liste: speichern, öffnen, aufgeben"),
-        ("/file PFAD… -- TEXT", "Dateien senden; mit Leerzeichen: \"…\""),
-        ("/save [n] [ORDNER]", "das neueste oder n-te speichern"),
-        ("/open [n]   /stop", "öffnen; Laufendes aufgeben"),
+        ("/datei PFAD… -- TEXT", "Dateien senden; mit Leerzeichen: \"…\""),
+        ("/sichern [n] [ORDNER]", "das neueste oder n-te speichern"),
+        ("/öffnen [n]   /stop", "öffnen; Laufendes aufgeben"),
     ],
 };
 
