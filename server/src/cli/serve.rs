@@ -104,6 +104,7 @@ impl Serve {
         config.quotas = Quotas {
             entries: Allowance { at_once: self.device_entries / 5, a_day: self.device_entries },
             bytes: Allowance { at_once: self.device_mib << 19, a_day: self.device_mib << 20 },
+            ..Quotas::default()
         };
         config.connections = connections(self.connections, self.address_connections);
         config.blobs.device_bytes = self.device_upload_gib << 30;

@@ -1,4 +1,5 @@
-//! What one device may append: so much at once, and so much a day in the long run (S3).
+//! What one device may append, and of how many others it may ask how far they are: so much at once, and so much
+//! a day in the long run (S3).
 //!
 //! A defect in an app, or a phone in the wrong hands, must not fill the disk. What a device has appended is
 //! paid off at an even rate, so all that is kept of it is when it will be paid off (the generic cell rate
@@ -16,6 +17,9 @@ pub struct Quotas {
     pub entries: Allowance,
     /// Bytes of heads, payloads, GroupInfos and Welcomes.
     pub bytes: Allowance,
+    /// Devices of others and entries of its own that are looked up for it, when it asks how far its messages have
+    /// come. This is kept in memory only.
+    pub looks: Allowance,
 }
 
 /// How much of one thing.
@@ -33,6 +37,8 @@ impl Default for Quotas {
         Self {
             entries: Allowance { at_once: 20_000, a_day: 100_000 },
             bytes: Allowance { at_once: 512 << 20, a_day: 1 << 30 },
+            // A hundred a second, and a minute's worth of a room of a thousand whose members look on.
+            looks: Allowance { at_once: 60_000, a_day: 8_640_000 },
         }
     }
 }
@@ -52,6 +58,13 @@ impl Quotas {
             (Ok(entries_ms), Ok(bytes_ms)) => Ok(Usage { entries_ms, bytes_ms }),
             (entries, bytes) => Err(entries.err().max(bytes.err()).unwrap_or(now_ms)),
         }
+    }
+}
+
+impl Quotas {
+    /// When so many looks will be paid off, or when they may be made. No request is too large for ever.
+    pub fn look(&self, paid_off_ms: TimeMs, looks: u64, now_ms: TimeMs) -> Result<TimeMs, TimeMs> {
+        self.looks.take(paid_off_ms, looks.min(self.looks.at_once), 0, now_ms)
     }
 }
 
@@ -85,6 +98,7 @@ mod tests {
     const QUOTAS: Quotas = Quotas {
         entries: Allowance { at_once: 100, a_day: 2_400 },
         bytes: Allowance { at_once: 10 << 20, a_day: 24 << 20 },
+        looks: Allowance { at_once: 10, a_day: 86_400 },
     };
 
     fn use_up(mut usage: Usage, now_ms: TimeMs) -> (u64, TimeMs) {
@@ -122,10 +136,21 @@ mod tests {
         assert_eq!(not_before, NOW + 3_600_000);
         assert!(QUOTAS.take(usage, 2, 2 << 20, not_before).is_ok());
         let nothing = Allowance { at_once: 0, a_day: 1 };
-        let strict = Quotas { entries: nothing, bytes: nothing };
+        let strict = Quotas { entries: nothing, bytes: nothing, looks: nothing };
         let batch = (BATCH_ENTRIES as u64, BATCH_BYTES as u64);
         let usage = strict.take(Usage::default(), batch.0, batch.1, NOW).unwrap();
         assert!(strict.take(usage, 1, 1, NOW).is_err());
+    }
+
+    #[test]
+    fn looks_are_paid_off_evenly_and_what_is_more_than_all_of_them_at_once_is_made_by_whoever_was_quiet()
+     {
+        let paid_off_ms = QUOTAS.look(0, 4, NOW).unwrap();
+        assert_eq!(paid_off_ms, NOW + 4_000);
+        assert_eq!(QUOTAS.look(paid_off_ms, 7, NOW), Err(NOW + 1_000));
+        assert_eq!(QUOTAS.look(paid_off_ms, 6, NOW), Ok(NOW + 10_000));
+        assert_eq!(QUOTAS.look(0, 1_000, NOW), Ok(NOW + 10_000));
+        assert_eq!(QUOTAS.look(NOW + 10_000, 1_000, NOW), Err(NOW + 10_000));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub async fn serve(folder: &Path) {
 /// The protocol's own limits only: a bench appends more in a minute than people in a week.
 fn config(data: &Path) -> ServeConfig {
     let all = Allowance { at_once: u64::MAX >> 1, a_day: u64::MAX >> 1 };
-    let quotas = Quotas { entries: all, bytes: all };
+    let quotas = Quotas { entries: all, bytes: all, looks: all };
     ServeConfig { quotas, ..ServeConfig::new(data, "127.0.0.1:0".parse().unwrap()) }
 }
 

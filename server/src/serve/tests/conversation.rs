@@ -156,6 +156,7 @@ async fn a_device_above_its_quota_hears_when_to_come_again_and_others_are_not_co
     let quotas = Quotas {
         entries: Allowance { at_once: 20, a_day: 2_400 },
         bytes: Allowance { at_once: 1 << 30, a_day: 1 << 30 },
+        ..Quotas::default()
     };
     let world = World::founded_with(|config| config.quotas = quotas).await;
     let (mut anna, ben) = (world.phone(1).await, world.phone(2).await);

@@ -1,5 +1,6 @@
 mod bytes;
 mod conversation;
+mod delivered;
 mod documents;
 mod entering;
 mod grants;
