@@ -4,6 +4,9 @@
 //! and not answered may be there: it waits until it is sent, and is changed like anything that is. The
 //! bytes of what was sealed and never left are dropped, with those behind it, whose places they take
 //! (docs/protocol.md §8); a place that may have been used is never used for another text.
+//!
+//! With its text a message changes its id. What answers it, and waits behind it, names the new one from then
+//! on, and so has another id too.
 
 use std::collections::HashSet;
 
@@ -17,13 +20,13 @@ use super::documents::{self, lock};
 use super::engine::Core;
 use super::talk::writable;
 use super::{Account, AccountError, Draft};
-use crate::inbound::said;
+use crate::inbound::{Me, said};
 use crate::outbox::REASON_MAYBE_SENT;
-use crate::store::StoreError;
 use crate::store::rows::log::LocalLog;
 use crate::store::rows::message::{self, MessageKind, MessageState};
 use crate::store::rows::outbox::{self, Intent, IntentState};
 use crate::store::rows::{file, log};
+use crate::store::{StoreError, Tx};
 
 /// What was handed to the network in this process and not answered yet, and what was taken out of its way
 /// before.
@@ -39,46 +42,69 @@ pub(super) struct Handed {
 /// Sealed records, as a batch names them.
 type Sealed = [(i64, CoreHash, RecordIndex)];
 
-impl Core {
-    /// Before sealed records go to the network: from here on they may be at the server. `false` if one of
-    /// them was taken back meanwhile; then none goes.
-    pub(super) fn hand_over(&self, sealed: &Sealed) -> bool {
-        let mut handed = lock(&self.handed);
-        if sealed.iter().any(|(_, core, _)| handed.withdrawn.contains(core)) {
+impl Handed {
+    fn hand_over(&mut self, sealed: &Sealed) -> bool {
+        if sealed.iter().any(|(_, core, _)| self.withdrawn.contains(core)) {
             return false;
         }
         for (_, core, _) in sealed {
             // The try before was broken off in the middle.
-            if !handed.going.insert(*core) {
-                handed.doubtful.insert(*core);
+            if !self.going.insert(*core) {
+                self.doubtful.insert(*core);
             }
         }
         true
     }
 
-    /// What became of handing them over: nothing of them left this phone, or nobody knows.
-    pub(super) fn not_answered(&self, sealed: &Sealed, left_nothing: bool) {
-        let mut handed = lock(&self.handed);
+    fn not_answered(&mut self, sealed: &Sealed, left_nothing: bool) {
         for (_, core, _) in sealed {
-            handed.going.remove(core);
+            self.going.remove(core);
             if !left_nothing {
-                handed.doubtful.insert(*core);
+                self.doubtful.insert(*core);
             }
         }
+    }
+
+    fn answered(&mut self, sealed: &Sealed, outcomes: &[Outcome]) {
+        for ((_, core, _), outcome) in sealed.iter().zip(outcomes) {
+            self.going.remove(core);
+            if matches!(outcome, Outcome::Ok(_) | Outcome::Dup(_)) {
+                self.doubtful.insert(*core);
+            } else {
+                self.doubtful.remove(core);
+            }
+        }
+    }
+
+    /// `inherited` is the newest intent of an earlier process, which may have sent all that it had.
+    fn withdraw(&mut self, sealed: &[(i64, CoreHash)], inherited: i64) -> bool {
+        let may_be_there = |(id, core): &(i64, CoreHash)| {
+            *id <= inherited || self.going.contains(core) || self.doubtful.contains(core)
+        };
+        if sealed.iter().any(may_be_there) {
+            return false;
+        }
+        self.withdrawn.extend(sealed.iter().map(|(_, core)| *core));
+        true
+    }
+}
+
+impl Core {
+    /// Before sealed records go to the network: from here on they may be at the server. `false` if one of
+    /// them was taken back meanwhile; then none goes.
+    pub(super) fn hand_over(&self, sealed: &Sealed) -> bool {
+        lock(&self.handed).hand_over(sealed)
+    }
+
+    /// What became of handing them over: nothing of them left this phone, or nobody knows.
+    pub(super) fn not_answered(&self, sealed: &Sealed, left_nothing: bool) {
+        lock(&self.handed).not_answered(sealed, left_nothing);
     }
 
     /// They were answered, and the answer was taken in. What the server took is doubtful for good: it may
     /// say later that it did not.
     pub(super) fn answered(&self, sealed: &Sealed, outcomes: &[Outcome]) {
-        let mut handed = lock(&self.handed);
-        for ((_, core, _), outcome) in sealed.iter().zip(outcomes) {
-            handed.going.remove(core);
-            if matches!(outcome, Outcome::Ok(_) | Outcome::Dup(_)) {
-                handed.doubtful.insert(*core);
-            } else {
-                handed.doubtful.remove(core);
-            }
-        }
+        lock(&self.handed).answered(sealed, outcomes);
     }
 
     /// A batch that is made now holds nothing that was taken back before.
@@ -88,15 +114,7 @@ impl Core {
 
     /// Takes sealed records out of the sender's way, if none of them can have left this phone.
     fn withdraw(&self, sealed: &[(i64, CoreHash)]) -> bool {
-        let mut handed = lock(&self.handed);
-        let may_be_there = |(id, core): &(i64, CoreHash)| {
-            *id <= self.inherited || handed.going.contains(core) || handed.doubtful.contains(core)
-        };
-        if sealed.iter().any(may_be_there) {
-            return false;
-        }
-        handed.withdrawn.extend(sealed.iter().map(|(_, core)| *core));
-        true
+        lock(&self.handed).withdraw(sealed, self.inherited)
     }
 }
 
@@ -156,11 +174,22 @@ impl Account {
         // Nobody seals, plans or takes an answer in meanwhile.
         let _engine = self.core.engine.lock().await;
         self.core.forget_ready(log);
+        let takes_out = matches!(change, Change::TakeOut);
         let behind = self.core.store.read(move |conn| {
-            let intent = outbox::by_message(conn, log, message)?.ok_or(AccountError::NotSent)?;
-            let sealed = intent.sealed.as_ref().filter(|_| intent.state == IntentState::Sealed);
-            Ok::<_, AccountError>(match sealed {
-                Some(sealed) => outbox::sealed_from(conn, log, sealed.leaf_index)?,
+            let local = log::local(conn, log)?.ok_or(AccountError::NoConversation)?;
+            let messages = match takes_out {
+                true => vec![message],
+                false => with_answers(conn, local, message)?,
+            };
+            let mut first = None;
+            for message in messages {
+                let intent =
+                    outbox::by_message(conn, log, message)?.ok_or(AccountError::NotSent)?;
+                let sealed = intent.sealed.filter(|_| intent.state == IntentState::Sealed);
+                first = first.into_iter().chain(sealed.map(|sealed| sealed.leaf_index)).min();
+            }
+            Ok::<_, AccountError>(match first {
+                Some(first) => outbox::sealed_from(conn, log, first)?,
                 None => Vec::new(),
             })
         });
@@ -215,7 +244,7 @@ impl Account {
                     let intent = Intent { message_id: Some(new_id), ..intent };
                     documents::retry(tx, local, &intent, &keys)?;
                 }
-                Ok::<_, AccountError>(())
+                follow(tx, &me, local, (message, new_id), &keys)
             })
             .await?;
         drop(_engine);
@@ -223,6 +252,53 @@ impl Account {
         self.core.documents.to_upload.notify_one();
         Ok(true)
     }
+}
+
+/// A message that was not sent, what was not sent and answers it, and so on.
+fn with_answers(
+    conn: &rusqlite::Connection,
+    local: LocalLog,
+    message: MessageId,
+) -> Result<Vec<MessageId>, StoreError> {
+    let mut all = vec![message];
+    let mut at = 0;
+    while let Some(message) = all.get(at).copied() {
+        let answers = message::unsent_answers(conn, local, message)?;
+        all.extend(answers.into_iter().map(|answer| answer.message_id));
+        at += 1;
+    }
+    Ok(all)
+}
+
+/// Lets what was not sent and answers a message answer it under its new id.
+fn follow(
+    tx: &Tx<'_>,
+    me: &Me,
+    local: LocalLog,
+    renamed: (MessageId, MessageId),
+    keys: &[Secret],
+) -> Result<(), AccountError> {
+    let mut all = vec![renamed];
+    while let Some((old, to)) = all.pop() {
+        for row in message::unsent_answers(tx, local, old)? {
+            let intent = outbox::by_message(tx, local.id, row.message_id)?;
+            // What may be at the server stays as it is.
+            let Some(intent) = intent.filter(is_here_alone) else { continue };
+            let content = row.content.as_deref().unwrap_or_default();
+            let answer =
+                Message::parse(content).map_err(|_| AccountError::Message)?.replying_to(to);
+            let content = answer.to_bytes().map_err(|_| AccountError::Message)?;
+            let new = answer.id(&content, me.company, me.user, local.id);
+            message::answer(tx, local, (row.message_id, new), to, &content)?;
+            outbox::rewrite(tx, intent.id, new)?;
+            if row.kind == MessageKind::File && intent.state != IntentState::Failed {
+                let intent = Intent { message_id: Some(new), ..intent };
+                documents::retry(tx, local, &intent, keys)?;
+            }
+            all.push((row.message_id, new));
+        }
+    }
+    Ok(())
 }
 
 /// Whether nothing of an intent can be at the server.
@@ -247,4 +323,67 @@ fn shown(
     }
     let files = file::of_message(conn, local.number, row.message_id)?;
     Ok(files.first().map_or(text.clone(), |first| said(&text, &first.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use hauspost_protocol::ids::Seq;
+
+    use super::*;
+
+    const ONE: CoreHash = CoreHash([1; 32]);
+    const TWO: CoreHash = CoreHash([2; 32]);
+
+    fn sealed(cores: &[CoreHash]) -> Vec<(i64, CoreHash, RecordIndex)> {
+        (10..).zip(cores).map(|(id, core)| (id, *core, RecordIndex(0))).collect()
+    }
+
+    #[test]
+    fn what_is_on_its_way_or_may_have_come_there_is_not_taken_back() {
+        let one = || sealed(&[ONE]);
+        let mut handed = Handed::default();
+        assert!(handed.hand_over(&one()));
+        assert!(!handed.withdraw(&[(10, ONE)], 0), "on its way");
+        handed.not_answered(&one(), true);
+        assert!(handed.withdraw(&[(10, ONE)], 0), "no connection came about");
+
+        for took in [Outcome::Ok(Seq(5)), Outcome::Dup(Seq(5))] {
+            let mut handed = Handed::default();
+            assert!(handed.hand_over(&one()));
+            handed.answered(&one(), &[took]);
+            assert!(!handed.withdraw(&[(10, ONE)], 0), "it may say later that it did not");
+        }
+
+        let mut handed = Handed::default();
+        assert!(handed.hand_over(&one()));
+        handed.not_answered(&one(), false);
+        assert!(!handed.withdraw(&[(10, ONE)], 0), "nobody knows");
+        assert!(handed.hand_over(&one()), "the same bytes once more");
+        handed.answered(&one(), &[Outcome::Session]);
+        assert!(handed.withdraw(&[(10, ONE)], 0), "the server says that it did not take it");
+    }
+
+    #[test]
+    fn a_try_that_was_broken_off_in_the_middle_leaves_a_doubt() {
+        let mut handed = Handed::default();
+        assert!(handed.hand_over(&sealed(&[ONE])) && handed.hand_over(&sealed(&[ONE])));
+        handed.not_answered(&sealed(&[ONE]), true);
+        assert!(!handed.withdraw(&[(10, ONE)], 0), "the first try may have come there");
+    }
+
+    #[test]
+    fn what_was_taken_back_goes_nowhere_and_nothing_goes_with_it() {
+        let mut handed = Handed::default();
+        assert!(handed.withdraw(&[(11, TWO)], 0));
+        assert!(!handed.hand_over(&sealed(&[ONE, TWO])));
+        assert!(handed.withdraw(&[(10, ONE)], 0), "it did not go either");
+    }
+
+    #[test]
+    fn what_another_process_sealed_is_not_taken_back_nor_what_stands_behind_it() {
+        let mut handed = Handed::default();
+        assert!(!handed.withdraw(&[(10, ONE), (11, TWO)], 10));
+        assert!(handed.withdraw(&[(11, TWO)], 10));
+        assert!(handed.hand_over(&sealed(&[ONE])));
+    }
 }

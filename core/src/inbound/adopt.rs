@@ -5,9 +5,11 @@
 //! other's log in its next pull: what was written meanwhile moves there, in the place and order in
 //! which it stands, under the ids that the messages have in that room.
 
+use std::collections::HashMap;
+
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::Message;
-use hauspost_protocol::ids::{MessageId, Seq};
+use hauspost_protocol::ids::{LogId, MessageId, Seq};
 use hauspost_protocol::statement::PayloadType;
 
 use super::{Code, Me};
@@ -16,7 +18,7 @@ use crate::outbox::intent::{self, Say};
 use crate::own::{self, When};
 use crate::store::rows;
 use crate::store::rows::alarm::{self, Alarm};
-use crate::store::rows::log;
+use crate::store::rows::log::{self, LocalLog};
 use crate::store::rows::message;
 use crate::store::rows::outbox::{self, IntentKind};
 use crate::store::{StoreError, Tx};
@@ -46,20 +48,21 @@ pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(),
         return Ok(());
     }
     outbox::delete_pending(tx, there.local.id)?;
+    let mut names = HashMap::new();
     for intent in outbox::unsent(tx, there.local.id, INTENTS)? {
         if intent.kind == IntentKind::Create {
             outbox::discard(tx, intent.id)?;
             continue;
         }
-        let renamed = match intent.message_id {
-            Some(_) => {
-                intent::said(tx, there.local, &intent)?.and_then(|say| id_in(me, ledger, &say))
-            }
+        let said = match intent.message_id {
+            Some(_) => intent::said(tx, there.local, &intent)?,
             None => None,
         };
-        if let (Some(old), Some(renamed)) = (intent.message_id, renamed) {
-            message::rename(tx, there.local, old, renamed)?;
-        }
+        let renamed = match (intent.message_id, said) {
+            (Some(old), Some(say)) => rename(tx, (me, new), there.local, (old, &say), &names)?,
+            _ => None,
+        };
+        names.extend(intent.message_id.zip(renamed));
         outbox::redirect(tx, intent.id, new, renamed)?;
     }
     ledger.row.local = log::take_over(tx, there.local, new)?;
@@ -70,11 +73,29 @@ pub(super) fn make_room(tx: &Tx<'_>, me: &Me, ledger: &mut Ledger) -> Result<(),
     Ok(())
 }
 
-/// The id that a message has in this log.
-fn id_in(me: &Me, ledger: &Ledger, say: &Say) -> Option<MessageId> {
-    if say.ptype != PayloadType::Content {
-        return None;
+/// Gives a message that moves the id that it has in the log `new`. What it answers may have moved before it,
+/// and is answered under the id that it has there; `names` has those, by the ids of before.
+fn rename(
+    tx: &Tx<'_>,
+    (me, new): (&Me, LogId),
+    there: LocalLog,
+    (old, say): (MessageId, &Say),
+    names: &HashMap<MessageId, MessageId>,
+) -> Result<Option<MessageId>, StoreError> {
+    let parsed = Message::parse(&say.content).ok();
+    let Some(message) = parsed.filter(|_| say.ptype == PayloadType::Content) else {
+        return Ok(None);
+    };
+    let id = |message: &Message, content: &[u8]| message.id(content, me.company, me.user, new);
+    let to = message.in_reply_to.and_then(|answered| names.get(&answered).copied());
+    if let Some(to) = to {
+        let answer = message.replying_to(to);
+        let content = answer.to_bytes().map_err(|_| StoreError::Unreadable("message"))?;
+        let renamed = id(&answer, &content);
+        message::answer(tx, there, (old, renamed), to, &content)?;
+        return Ok(Some(renamed));
     }
-    let message = Message::parse(&say.content).ok()?;
-    Some(message.id(&say.content, me.company, me.user, ledger.row.local.id))
+    let renamed = id(&message, &say.content);
+    message::rename(tx, there, old, renamed)?;
+    Ok(Some(renamed))
 }

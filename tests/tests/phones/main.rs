@@ -16,6 +16,7 @@ mod restored;
 mod rooms;
 mod talk;
 mod terminal;
+mod unsent;
 
 use hauspost_core::store::rows::message::MessageState;
 use hauspost_tests::real::World;

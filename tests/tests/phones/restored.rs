@@ -1,10 +1,12 @@
 //! Phones that are put back to a backup (C12).
 
+use hauspost_core::account::AccountError;
 use hauspost_core::outbox::REASON_MAYBE_SENT;
 use hauspost_core::read::Window;
 use hauspost_core::store::StoreError;
 use hauspost_core::store::rows::message::{Message, MessageState};
 use hauspost_core::sync::NetworkError;
+use hauspost_protocol::content::TextForm;
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::{Head, Kind};
 use hauspost_protocol::ids::LogId;
@@ -168,6 +170,8 @@ async fn attacks_20_what_may_have_been_sent_can_be_taken_out_of_the_conversation
     let (_world, anna, ben, log) = put_back_while_a_text_waits(true).await;
     anna.settle().await;
     let text = waiting(&anna, log).await;
+    let changed = anna.account.edit(log, text.message_id, "anders", TextForm::Plain).await;
+    assert!(matches!(changed, Err(AccountError::NotSent)), "it may stand there as it was");
     anna.account.discard(log, text.message_id).await.unwrap();
     let anna = anna.restart().await;
     for phone in [&anna, &ben] {

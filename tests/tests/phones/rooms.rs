@@ -18,7 +18,7 @@ use hauspost_protocol::wire::path;
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World};
 
-async fn rows(phone: &Phone, log: LogId) -> Vec<Row> {
+pub(super) async fn rows(phone: &Phone, log: LogId) -> Vec<Row> {
     phone.account.timeline(log, Window::Newest, 500).await.unwrap().rows
 }
 
@@ -33,7 +33,7 @@ async fn events(phone: &Phone, log: LogId) -> Vec<Event> {
     events.map(|row| Event::from_content(row.content.as_deref().unwrap())).collect()
 }
 
-async fn settle(phones: &[&Phone]) {
+pub(super) async fn settle(phones: &[&Phone]) {
     for phone in phones {
         phone.settle().await;
     }
@@ -43,7 +43,7 @@ async fn settle(phones: &[&Phone]) {
 }
 
 /// Anna, Ben and Carla, in a room that Anna began.
-async fn room(announces: bool) -> (World, [Phone; 3], LogId) {
+pub(super) async fn room(announces: bool) -> (World, [Phone; 3], LogId) {
     let mut world = World::found().await;
     let phones = [world.phone("anna").await, world.phone("ben").await, world.phone("carla").await];
     let [anna, ben, carla] = &phones;
@@ -60,7 +60,7 @@ async fn room(announces: bool) -> (World, [Phone; 3], LogId) {
     (world, phones, log)
 }
 
-fn code<T>(done: Result<T, AccountError>) -> &'static str {
+pub(super) fn code<T>(done: Result<T, AccountError>) -> &'static str {
     done.err().map_or("ok", |error| error.code())
 }
 

@@ -25,7 +25,7 @@ pub use card::ShownCard;
 pub(super) use card::poll_of;
 pub(crate) use card::{as_written, card, shown as shown_card, voice, words_of};
 pub(crate) use fate::quote;
-pub use fate::{EVERYBODY, Fate, Quote, Saying, rewrite, set_starred};
+pub use fate::{EVERYBODY, Fate, Quote, Saying, answer, rewrite, set_starred, unsent_answers};
 pub(super) use fate::{is_text, set_fate};
 use fate::{mentioned, mentions_reader};
 pub(super) use line::count_readable;

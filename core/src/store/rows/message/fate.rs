@@ -3,12 +3,14 @@
 use hauspost_protocol::ids::{MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Message, MessageKind, MessageState, SAID, as_written, find, next_search_id};
+use super::{
+    COLUMNS, Message, MessageKind, MessageState, SAID, as_written, find, next_search_id, read,
+};
 use crate::observe::Change;
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::rows::log::LocalLog;
 use crate::store::rows::mark::{self, MarkKind};
-use crate::store::rows::{confirmation, file, index, key_seq};
+use crate::store::rows::{PENDING, confirmation, file, index, key, key_seq, keys};
 use crate::store::{StoreError, Tx};
 
 code_cell! {
@@ -212,6 +214,38 @@ pub fn rewrite(
         ])?;
         Ok(())
     })
+}
+
+/// Messages of ours that were not sent and answer this one.
+pub fn unsent_answers(
+    conn: &Connection,
+    log: LocalLog,
+    to: MessageId,
+) -> Result<Vec<Message>, StoreError> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM message m
+         WHERE m.key BETWEEN ?1 AND ?2 AND m.reply_to = ?3 ORDER BY m.key",
+    ))?;
+    let unsent = params![key(log, PENDING), keys(log).1, C(to)];
+    let rows = select.query_map(unsent, read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A message of ours that was not sent answers this one from now on, under another id.
+pub fn answer(
+    tx: &Tx<'_>,
+    log: LocalLog,
+    (message_id, new): (MessageId, MessageId),
+    to: MessageId,
+    content: &[u8],
+) -> Result<(), StoreError> {
+    super::rename(tx, log, message_id, new)?;
+    tx.prepare_cached(
+        "UPDATE message SET reply_to = ?3, content = ?4, record_key = NULL
+         WHERE key >> 40 = ?1 AND message_id = ?2",
+    )?
+    .execute(params![log.number, C(new), C(to), content])?;
+    Ok(())
 }
 
 /// A message with documents that says nothing goes by the first one's name.
