@@ -25,6 +25,9 @@ use hauspost_protocol::entry::ArchivedEntry;
 use hauspost_protocol::ids::{LogId, Seq};
 use tempfile::TempDir;
 
+#[path = "command_line/policy.rs"]
+mod policy;
+
 /// A company of this test's own: its folder, and its server as a process.
 struct Company {
     folder: TempDir,
