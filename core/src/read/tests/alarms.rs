@@ -30,6 +30,47 @@ async fn alarms_of_one_kind_in_one_place_are_one_row_and_the_newest_stands_first
 }
 
 #[tokio::test]
+async fn a_page_of_alarms_has_so_many_rows_however_many_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let many = |tx: &crate::store::Tx<'_>| {
+        for code in 0..u64::from(PAGE_ROWS) + 1 {
+            let alarm = Alarm { log: None, code, seq: None, evidence: None, t_ms: 1 };
+            alarm::raise(tx, &alarm)?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    store.write(many).await.unwrap();
+    let page = store.read(|conn| alarms(conn, u32::MAX)).await.unwrap();
+    assert_eq!(page.len(), PAGE_ROWS as usize);
+}
+
+#[tokio::test]
+async fn the_same_of_the_same_entry_is_raised_once_and_of_another_entry_or_place_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let (here, there) = (Some(LogId([1; 16])), Some(LogId([2; 16])));
+    let alarm = |log, seq: Option<u64>| {
+        let (code, seq) = (Code::Grant as u64, seq.map(Seq));
+        Alarm { log, code, seq, evidence: None, t_ms: 1 }
+    };
+    for (log, seq, expected) in [
+        (here, Some(5), 1),
+        (here, Some(5), 1),
+        (here, Some(6), 2),
+        (there, Some(5), 3),
+        (None, Some(5), 4),
+        (here, None, 5),
+        (here, None, 5),
+    ] {
+        let alarm = alarm(log, seq);
+        let raise = move |tx: &crate::store::Tx<'_>| alarm::raise_once(tx, &alarm);
+        store.write::<_, StoreError, _>(raise).await.unwrap();
+        assert_eq!(store.read(alarm::all).await.unwrap().len(), expected);
+    }
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_stands_behind_what_was_not_and_what_comes_later_is_new() {
     let folder = tempfile::tempdir().unwrap();
     let store = enrolled(folder.path()).await;

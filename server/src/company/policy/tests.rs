@@ -91,6 +91,7 @@ fn a_file_with_a_word_that_no_policy_has_or_a_wrong_value_is_refused_and_the_lin
         ("[[time.quiet]]\ndays = []\nfrom = \"20:00\"\nto = \"06:00\"", "time.quiet.days"),
         ("[[time.quiet]]\ndays = [\"mon\"]\nfrom = \"24:00\"\nto = \"06:00\"", "time.quiet.from"),
         ("[[time.quiet]]\ndays = [\"mon\"]\nfrom = \"20:00\"\nto = \"24:01\"", "time.quiet.to"),
+        ("[[time.quiet]]\ndays = [\"mon\"]\nfrom = \"20:60\"\nto = \"06:00\"", "time.quiet.from"),
         ("[[time.quiet]]\ndays = [\"mon\"]\nfrom = \"8:00\"\nto = \"+9:00\"", "time.quiet.from"),
         ("[council\n", "TOML"),
     ] {
@@ -98,6 +99,19 @@ fn a_file_with_a_word_that_no_policy_has_or_a_wrong_value_is_refused_and_the_lin
         assert!(error.contains(named), "{text}: {error}");
     }
     assert!(matches!(read(&"#".repeat(1024 * 1024 + 1)), Err(FileError::TooLong)));
+}
+
+#[test]
+fn attacks_44_what_a_file_holds_reaches_no_terminal_as_it_is() {
+    let error = read("[conversations]\nat_all = \"\\u001b[2Jnobody\"").unwrap_err().to_string();
+    assert!(!error.contains('\u{1b}'), "{error:?}");
+    let mut terms = terms();
+    let escape = "\u{1b}[2K\r".to_owned();
+    terms.general.documents =
+        Some(DocumentRule { blocked: vec![escape.clone()], allowed: Some(vec![escape.clone()]) });
+    for setting in settings(&terms, &|_| escape.clone()) {
+        assert!(!setting.value.contains(['\u{1b}', '\r']), "{}: {:?}", setting.key, setting.value);
+    }
 }
 
 #[test]
@@ -109,6 +123,17 @@ fn a_zone_has_the_rule_of_this_machines_time_zone_data() {
     let text = "[time]\nzone = \"Europe/Berlin\"";
     let terms = parse(text, &people(), zones.path()).unwrap();
     assert_eq!(terms.general.zone, Some(Zone::berlin()));
+
+    // Beside the folder, or too large to be one, it is none.
+    std::fs::write(zones.path().join("Beside"), file).unwrap();
+    let mut large = file.to_vec();
+    large.splice(5..5, std::iter::repeat_n(b' ', 64 * 1024));
+    std::fs::write(zones.path().join("Europe/Large"), large).unwrap();
+    for (name, folder) in [("../Beside", "Europe"), ("Europe/Large", "")] {
+        let text = format!("[time]\nzone = \"{name}\"");
+        let read = parse(&text, &people(), &zones.path().join(folder));
+        assert!(matches!(read, Err(FileError::NoZone(_))), "{name}");
+    }
 }
 
 #[test]
@@ -124,6 +149,9 @@ fn every_setting_that_differs_is_shown_with_its_value_before_and_after() {
     assert!(changes(&terms(), &terms(), &name_of).is_empty());
     let receipts = &changed[1];
     assert_eq!((receipts.was.as_str(), receipts.now.value.as_str()), ("off", "on"));
+    assert!(receipts.now.means.starts_with("Colleagues see"), "{}", receipts.now.means);
+    let without = settings(&Terms::default(), &name_of);
+    assert!(without[1].means.starts_with("Nobody sees"), "{}", without[1].means);
 }
 
 mod company {
@@ -205,6 +233,15 @@ mod company {
         assert_eq!(*founded.company.now().terms(), terms());
         let again = next(&founded.company, COMPANY, terms());
         assert!(matches!(again, Err(PolicyError::Unchanged)));
+        let document = founded.company.now().policy().unwrap().document.clone();
+        let fingerprints = Fingerprints::of(&document);
+        let council = sha256(&PolicyDocument::of(&terms()).council);
+        assert_eq!(fingerprints, Fingerprints { document: sha256(&document), council });
+    }
+
+    #[test]
+    fn the_first_version_may_say_what_holds_without_one() {
+        assert!(next(&Founded::new().company, COMPANY, Terms::default()).is_ok());
     }
 
     #[test]
@@ -220,6 +257,13 @@ mod company {
         approval.sign(&key(2));
         approval.sign(&key(3));
         approval.check(&founded.company, 1).unwrap();
+        // And the other part keeps its bytes when the council's changes.
+        let council = CouncilPart { read_receipts: true, ..CouncilPart::default() };
+        let approval =
+            next(&founded.company, COMPANY, Terms { council, ..Terms::default() }).unwrap();
+        let CompanyBody::Policy(entry) = approval.body() else { panic!() };
+        let document: PolicyDocument = decode(&entry.document).unwrap();
+        assert_eq!(document.rest.0, [0x80]);
     }
 
     #[test]
@@ -228,10 +272,12 @@ mod company {
         let later: Any = decode(&encode(&"later".to_owned())).unwrap();
         let mut before = Terms::default();
         before.general.later.push(later.clone());
+        before.council.later.push(later.clone());
         founded.policy(PolicyDocument::of(&before));
         let approval = next(&founded.company, COMPANY, terms()).unwrap();
         let requested = Requested::read(&approval, &founded.company).unwrap();
-        assert_eq!(requested.terms.general.later, [later]);
+        assert_eq!(requested.terms.general.later.as_slice(), std::slice::from_ref(&later));
+        assert_eq!(requested.terms.council.later, [later]);
     }
 
     #[test]

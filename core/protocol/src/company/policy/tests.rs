@@ -25,6 +25,7 @@ fn a_policy_that_says_nothing_watches_nobody() {
     let watching = [council.read_receipts, council.typing, council.last_seen, council.statistics];
     assert_eq!(watching, [false; 4]);
     assert!(council.handover_council && council.alarms.is_empty());
+    assert!(!council.history_for_members, "nobody reads the past unasked");
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn a_part_that_is_no_list_or_too_long_a_one_says_nothing() {
 fn every_limit_is_named_when_it_is_passed() {
     type Spoil = fn(&mut Terms);
     let rule = |words| Some(DocumentRule { blocked: words, allowed: None });
-    let spoiled: [(&str, Spoil); 11] = [
+    let spoiled: [(&str, Spoil); 18] = [
         ("behaviour_days", |terms| terms.council.behaviour_days = 0),
         ("document_bytes", |terms| terms.general.document_bytes = 1 << 32),
         ("upload_hours", |terms| terms.general.upload_hours = 0),
@@ -104,6 +105,34 @@ fn every_limit_is_named_when_it_is_passed() {
             let never = QuietSpan { days: 0, from_minute: 0, to_minute: 60 };
             terms.general.quiet_hours = QuietPlan(vec![never]);
         }),
+        ("zone", |terms| {
+            let zone = Zone { name: "Berlin, Büro".into(), rule: "UTC0".into() };
+            terms.general.zone = Some(zone);
+        }),
+        ("zone", |terms| {
+            // A zone's abbreviation may be long in POSIX, and a rule in the policy not.
+            let rule = format!("<{}>0", "A".repeat(62));
+            terms.general.zone = Some(Zone { name: "A".into(), rule });
+        }),
+        ("zone", |terms| {
+            terms.general.zone = Some(Zone { name: String::new(), rule: "UTC0".into() });
+        }),
+        ("quiet_hours", |terms| {
+            let span = QuietSpan { days: 1, from_minute: DAY_MINUTES, to_minute: 60 };
+            terms.general.quiet_hours = QuietPlan(vec![span]);
+        }),
+        ("quiet_hours", |terms| {
+            let span = QuietSpan { days: 1, from_minute: 0, to_minute: DAY_MINUTES + 1 };
+            terms.general.quiet_hours = QuietPlan(vec![span]);
+        }),
+        ("quiet_hours", |terms| {
+            let span = QuietSpan { days: 1, from_minute: 0, to_minute: 60 };
+            terms.general.quiet_hours = QuietPlan(vec![span; 65]);
+        }),
+        ("quiet_hours", |terms| {
+            let span = QuietSpan { days: 128, from_minute: 0, to_minute: 60 };
+            terms.general.quiet_hours = QuietPlan(vec![span]);
+        }),
         ("queue_hours", |terms| terms.general.queue_hours = 2_161),
         ("alarms", |terms| terms.council.alarms.users = vec![UserId([1; 16]); 1_025]),
     ];
@@ -117,6 +146,37 @@ fn every_limit_is_named_when_it_is_passed() {
         terms.general.documents = rule(words);
         assert_eq!(terms.faults(), [Fault { item: "documents", problem: Problem::Limit }]);
     }
+}
+
+#[test]
+fn a_clock_whose_rule_cannot_be_read_shows_utc() {
+    for rule in ["no rule".to_owned(), format!("<{}>-9", "A".repeat(62))] {
+        let zone = Zone { name: "Tokyo".into(), rule };
+        assert_eq!(zone.local(NOW), Zone::utc().local(NOW));
+    }
+}
+
+#[test]
+fn a_rule_about_documents_knows_a_word_however_it_is_written_and_an_empty_list_allows_nothing() {
+    let rule = |blocked: &[&str], allowed: Option<&[&str]>| {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        DocumentRule { blocked: words(blocked), allowed: allowed.map(words) }
+    };
+    assert!(rule(&["EXE"], None).blocks(&["exe", "application/x-msdownload"]));
+    assert!(!rule(&["exe"], None).blocks(&["pdf", "application/pdf"]));
+    assert!(rule(&[], Some(&["Image/JPEG"])).allows(&["jpg", "image/jpeg"]));
+    assert!(!rule(&[], Some(&["image/jpeg"])).allows(&["png", "image/png"]));
+    assert!(rule(&[], None).allows(&["pdf"]) && !rule(&[], Some(&[])).allows(&["pdf"]));
+}
+
+#[test]
+fn a_policy_that_is_none_is_not_taken_into_the_company_log() {
+    let mut founded = Founded::new();
+    let signers = [key(ADMINS[0]), key(HR), key(COUNCIL[0])];
+    let document = Bytes(encode(&(1u64, 2u64)));
+    let policy = PolicyEntry { seen: founded.seen(), version: 2, document };
+    let taken = founded.append(policy, &signers.iter().collect::<Vec<_>>());
+    assert!(matches!(taken.finding(), Some(Finding::Form(_))));
 }
 
 #[test]

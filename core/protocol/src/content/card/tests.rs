@@ -143,6 +143,15 @@ fn attacks_47_a_geo_uri_with_tricks_is_no_place() {
 }
 
 #[test]
+fn what_is_shown_together_is_no_card_whatever_comes_first_in_it() {
+    let mut message = Message::with_card(SALT, &Card::Poll(lunch()), "Umfrage", COMPANY);
+    assert!(message.card(COMPANY).is_some());
+    let PartKind::Multi { semantics, .. } = &mut message.body.kind else { panic!() };
+    *semantics = Semantics::ProcessAll;
+    assert_eq!(message.card(COMPANY), None);
+}
+
+#[test]
 fn a_colleague_is_one_of_this_company() {
     let other = CompanyId([0xc1; 16]);
     let message = Message::with_card(SALT, &Card::Contact(Contact::Colleague(BEN)), "Ben", other);
@@ -172,7 +181,7 @@ fn vcards_of_other_programs_are_read() {
     let text = "\u{FEFF}begin:vcard\nversion:3.0\nN:Kühn;Eva;;;\nFN;CHARSET=\"a:b\":Eva Kü\n hn\n\
                 PHOTO;ENCODING=b:AAAA\nitem1.TEL;TYPE=cell:tel:+49171\nTEL:+49171\n\
                 ORG:Kühn\\, Glas;Notdienst\nEMAIL:MAILTO:eva@kuehn.example\n\
-                NOTE:x\\ny\nTITLE:zwei\\nZeilen\nEND:VCARD\n";
+                NOTE:x\\ny\nTITLE:zwei\\nZeilen\nFN:Jemand anders\nTEL:\u{202E}1\nEND:VCARD\n";
     let card = VCard::parse(text.as_bytes()).unwrap();
     assert_eq!((card.name(), card.title()), ("Eva Kühn", None));
     assert_eq!(card.organisation(), Some("Kühn, Glas, Notdienst"));
@@ -193,6 +202,7 @@ fn attacks_47_a_vcard_with_tricks_is_no_contact_and_never_a_large_one() {
         card("FN:\u{202E}nnA"),
         card(&format!("FN:{}", "a".repeat(256))),
         card("FN:Anna\r\nEND:VCARD\r\nBEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ben"),
+        card("FN:Anna\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:Ben"),
         card("VERSION:4.0\r\nFN:Anna"),
         card(&format!("FN:Anna{}", "\r\nX:y".repeat(LINES))),
         card(&format!("FN:Anna\r\nPHOTO:{}", "A".repeat(32 * 1024))),
@@ -208,6 +218,11 @@ fn attacks_47_a_vcard_with_tricks_is_no_contact_and_never_a_large_one() {
     let comma = || vec![",".repeat(255); 8];
     let large = VCard::new("Anna".to_owned(), None, None, comma(), comma());
     assert_eq!(large.map(|_| ()), Err(CardError::Contact), "escaped it is too large");
+    let nine = || vec!["1".to_owned(); 9];
+    for (phones, emails) in [(nine(), Vec::new()), (Vec::new(), nine())] {
+        let card = VCard::new("Anna".to_owned(), None, None, phones, emails);
+        assert_eq!(card.map(|_| ()), Err(CardError::Contact));
+    }
     let nested = card("FN:Anna\r\nTEL:tel: TEL:+49");
     assert_eq!(VCard::parse(nested.as_bytes()).unwrap().phones(), ["+49"]);
     let some = (0..100).map(|number| format!("\r\nTEL:{number}")).collect::<String>();
