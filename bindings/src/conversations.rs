@@ -39,6 +39,8 @@ pub enum ConversationState {
     Stopped,
     /// It is being mended; what is written now is sent afterwards.
     Mending,
+    /// What somebody left behind, handed over to this person, who is not in it: to be read only.
+    HandedOver,
     /// Something that only a newer app knows.
     UpdateApp,
 }
@@ -54,6 +56,10 @@ pub struct Conversation {
     pub state: ConversationState,
     /// A group's name, or that of the other person; null if neither is known.
     pub title: Option<String>,
+    /// Whose past it is, if it was handed over to this person.
+    pub handed_over_from: Option<String>,
+    /// When that was signed: Unix time in milliseconds.
+    pub handed_over_ms: Option<i64>,
     /// The other person of a direct one.
     pub peer: Option<String>,
     /// The newest line of its timeline.
@@ -281,9 +287,12 @@ impl From<read::ConversationRow> for Conversation {
                 LogState::Left => ConversationState::Left,
                 LogState::Stopped => ConversationState::Stopped,
                 LogState::Broken => ConversationState::Mending,
+                LogState::HandedOver => ConversationState::HandedOver,
                 LogState::Newer => ConversationState::UpdateApp,
             },
             title: row.title,
+            handed_over_from: row.handed.map(|handed| handed.from.to_string()),
+            handed_over_ms: row.handed.map(|handed| handed.t_ms as i64),
             peer: row.peer.map(|user| user.to_string()),
             last: row.last.map(LastLine::from),
             time_ms: row.last_ms as i64,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hauspost_core::account::{Account as Core, PolicyInForce};
+use hauspost_core::account::{Account as Core, HandoverInForce, PolicyInForce};
 use hauspost_core::notify::{self, QuietHours};
 use hauspost_core::store::rows::message;
 use hauspost_protocol::company::policy::{QuietPlan, QuietSpan, WhoMayCallAll};
@@ -41,6 +41,8 @@ pub struct CompanyPolicy {
     pub history_for_members: bool,
     /// Whether a handover to a successor needs the works council.
     pub handover_council: bool,
+    /// The handovers in force that concern this person.
+    pub handovers: Vec<Handover>,
     /// Who may call everybody by @all.
     pub at_all: WhoCallsAll,
     /// The largest document that may be sent, in bytes.
@@ -64,6 +66,20 @@ pub enum WhoCallsAll {
     Owners,
     /// Nobody.
     Nobody,
+}
+
+/// What somebody had in conversations, and who has it now, by an entry that HR signed, and the works council
+/// unless the policy says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Handover {
+    /// The leaver.
+    pub from: String,
+    /// The successor.
+    pub to: String,
+    /// When it was signed: Unix time in milliseconds.
+    pub time_ms: i64,
+    /// Whether it is about all conversations of the leaver, and all of their past.
+    pub whole: bool,
 }
 
 /// A stretch of quiet hours.
@@ -182,6 +198,17 @@ impl Rules {
     }
 }
 
+impl From<HandoverInForce> for Handover {
+    fn from(known: HandoverInForce) -> Self {
+        Self {
+            from: known.from.to_string(),
+            to: known.to.to_string(),
+            time_ms: known.t_ms as i64,
+            whole: known.is_whole,
+        }
+    }
+}
+
 impl From<PolicyInForce> for CompanyPolicy {
     fn from(policy: PolicyInForce) -> Self {
         let (council, general) = (policy.terms.council, policy.terms.general);
@@ -198,6 +225,7 @@ impl From<PolicyInForce> for CompanyPolicy {
             alarms: !council.alarms.is_empty(),
             history_for_members: council.history_for_members,
             handover_council: council.handover_council,
+            handovers: policy.handovers.into_iter().map(Handover::from).collect(),
             at_all: match general.at_all {
                 WhoMayCallAll::Everyone => WhoCallsAll::Everyone,
                 WhoMayCallAll::Owners => WhoCallsAll::Owners,

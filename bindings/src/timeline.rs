@@ -62,6 +62,16 @@ pub enum Line {
         /// Whether there is one.
         set: bool,
     },
+    /// What one person had said and read here was handed over to another, as the company's HR, and the works
+    /// council unless the policy says otherwise, signed it.
+    HandedOver {
+        /// The leaver.
+        from: String,
+        /// The successor.
+        to: String,
+        /// When it was signed: Unix time in milliseconds.
+        time_ms: i64,
+    },
     /// Something that could not be opened or is not valid. It stays visible, and is never skipped silently.
     Gap,
     /// Messages whose keys this device does not have yet; `missing` of the line says how many.
@@ -526,6 +536,11 @@ impl From<Event> for Line {
             Event::NoOwner(user) => Self::NoOwner { person: user.to_string() },
             Event::Titled(title) => Self::Titled { title },
             Event::Pictured(set) => Self::Pictured { set },
+            Event::HandedOver { from, to, at_ms } => Self::HandedOver {
+                from: from.to_string(),
+                to: to.to_string(),
+                time_ms: at_ms as i64,
+            },
             Event::Newer => Self::UpdateApp,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hauspost::company::client::Client;
 use hauspost::company::devices;
 use hauspost::company::founding::{Founding, found};
+use hauspost::company::handover::{self, Wanted};
 use hauspost::company::history;
 use hauspost::company::holder::Holder;
 use hauspost::company::key_file::Purpose;
@@ -25,7 +26,7 @@ use hauspost_core::sync::{Https, Network};
 use hauspost_protocol::company::body::{ReportEntry, RevokeReason};
 use hauspost_protocol::company::policy::Terms;
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, UserId};
+use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, UserId};
 use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::path;
@@ -140,6 +141,27 @@ impl World {
             approval.sign(&holder.role_key().unwrap().1);
         }
         client.append(admin.card.company.log(), approval.entry()).await.unwrap();
+    }
+
+    /// A handover is made, signed by these holders, each with a folder of his own, and appended; none if the
+    /// server refuses it.
+    pub async fn hands_over(
+        &mut self,
+        (from, to): (&str, &str),
+        wanted: &Wanted,
+        holders: &[&str],
+    ) -> Option<Seq> {
+        let hr = Holder::open(&self.folder.path().join("keys").join("hr")).unwrap();
+        let client = hr.client(Some(self.server.url())).await.unwrap();
+        let company = hr.company(&client, &mut self.rng).await.unwrap();
+        let people = client.people().await.unwrap();
+        let id = hr.card.company;
+        let mut approval = handover::request(&company, id, &people, (from, to), wanted).unwrap();
+        for holder in holders {
+            let holder = Holder::open(&self.folder.path().join("keys").join(holder)).unwrap();
+            approval.sign(&holder.role_key().unwrap().1);
+        }
+        client.append(id.log(), approval.entry()).await.ok()
     }
 
     /// What phones of this company trust.

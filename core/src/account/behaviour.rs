@@ -14,6 +14,7 @@ use hauspost_protocol::statement::PayloadType;
 use hauspost_protocol::wire::DeliveredRequest;
 
 use super::engine::Core;
+use super::handing::HandoverInForce;
 use super::{Account, AccountError, Draft, Shows};
 use crate::ledger::Ledger;
 use crate::notify::{Notification, Occasion, QuietHours};
@@ -53,6 +54,8 @@ pub struct PolicyInForce {
     pub council: u64,
     /// How often the archive was opened.
     pub openings: u64,
+    /// The handovers in force that concern this person.
+    pub handovers: Vec<HandoverInForce>,
 }
 
 impl Account {
@@ -67,7 +70,9 @@ impl Account {
         let council = now.policy_document().map(|parts| parts.council).unwrap_or_default();
         let keys = |role| now.role_keys().filter(|holding| holding.role == role).count() as u64;
         let openings = now.entries().filter(|(_, body)| matches!(body, CompanyBody::Opening(_)));
+        let handovers = self.core.handovers_of_mine(&now).await?;
         Ok(PolicyInForce {
+            handovers,
             version: now.policy().map(|policy| policy.version),
             fingerprint: sha256(&document),
             council_fingerprint: sha256(&council),

@@ -13,7 +13,7 @@ use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::{Head, Kind, Seen};
 use hauspost_protocol::grant::{self, SealedList};
-use hauspost_protocol::ids::{DeviceId, KeyId, TimeMs};
+use hauspost_protocol::ids::{DeviceId, KeyId, Seq, TimeMs};
 use hauspost_protocol::key_list::KeyList;
 use hauspost_protocol::limits;
 use hauspost_protocol::wire::{AppendRequest, BlobBegin, Outcome};
@@ -59,6 +59,7 @@ fn again_ms(asked: u32) -> TimeMs {
 }
 
 /// On what ground this phone gives, and how many others could.
+#[derive(Clone, Copy)]
 struct Ground {
     basis: GrantBasis,
     /// Devices that could give as well as this one.
@@ -106,7 +107,10 @@ impl Core {
         let company = self.company(&mut engine).await?;
         let ledger = self.take_ledger(&mut engine, asked.log.id).await?;
         let Some(ledger) = ledger else { return self.give_no_more(asked).await };
-        let ground = self.ground(&ledger, &company, asked.device);
+        let ground = match asked.handover {
+            None => self.ground(&ledger, &company, asked.device),
+            Some(seq) => self.ground_of_handover(&ledger, &company, asked.device, seq),
+        };
         let grantor = ground.as_ref().map(|ground| Grantor {
             basis: ground.basis,
             seen: crate::outbox::seal::seen(&ledger),
@@ -124,16 +128,29 @@ impl Core {
         }
         if asked.due_ms == 0 {
             let wait_ms = self.wait_to_give(&ground);
-            let (log, device) = (asked.log, asked.device);
+            let asked = asked.clone();
             let drawn = self.store.write(move |tx| {
-                let often = history::count_ask(tx, log, device, now_ms, QUIET_MS)?;
-                let due_ms = now_ms + wait_ms.max(again_ms(often));
-                Ok(history::put_off(tx, log, device, due_ms.max(1))?)
+                // Nobody asks for what is handed over.
+                let again_ms = match asked.handover {
+                    Some(_) => 0,
+                    None => {
+                        let (log, device) = (asked.log, asked.device);
+                        again_ms(history::count_ask(tx, log, device, now_ms, QUIET_MS)?)
+                    }
+                };
+                let due_ms = now_ms + wait_ms.max(again_ms);
+                Ok(history::put_off(tx, &asked, due_ms.max(1))?)
             });
             return drawn.await;
         }
         let (log, ranges) = (asked.log, asked.ranges.clone());
-        let piece = self.store.read(move |conn| Ok(history::piece(conn, log, &ranges)?));
+        let handover = asked.handover.and_then(|seq| grantor.company.now().handover(seq).cloned());
+        let piece = self.store.read(move |conn| {
+            let covered = |seq, t_ms, co| {
+                handover.as_ref().is_none_or(|known| known.covers(log.id, seq, t_ms, co))
+            };
+            Ok(history::piece(conn, log, &ranges, &covered)?)
+        });
         let piece: Result<Piece, AccountError> = piece.await;
         let piece = piece?;
         if piece.keys.is_empty() {
@@ -166,6 +183,25 @@ impl Core {
             false => return None,
         };
         Some(Ground { basis, others, after_own })
+    }
+
+    /// The same by a handover to the person whose device it is. Whoever is in the conversation may give.
+    fn ground_of_handover(
+        &self,
+        ledger: &Ledger,
+        company: &Company,
+        device: DeviceId,
+        seq: Seq,
+    ) -> Option<Ground> {
+        let (conversation, now) = (ledger.conversation.as_ref()?, company.now());
+        let user = now.user_of_device(device).filter(|_| now.is_active(device))?;
+        now.handover(seq).filter(|known| known.to == user)?;
+        let others = conversation.roster.iter().filter(|(_, member)| {
+            let is_this = member.device == device || member.device == self.me.device;
+            !is_this && now.is_active(member.device) && conversation.is_member(member.user)
+        });
+        let others = others.count() as u64;
+        Some(Ground { basis: GrantBasis::Handover(seq), others, after_own: false })
     }
 
     /// Who is the only one that can give does so at once.
@@ -255,13 +291,13 @@ impl Core {
     }
 
     async fn put_off(&self, asked: &Asked, due_ms: TimeMs) -> Result<(), AccountError> {
-        let (log, device) = (asked.log, asked.device);
-        self.store.write(move |tx| Ok(history::put_off(tx, log, device, due_ms)?)).await
+        let asked = asked.clone();
+        self.store.write(move |tx| Ok(history::put_off(tx, &asked, due_ms)?)).await
     }
 
     async fn give_no_more(&self, asked: &Asked) -> Result<(), AccountError> {
-        let (log, device) = (asked.log, asked.device);
-        self.store.write(move |tx| Ok(history::give_no_more(tx, log, device)?)).await
+        let asked = asked.clone();
+        self.store.write(move |tx| Ok(history::give_no_more(tx, &asked)?)).await
     }
 }
 

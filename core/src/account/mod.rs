@@ -29,6 +29,7 @@ mod error;
 mod freshness;
 mod give;
 mod gossip;
+mod handing;
 mod history;
 mod inspect;
 mod link;
@@ -62,6 +63,7 @@ pub use devices::{OwnDevice, WaitingCode};
 pub use documents::{Attachment, DocumentOrigin, MeteredLimits, Transfer, TransferState};
 pub use engine::Core;
 pub use error::AccountError;
+pub use handing::HandoverInForce;
 pub use link::Link;
 pub use rooms::{NewRoom, Role, Standing};
 

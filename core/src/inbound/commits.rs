@@ -73,8 +73,10 @@ impl Walk<'_> {
         ledger.row.log_no = Some(genesis.log_no);
         ledger.row.r#type = genesis.r#type;
         if genesis.r#type == LogType::Dm {
-            let others = [genesis.creator].into_iter().chain(genesis.members.iter().copied());
-            ledger.row.peer = others.into_iter().find(|user| *user != reader.me.user);
+            let pair = || [genesis.creator].into_iter().chain(genesis.members.iter().copied());
+            // Somebody else's pair may be read by a successor, and is not his.
+            let is_mine = pair().any(|user| user == reader.me.user);
+            ledger.row.peer = pair().find(|user| is_mine && *user != reader.me.user);
         }
         ledger.conversation = Some(conversation);
         self.changes.begun = true;
@@ -186,7 +188,9 @@ impl Walk<'_> {
         // A further device of somebody who was in it shows what the first one shows.
         let me = reader.me.user;
         let after = ledger.conversation.as_ref().is_some_and(|known| known.roster.has_user(me));
-        if was_member || is_out || after || before.has_user(me) {
+        // And a successor what the leaver saw.
+        let as_successor = Self::handover_of(reader, ledger, entry).is_some();
+        if was_member || is_out || after || before.has_user(me) || as_successor {
             self.tell(ledger, entry, &facts, &before);
         }
         Ok(())

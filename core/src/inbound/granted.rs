@@ -5,7 +5,9 @@
 //! the same lines, the same tables. It only makes nothing unread, and answers nothing that was asked
 //! long ago.
 
-use hauspost_protocol::authorise::Judgement;
+use hauspost_protocol::authorise::{AuthorisedGrant, Judgement, Person};
+use hauspost_protocol::body::{GrantBasis, LogType};
+use hauspost_protocol::company::handover::Handover;
 use hauspost_protocol::entry::{Entry, Head, Ranges};
 use hauspost_protocol::epoch::RecordKey;
 use hauspost_protocol::ids::{DeviceId, Seq, TimeMs};
@@ -21,8 +23,10 @@ use super::{Code, Halt, Reader, Walk};
 use crate::inbound::Changes;
 use crate::ledger::Ledger;
 use crate::store::rows::alarm::{self, Alarm};
+use crate::store::rows::handover::{self, Handed};
 use crate::store::rows::history::{self, Granted, Unread};
 use crate::store::rows::log::{LocalLog, LogState};
+use crate::store::rows::message::Event;
 use crate::store::rows::{conversation, entry};
 use crate::store::{StoreError, Tx};
 
@@ -53,6 +57,8 @@ pub(super) enum Other {
     Asks(DeviceId, Ranges),
     /// A device was given something, by another one than this.
     Given(DeviceId, Ranges, TimeMs),
+    /// By this grant a device of a successor was given something, on the ground of this company entry.
+    HandedOver(Seq, (Seq, DeviceId), Ranges),
 }
 
 impl History {
@@ -81,6 +87,9 @@ impl History {
                 Other::Asks(device, ranges) => history::ask(tx, log, *device, ranges)?,
                 Other::Given(device, ranges, not_before_ms) => {
                     history::given(tx, log, *device, ranges, *not_before_ms)?;
+                }
+                Other::HandedOver(seq, to, ranges) => {
+                    handover::note_given(tx, log, *seq, *to, ranges)?;
                 }
             }
         }
@@ -148,6 +157,9 @@ impl Walk<'_> {
         let (at, link) = (reader.company.at(at.co), reader.company.at(entry.co));
         let judgement = Judgement { at: &at, link: &link, t_ms: entry.t_ms };
         let granted = change::grant(parsed, entry.seq, conversation, &judgement)?;
+        if let GrantBasis::Handover(handover) = granted.basis() {
+            self.handed_over(reader, ledger, entry, (&granted, handover))?;
+        }
         let me = reader.me.device;
         if granted.grantee() == me {
             self.changes.history.grants.push(entry.seq);
@@ -159,6 +171,81 @@ impl Walk<'_> {
             self.changes.history.others.push(Other::Given(device, ranges, not_before_ms));
         }
         Ok(())
+    }
+}
+
+impl Walk<'_> {
+    /// A grant by which something goes to a successor. The first one in a log by its handover is a line
+    /// for everybody who is there: nobody is read behind his back.
+    fn handed_over(
+        &mut self,
+        reader: &Reader<'_>,
+        ledger: &Ledger,
+        entry: &Entry,
+        (granted, handover): (&AuthorisedGrant, Seq),
+    ) -> Result<(), Halt> {
+        let to = (handover, granted.grantee());
+        let others = &mut self.changes.history.others;
+        let before = others.iter().any(
+            |other| matches!(other, Other::HandedOver(_, (known, _), _) if *known == handover),
+        );
+        others.push(Other::HandedOver(entry.seq, to, granted.ranges().clone()));
+        if before || handover::is_begun(reader.conn, ledger.row.local, handover)? {
+            return Ok(());
+        }
+        let at = reader.company.at(entry.co);
+        let giver = at.user_of_device(granted.by());
+        let Some((known, giver)) = at.handover(handover).zip(giver) else { return Ok(()) };
+        let event = Event::HandedOver { from: known.from, to: known.to, at_ms: known.t_ms };
+        let (seq, t_ms, by) = (entry.seq, entry.t_ms, (giver, granted.by()));
+        self.changes.lines.push(Line::Event { seq, event, by, t_ms });
+        Ok(())
+    }
+
+    /// The handover to this person that covers an entry in which its leaver has a leaf.
+    pub(super) fn handover_of<'r>(
+        reader: &Reader<'r>,
+        ledger: &Ledger,
+        entry: &Entry,
+    ) -> Option<&'r Handover> {
+        let conversation = ledger.conversation.as_ref()?;
+        if conversation.genesis.r#type == LogType::SelfNotes {
+            return None;
+        }
+        let log = ledger.row.local.id;
+        reader.company.now().handovers().find(|known| {
+            known.to == reader.me.user
+                && known.covers(log, entry.seq, entry.t_ms, entry.co)
+                && conversation.roster.has_user(known.from)
+        })
+    }
+
+    /// A conversation that this person may not enter, and reads because somebody's past in it was handed
+    /// over to him; or one in which he is all the same.
+    pub(super) fn note_succession(&mut self, reader: &Reader<'_>, ledger: &mut Ledger) {
+        let Some(conversation) = &ledger.conversation else { return };
+        let me = reader.me.user;
+        let is_outside = !conversation.may_enter(me);
+        let (log, state) = (ledger.row.local.id, ledger.row.state);
+        if !is_outside || !matches!(state, LogState::Active | LogState::Left) {
+            if state == LogState::HandedOver && !is_outside {
+                ledger.row.state = LogState::Active;
+            }
+            return;
+        }
+        let known = reader.company.now().handovers().find(|known| {
+            let was_there = conversation.person(known.from) != Person::default()
+                || conversation.roster.has_user(known.from);
+            known.to == me && known.is_about(log) && was_there
+        });
+        let is_own = conversation.genesis.r#type == LogType::SelfNotes;
+        let Some(known) = known.filter(|_| !is_own) else { return };
+        let genesis = &conversation.genesis;
+        let is_pair = genesis.r#type == LogType::Dm;
+        let mut pair = genesis.members.iter().chain([&genesis.creator]);
+        let with = pair.find(|user| is_pair && **user != known.from).copied();
+        ledger.row.state = LogState::HandedOver;
+        self.changes.handed = Some(Handed { from: known.from, with, t_ms: known.t_ms });
     }
 }
 

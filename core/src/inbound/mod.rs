@@ -175,6 +175,7 @@ pub fn take(
         }
     }
     walk.judge_records(reader, ledger)?;
+    walk.note_succession(reader, ledger);
     walk.changes.ledger_moved(ledger);
     Ok(walk.changes)
 }

@@ -163,7 +163,8 @@ impl Walk<'_> {
         let for_me = conversation.is_some_and(|known| {
             known.roster.has_user(reader.me.user) || known.shares_past(&reader.company.at(entry.co))
         });
-        let listed = for_me && ledger.row.state != LogState::Left;
+        let listed = for_me && ledger.row.state != LogState::Left
+            || Self::handover_of(reader, ledger, entry).is_some();
         if listed && self.list_unread(reader, ledger, entry, head) {
             match self.changes.lines.last_mut() {
                 Some(Line::Unreadable { count, .. }) => *count += 1,

@@ -1,12 +1,14 @@
 //! What reading a log changed, and how it is written down: all of it in one transaction.
 
+use hauspost_protocol::authorise::Conversation;
+use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::OwnState;
 use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::statement::File;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 
 use super::granted::History;
-use super::{Code, Me, adopt, is_room};
+use super::{Code, Me, adopt};
 use crate::group::MlsChanges;
 use crate::ledger::{Ledger, Touched};
 use crate::observe::Change;
@@ -15,6 +17,7 @@ use crate::own::{self, By};
 use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::entry::{self, EntryRow};
 use crate::store::rows::file;
+use crate::store::rows::handover::{self, Handed};
 use crate::store::rows::mark::{self, NewMark};
 use crate::store::rows::message::{self, Event, MessageState, NewMessage, Place};
 use crate::store::rows::mls::MlsTable;
@@ -46,6 +49,8 @@ pub struct Changes {
     pub(super) unheard: Vec<(i64, Option<MessageId>)>,
     /// Who came in and who is out, in the log's order.
     pub(super) moves: Vec<Move>,
+    /// Whose past this person reads here, if it turned out that he does.
+    pub(super) handed: Option<Handed>,
     /// Whether the log's genesis was taken in.
     pub(super) begun: bool,
     pub(super) mls: MlsChanges,
@@ -175,6 +180,9 @@ impl Changes {
             let held = held.as_ref().map(|(head, payload)| (head.as_slice(), payload.as_slice()));
             entry::append(tx, local, row, held)?;
         }
+        if let Some(handed) = &self.handed {
+            handover::put(tx, local, handed)?;
+        }
         self.find_own(tx, me, id)?;
         self.note_stays(tx, ledger)?;
         // Before what takes the places of its lines.
@@ -281,9 +289,11 @@ impl Changes {
         Ok(())
     }
 
-    /// Who belongs to the conversation from when to when; pairs and notes have nobody to ask.
+    /// Who belongs to the conversation from when to when: whom a message asks, and what a leaver leaves to
+    /// his successor. A person's own notes are nobody else's.
     fn note_stays(&self, tx: &Tx<'_>, ledger: &Ledger) -> Result<(), StoreError> {
-        let Some(known) = ledger.conversation.as_ref().filter(|known| is_room(known)) else {
+        let others = |known: &&Conversation| known.genesis.r#type != LogType::SelfNotes;
+        let Some(known) = ledger.conversation.as_ref().filter(others) else {
             return Ok(());
         };
         let asks = |line: &Line| matches!(line, Line::Message(said, _) if said.saying.asks);

@@ -103,7 +103,7 @@ pub fn next(
     });
     match ledger.row.state {
         LogState::Active | LogState::Broken => {}
-        LogState::Left if !open.is_empty() => {
+        LogState::Left | LogState::HandedOver if !open.is_empty() => {
             return Ok(Step::Fail(open.iter().map(|intent| intent.id).collect(), REASON_LEFT));
         }
         _ => return Ok(Step::Rest),

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::PAGE_ROWS;
 use crate::store::StoreError;
 use crate::store::cell::{C, cell};
+use crate::store::rows::handover::Handed;
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::{Event, Fate, MessageKind, MessageState};
 
@@ -22,8 +23,11 @@ pub struct ConversationRow {
     pub r#type: LogType,
     /// Whether it goes on.
     pub state: LogState,
-    /// The name: a group's own, or that of a dm's other person; `None` if neither is known.
+    /// The name: a group's own, or that of a dm's other person, of one handed over too; `None` if neither is
+    /// known.
     pub title: Option<String>,
+    /// Whose past it is, if it is one that was handed over to this person.
+    pub handed: Option<Handed>,
     /// The other person of a dm.
     pub peer: Option<UserId>,
     /// The time that a view shows beside it: of its newest line, or of its beginning.
@@ -93,7 +97,8 @@ const FAVOURITES: i64 = 0;
 const OTHERS: i64 = 1;
 const ARCHIVED: i64 = 2;
 
-const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce(c.title, p.name),
+const SELECT: &str =
+    "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce(c.title, p.name, w.name),
         l.peer, c.last_author, c.last_kind, c.last_state, c.last_text, c.unread,
         nullif(max(ifnull(c.read_seq, -1), ifnull(c.skip_seq, -1)), -1), c.muted_until, c.draft,
         coalesce(c.last_fate, 0), c.unread_mentions, c.last_ms, c.archived, c.favourite,
@@ -101,10 +106,13 @@ const SELECT: &str = "SELECT c.order_ms, c.log, l.log, l.type, l.state, coalesce
         (SELECT count(*) FROM message m WHERE m.to_confirm = 1
              AND m.key BETWEEN c.log << 40 AND (c.log << 40) + 1099511627775),
         (SELECT p.seq FROM picture p WHERE p.log = c.log AND p.state = 1),
-        (SELECT m.content FROM message m WHERE m.key = c.last_key AND c.last_kind = 2)
+        (SELECT m.content FROM message m WHERE m.key = c.last_key AND c.last_kind = 2),
+        h.from_user, h.with_user, h.t_ms
     FROM conversation c
     CROSS JOIN log l ON l.id = c.log
-    LEFT JOIN person p ON p.user = l.peer";
+    LEFT JOIN person p ON p.user = l.peer
+    LEFT JOIN handed h ON h.log = c.log AND l.state = 4
+    LEFT JOIN person w ON w.user = h.with_user";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
     let last = match cell::<Option<UserId>>(row, 7)? {
@@ -118,7 +126,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
             event: cell::<Option<Vec<u8>>>(row, 24)?.map(|content| Event::from_content(&content)),
         }),
     };
+    let handed = match cell::<Option<UserId>>(row, 25)? {
+        None => None,
+        Some(from) => Some(Handed { from, with: cell(row, 26)?, t_ms: cell(row, 27)? }),
+    };
     Ok(ConversationRow {
+        handed,
         cursor: ConversationCursor {
             order_ms: cell(row, 0)?,
             number: row.get(1)?,

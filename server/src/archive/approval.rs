@@ -20,6 +20,7 @@ use hauspost_protocol::ids::{CompanyId, KeyId, TimeMs};
 use hauspost_protocol::wire::NewEntry;
 use serde::{Deserialize, Serialize};
 
+use crate::company::handover;
 use crate::company::policy::{
     self,
     words::{Setting, settings},
@@ -177,6 +178,7 @@ impl Approval {
                 let setting = |said: Setting| format!("  {}: {}", said.key, said.value);
                 Ok([first].into_iter().chain(settings.into_iter().map(setting)).collect())
             }
+            CompanyBody::Handover(entry) => Ok(handover::words(entry, &|user| user.to_string())),
             other => Err(ApprovalError::Unshown(other.kind())),
         }
     }

@@ -83,6 +83,7 @@ pub fn room(number: u8, title: &str) -> ConversationRow {
         log: LogId([number; 16]),
         r#type: LogType::Group,
         state: LogState::Active,
+        handed: None,
         title: Some(title.to_owned()),
         peer: None,
         last: Some(LastLine {

@@ -272,6 +272,10 @@ pub fn happened(state: &State, event: &Event, author: UserId) -> String {
         Event::Titled(title) => fill(words.rooms.lines[2], &[by, &text::line(title)]),
         Event::Pictured(true) => fill(words.rooms.lines[4], &[by]),
         Event::Pictured(false) => fill(words.rooms.lines[5], &[by]),
+        Event::HandedOver { from, to, at_ms } => {
+            let (from, to) = (state.name(*from), state.name(*to));
+            fill(words.rooms.handed[0], &[from, to, &short_time(*at_ms, state)])
+        }
         Event::Newer => words.newer[1].to_owned(),
     }
 }

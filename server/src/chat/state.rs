@@ -461,7 +461,8 @@ impl State {
     /// What a conversation is called.
     pub fn title(&self, row: &ConversationRow) -> String {
         let title = row.title.as_deref().map(text::line).filter(|title| !title.is_empty());
-        title.unwrap_or_else(|| match (row.r#type, row.peer) {
+        let with = row.handed.and_then(|handed| handed.with);
+        title.unwrap_or_else(|| match (row.r#type, row.peer.or(with)) {
             (LogType::Dm, Some(peer)) => self.people.name(peer).to_owned(),
             (LogType::SelfNotes, _) => self.words.notes.to_owned(),
             _ => self.words.nameless.to_owned(),

@@ -1,5 +1,6 @@
 //! `hauspost admin`.
 
+mod handover;
 mod office;
 mod policy;
 mod watch;
@@ -46,6 +47,8 @@ pub enum Admin {
     LogKey(office::LogKey),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Handover(handover::Handover),
     /// Show the company log in words.
     Log(watch::Log),
     /// Show whether all is well, and what devices report.
@@ -200,6 +203,7 @@ impl Admin {
             Self::Witness(witness) => witness.run(terminal).await,
             Self::LogKey(log_key) => log_key.run(terminal).await,
             Self::Policy(policy) => policy.run(terminal).await,
+            Self::Handover(handover) => handover.run(terminal).await,
             Self::Log(log) => log.run().await,
             Self::Status(status) => status.run().await,
             Self::Reset(reset) => reset.run(terminal).await,

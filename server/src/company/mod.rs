@@ -6,12 +6,14 @@
 //! [`client`] the way to the server. On top of them [`founding`] makes the
 //! company, [`people`] invites, revokes and lists, [`devices`] lets a person's further device in,
 //! [`reset`] orders a conversation's reset, [`office`] is what the root signs later, and [`history`] the
-//! company log in words; [`policy`] is what is decided for everybody, written, read and signed.
+//! company log in words; [`policy`] is what is decided for everybody, written, read and signed, [`handover`] what a
+//! leaver leaves to a successor.
 
 pub mod card;
 pub mod client;
 pub mod devices;
 pub mod founding;
+pub mod handover;
 pub mod history;
 pub mod holder;
 pub mod key_file;

@@ -160,6 +160,7 @@ fn is_served(kind: Kind) -> bool {
             | Kind::ArchiveKey
             | Kind::Opening
             | Kind::Opened
+            | Kind::Handover
             | Kind::Close
             | Kind::ResetOrder
             | Kind::Report

@@ -20,6 +20,7 @@ use hauspost_protocol::wire::BlobBegin;
 
 use super::answer::{Answer, Cbor, Refusal, parse_digest};
 use super::archive;
+use super::history::Granted;
 use super::limits::{BlobQuota, BlobTerms, GRANT_KEPT_MS};
 use super::node::Node;
 use super::session::{Claim, Session};
@@ -294,16 +295,15 @@ pub async fn get(
                 return Ok((stored(tx, no, root, chunk)?, None));
             }
         }
-        if !tx.is_let_in(no, session.device()?.user)? {
-            return Err(Refusal::NotFound);
-        }
+        let may = Granted::of(tx, session, no, log)?;
         if tx.is_granted_list(no, root, device)? {
             let stored = stored(tx, no, root, chunk)?;
             let picked = stored.is_last.then_some(no);
             return Ok((stored, picked));
         }
         for seq in tx.blob_names(no, root)? {
-            if tx.is_granted(no, device, seq)? {
+            let is_granted = tx.is_granted(no, device, seq)?;
+            if is_granted && tx.entry(no, seq)?.is_some_and(|row| may.reads(&row.entry)) {
                 return Ok((stored(tx, no, root, chunk)?, None));
             }
         }

@@ -287,7 +287,7 @@ impl Offer<'_> {
         let mut place = Place::next(&log, self.now_ms, company.size());
         let session = self.rules(&company, place.t_ms);
         let mut seqs = Vec::with_capacity(entries.len());
-        let mut changed = false;
+        let (mut changed, mut grantees) = (false, Vec::new());
         for (entry, (_, payload)) in entries.iter().zip(self.fresh) {
             check_seen(tx, log.no, entry)?;
             let seq = place.seq;
@@ -310,7 +310,9 @@ impl Offer<'_> {
                     conversation.take_invite(&invite, seq);
                     changed = true;
                 }
-                ParsedPayload::Grant(..) => self.grant(tx, &log, &conversation, entry, seq)?,
+                ParsedPayload::Grant(..) => {
+                    grantees.push(self.grant(tx, &log, &conversation, entry, seq)?);
+                }
                 // The other kinds are the server's own.
                 _ => return Err(Outcome::Role.into()),
             }
@@ -329,7 +331,9 @@ impl Offer<'_> {
         if let Some(before) = before {
             note_entering(tx, (log.no, place.seq.0), &before, &conversation)?;
         }
-        Ok((seqs, devices(&conversation.roster).into_iter().collect()))
+        // A successor is told, though he has no leaf.
+        let told = devices(&conversation.roster).into_iter().chain(grantees).collect();
+        Ok((seqs, told))
     }
 }
 

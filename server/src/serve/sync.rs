@@ -3,7 +3,8 @@
 //! The company log comes first, since everything else relies on it; then the conversations, the
 //! newest first. A device sees a log from its first entry on as long as its user may enter, else up
 //! to the commit that took its leaf, or to the entry by which its user left or was removed; and of the
-//! records only those of epochs in which it had a leaf.
+//! records only those of epochs in which it had a leaf. A log of which something was handed over to its
+//! user it sees to the newest grant that did so, as long as the handover is in force.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::entry::Kind;
-use hauspost_protocol::ids::{LogId, LogNo, Seq, TimeMs};
+use hauspost_protocol::ids::{LogId, LogNo, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::{LogNews, Principal, SyncAnswer, SyncRequest};
 
 use super::answer::{Answer, Cbor, Refusal};
@@ -98,6 +99,10 @@ fn logs_with_news(
     for no in let_in.keys() {
         stays.entry(*no).or_default();
     }
+    let handed = handed_over(tx, session, user)?;
+    for no in handed.keys() {
+        stays.entry(*no).or_default();
+    }
     let cursors: HashMap<LogId, Seq> = request.cursors.iter().copied().collect();
     if let Some(since) = request.since {
         let mut asked: BTreeSet<LogNo> = tx.changed_after(since)?.into_iter().collect();
@@ -111,11 +116,14 @@ fn logs_with_news(
         let Some(mut log) = tx.log_by_no(no)? else { continue };
         let until = let_in.get(&no).copied();
         if until != Some(None) {
-            log.size = readable_size(&log, &stays).max(until.flatten().unwrap_or_default());
+            let handed = handed.get(&no).copied().unwrap_or_default();
+            let until = until.flatten().unwrap_or_default();
+            log.size = readable_size(&log, &stays).max(until).max(handed);
         }
         // A room that its person is out of is nothing to a device that never knew it.
         let knows = request.since.is_some() || cursors.contains_key(&log.log);
-        if until.flatten().is_some() && stays.is_empty() && !knows {
+        let is_handed = handed.contains_key(&no);
+        if until.flatten().is_some() && stays.is_empty() && !knows && !is_handed {
             continue;
         }
         let from = match (cursors.get(&log.log), request.since) {
@@ -129,6 +137,27 @@ fn logs_with_news(
     }
     found.sort_by_key(|(log, ..)| std::cmp::Reverse(log.t_ms));
     Ok(found)
+}
+
+/// The logs that were handed over to a user by what is in force now, and how far he reads each.
+fn handed_over(
+    tx: &dyn ReadTx,
+    session: &Session,
+    user: UserId,
+) -> Result<BTreeMap<LogNo, u64>, Refusal> {
+    let company = session.company.now();
+    let in_force: Vec<_> = company.handovers().filter(|known| known.to == user).collect();
+    let mut handed = BTreeMap::new();
+    if in_force.is_empty() {
+        return Ok(handed);
+    }
+    for (no, size) in tx.handed_over(user)? {
+        let log = tx.log_by_no(no)?;
+        if log.is_some_and(|log| in_force.iter().any(|known| known.is_about(log.log))) {
+            handed.insert(no, size);
+        }
+    }
+    Ok(handed)
 }
 
 /// How much of a log a device may read that had a leaf in these stretches, and may not enter again.

@@ -1,7 +1,7 @@
 //! What the store knows of history grants: who may read which entries by them, and how long their key
 //! lists are kept.
 
-use hauspost_protocol::ids::{DeviceId, Digest, LogNo, Seq, TimeMs};
+use hauspost_protocol::ids::{DeviceId, Digest, LogNo, Seq, TimeMs, UserId};
 
 use super::StoreError;
 
@@ -31,6 +31,9 @@ pub trait GrantReads {
         root: Digest,
         device: DeviceId,
     ) -> Result<bool, StoreError>;
+    /// The logs in which something was handed over to this user, with their size just after the newest
+    /// grant that did.
+    fn handed_over(&self, user: UserId) -> Result<Vec<(LogNo, u64)>, StoreError>;
     /// Key lists that were picked up before then, so many at most.
     fn lists_picked_before(
         &self,
@@ -43,6 +46,8 @@ pub trait GrantReads {
 pub trait GrantWrites: GrantReads {
     /// Notes a grant; its blob stays until it is picked up.
     fn put_grant(&mut self, no: LogNo, grant: &NewGrant<'_>) -> Result<(), StoreError>;
+    /// By the grant at `seq` something is handed over to this user.
+    fn hand_over(&mut self, no: LogNo, user: UserId, seq: Seq) -> Result<(), StoreError>;
     /// The grantee picked up a key list; the first time counts.
     fn pick_list(&mut self, no: LogNo, root: Digest, now_ms: TimeMs) -> Result<(), StoreError>;
     /// A key list is gone; what its grant lets the device read stays.

@@ -112,7 +112,7 @@ async fn an_entry_whose_signatures_were_taken_off_has_no_effect_and_raises_one_a
     assert_eq!(company.last().map(|entry| entry.head.is_empty()), Some(false));
 }
 
-async fn whole_company_log(phone: &hauspost_tests::real::Phone) -> Vec<Entry> {
+pub(crate) async fn whole_company_log(phone: &hauspost_tests::real::Phone) -> Vec<Entry> {
     let stored = phone
         .account
         .store()

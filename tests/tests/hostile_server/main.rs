@@ -8,6 +8,7 @@ mod answers;
 mod chain;
 mod company;
 mod entering;
+mod handover;
 mod heads;
 mod losing_the_way;
 mod present;

@@ -5,6 +5,7 @@ mod cards;
 mod crashes;
 mod devices;
 mod documents;
+mod handover;
 mod history;
 mod inside;
 mod large;

@@ -62,6 +62,7 @@ pub struct AuthorisedInvite {
 pub struct AuthorisedGrant {
     by: DeviceId,
     grantee: DeviceId,
+    basis: GrantBasis,
     ranges: Ranges,
 }
 
@@ -74,6 +75,11 @@ impl AuthorisedGrant {
     /// Who gets them.
     pub fn grantee(&self) -> DeviceId {
         self.grantee
+    }
+
+    /// On what ground.
+    pub fn basis(&self) -> GrantBasis {
+        self.basis
     }
 
     /// Of which entries.
@@ -213,7 +219,8 @@ pub fn invite<V: CompanyView>(
 }
 
 /// Whether a grant may take effect: its author has a leaf, and gives to another active device of his
-/// own user, or to a member's where the conversation gives members its past (docs/protocol.md §10).
+/// own user, to a member's where the conversation gives members its past, or to a successor's by a
+/// handover that is in force and names these stretches (docs/protocol.md §10).
 ///
 /// Which entries the author could read himself is the server's to check
 /// ([`rules::server::grant`](crate::rules::server::grant)): readers believe nothing of a grant but that
@@ -240,13 +247,23 @@ pub fn grant<V: CompanyView>(
             both(judgement, shares_past, Rule::Grant)?;
             conversation.is_member(user)
         }
-        // Both need an entry of the company log that this version does not serve.
-        GrantBasis::Handover(_) | GrantBasis::Opening(_) => false,
+        GrantBasis::Handover(seq) => {
+            let log = conversation.genesis.log;
+            let hands_over = |company: &V| {
+                let handover = company.handover(seq);
+                handover.is_some_and(|known| known.to == user && known.names(log, &body.ranges))
+            };
+            both(judgement, hands_over, Rule::Grant)?;
+            conversation.genesis.r#type != LogType::SelfNotes
+        }
+        // Its keys go another way: to the officers alone, in the council's answer (§9).
+        GrantBasis::Opening(_) => false,
     };
     if !grounded || grantee == signed.device {
         return Err(Rule::Grant);
     }
-    Ok(AuthorisedGrant { by: signed.device, grantee, ranges: body.ranges.clone() })
+    let ranges = body.ranges.clone();
+    Ok(AuthorisedGrant { by: signed.device, grantee, basis: body.basis, ranges })
 }
 
 /// The leaf rule (docs/protocol.md §3): the certificate is the device's in the company log, its key

@@ -7,6 +7,7 @@ use crate::body::{
     CapsuleBody, CommitBody, Genesis, HistoryRule, InviteBody, InviteOp, LogType, ResetBody,
     ResetReason, SignedPayload, unsigned_payload,
 };
+use crate::company::handover::Handover;
 use crate::crypto::{PublicKey, sha256};
 use crate::encoding::{Bytes, encode};
 use crate::entry::{At, Head, Kind, Seen};
@@ -42,6 +43,8 @@ pub struct TestCompany {
     pub ahead_ms: TimeMs,
     /// Whether the policy gives members the past.
     pub gives_past: bool,
+    /// The handovers in force.
+    pub handovers: Vec<Handover>,
 }
 
 impl TestCompany {
@@ -60,6 +63,7 @@ impl TestCompany {
             suite: None,
             ahead_ms: 0,
             gives_past: false,
+            handovers: Vec::new(),
         }
     }
 
@@ -126,6 +130,9 @@ impl CompanyView for TestCompany {
     }
     fn history_for_members(&self) -> bool {
         self.gives_past
+    }
+    fn handover(&self, seq: Seq) -> Option<&Handover> {
+        self.handovers.iter().find(|known| known.seq == seq && seq.0 < self.size)
     }
     fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
         self.orders.iter().any(|(seq, of)| *of == log && *seq >= from)

@@ -1,6 +1,7 @@
 //! What the verdicts ask of the company log.
 
 use crate::company::body::{ArchiveSide, CompanyBody};
+use crate::company::handover::Handover;
 use crate::company::view::CompanyAt;
 use crate::crypto::PublicKey;
 use crate::ids::{CompanyId, DeviceId, Digest, EntryHash, KeyId, LogId, Seq, TimeMs, UserId};
@@ -43,6 +44,9 @@ pub trait CompanyView {
     /// begun so (docs/protocol.md §10).
     fn history_for_members(&self) -> bool;
 
+    /// The handover that this company entry says, while it is in force.
+    fn handover(&self, seq: Seq) -> Option<&Handover>;
+
     /// Whether the device is known and not revoked.
     fn is_active(&self, device: DeviceId) -> bool {
         self.device(device).is_some_and(|device| device.active)
@@ -80,6 +84,9 @@ impl CompanyView for CompanyAt<'_> {
     fn reset_ordered(&self, log: LogId, from: Seq) -> bool {
         self.entries_from(from)
             .any(|(_, body)| matches!(body, CompanyBody::ResetOrder(order) if order.log == log))
+    }
+    fn handover(&self, seq: Seq) -> Option<&Handover> {
+        self.handover(seq)
     }
     fn suite(&self) -> Option<Suite> {
         self.terms().general.suite()

@@ -132,12 +132,12 @@ impl Judge<'_> {
             CompanyBody::ArchiveKey(body) => facts.archive[body.side as usize].last_seq(),
             CompanyBody::Release(body) => Some(body.hold.0),
             CompanyBody::Opened(body) => Some(body.opening.0),
+            CompanyBody::Handover(body) => facts.handovers.get(&(body.from, body.to))?.last_seq(),
             CompanyBody::Close(body) => device(&body.device),
             CompanyBody::Report(body) => device(&body.device),
             CompanyBody::Opening(_)
             | CompanyBody::Hold(_)
             | CompanyBody::Erase(_)
-            | CompanyBody::Handover(_)
             | CompanyBody::Rewrap(_)
             | CompanyBody::Restore(_)
             | CompanyBody::Class(_)
@@ -196,7 +196,9 @@ impl Judge<'_> {
             CompanyBody::Erase(body) => {
                 consistent((body.reason == EraseReason::Expiry) == body.class.is_some())
             }
-            CompanyBody::Handover(body) => consistent(body.from != body.to),
+            CompanyBody::Handover(body) => {
+                consistent(body.from != body.to && body.scope.users.is_empty())
+            }
             CompanyBody::Restore(body) => match body.seen {
                 Some(seen) if seen.seq.0 + 1 == self.offered.seq.0 => Ok(()),
                 _ => Err(Finding::RestorePlace),

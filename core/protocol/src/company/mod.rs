@@ -2,7 +2,8 @@
 //!
 //! [`body`] holds what each kind of entry says, [`entry`] how it is signed, [`voucher`] how a new
 //! device proves that it was invited, [`approval`] what is checked of a person's further one, [`policy`] what
-//! is decided for everybody, [`founding`] what it begins with. [`state`] builds the company from its log, entry by entry:
+//! is decided for everybody, [`founding`] what it begins with, [`handover`] what a successor gets. [`state`] builds the company
+//! from its log, entry by entry:
 //! `judge` says whether an entry counts, with the table of `signers` and in batches of `checked`,
 //! and each fact is kept as a `timeline`. [`view`] answers questions at any size of the log, and
 //! [`finding`] names what is wrong.
@@ -16,6 +17,7 @@ pub mod finding;
 #[allow(clippy::unwrap_used, dead_code, reason = "for tests; a fuzzer uses part of it")]
 pub(crate) mod fixture;
 pub mod founding;
+pub mod handover;
 mod judge;
 pub mod policy;
 mod signers;

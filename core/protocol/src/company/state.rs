@@ -14,11 +14,12 @@ use rand::CryptoRng;
 
 use crate::archive_key;
 use crate::company::body::{
-    ArchiveSide, CompanyBody, DeviceEntry, LogKeyEntry, PolicyEntry, ReportCode, Role, RoleEntry,
-    WitnessEntry, company_pin,
+    ArchiveSide, CompanyBody, DeviceEntry, HandoverEntry, LogKeyEntry, PolicyEntry, ReportCode,
+    Role, RoleEntry, WitnessEntry, company_pin,
 };
 use crate::company::checked::Signatures;
 use crate::company::finding::{Applied, ChainBreak, Finding};
+use crate::company::handover::Handover;
 use crate::company::judge::{Offered, claims, judge};
 use crate::company::policy::{PolicyDocument, Terms};
 use crate::company::timeline::Timeline;
@@ -62,6 +63,7 @@ pub(crate) struct Facts {
     pub(crate) roles: BTreeMap<(KeyId, Role), Timeline<RoleKey>>,
     pub(crate) policies: Timeline<Policy>,
     pub(crate) archive: [Timeline<ArchiveKey>; 2],
+    pub(crate) handovers: BTreeMap<(UserId, UserId), Timeline<Handover>>,
     pub(crate) restores: Vec<u64>,
     pub(crate) released: HashSet<Seq>,
     pub(crate) reports: HashSet<(DeviceId, LogId, ReportCode, u64)>,
@@ -396,6 +398,10 @@ impl Facts {
             CompanyBody::Release(body) => {
                 self.released.insert(body.hold);
             }
+            CompanyBody::Handover(HandoverEntry { from, to, scope, .. }) => {
+                let handover = Handover { seq: entered, t_ms, from, to, scope };
+                self.handovers.entry((from, to)).or_default().set(seq, handover);
+            }
             CompanyBody::Restore(_) => self.restores.push(seq),
             CompanyBody::Report(body) => {
                 let day = t_ms / limits::DAY_MS;
@@ -406,7 +412,6 @@ impl Facts {
             | CompanyBody::Opened(_)
             | CompanyBody::Hold(_)
             | CompanyBody::Erase(_)
-            | CompanyBody::Handover(_)
             | CompanyBody::Rewrap(_)
             | CompanyBody::Close(_)
             | CompanyBody::Class(_)

@@ -4,6 +4,7 @@
 //! (docs/attacks.md 9, 15), so every question can be asked of any size.
 
 use crate::company::body::{ArchiveSide, CompanyBody, OpeningEntry, Role};
+use crate::company::handover::Handover;
 use crate::company::policy::{PolicyDocument, Terms};
 use crate::company::state::{ArchiveKey, Company, Device, LogKey, Policy, RoleKey, Witness};
 use crate::crypto::PublicKey;
@@ -225,6 +226,24 @@ impl<'a> CompanyAt<'a> {
     ) -> impl Iterator<Item = (Seq, &'a CompanyBody)> + use<'a> {
         let known = from.0.min(self.size)..self.size;
         self.company.facts.events.range(known).map(|(seq, body)| (Seq(*seq), body))
+    }
+
+    /// The handovers in force, by the leaver and the successor.
+    pub fn handovers(&self) -> impl Iterator<Item = &'a Handover> + use<'a> {
+        let size = self.size;
+        self.company.facts.handovers.values().filter_map(move |between| between.at(size))
+    }
+
+    /// The handover that this entry says, while it is in force.
+    pub fn handover(&self, seq: Seq) -> Option<&'a Handover> {
+        self.handovers().find(|handover| handover.seq == seq)
+    }
+
+    /// All devices that a user ever had, active or not.
+    pub fn all_devices_of(&self, user: UserId) -> impl Iterator<Item = &'a Device> + use<'a> {
+        let view = *self;
+        let devices = self.company.facts.devices_of.get(&user).into_iter().flatten();
+        devices.filter_map(move |device| view.device(*device))
     }
 
     /// An opening of the archive, by its number.

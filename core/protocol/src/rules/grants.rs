@@ -3,11 +3,15 @@
 use crate::authorise::testing::{DAY, LOG, Room, START, TestCompany, judged, seen};
 use crate::authorise::{Judgement, Rule};
 use crate::body::{GrantBasis, GrantBody, HistoryRule, InviteOp, LogType, SignedPayload};
+use crate::company::body::Scope;
+use crate::company::handover::Handover;
 use crate::content::Control;
 use crate::encoding::{Bytes, FormError, decode, encode};
 use crate::entry::{Entry, Head, Kind, Payload, Slot};
 use crate::epoch::{Chains, EpochContext, EpochSecret, RecordKey};
-use crate::ids::{DeviceId, Digest, Epoch, Gen, KeyId, LeafIndex, RecordIndex, Seq};
+use crate::ids::{
+    DeviceId, Digest, Epoch, Gen, KeyId, LeafIndex, LogId, RecordIndex, Seq, TimeMs, UserId,
+};
 use crate::limits;
 use crate::mls::testing::Phone;
 use crate::record::{self, RecordError};
@@ -52,7 +56,15 @@ fn entry(by: &Phone, body: &GrantBody) -> Parsed {
 }
 
 const READABLE: &[(Seq, Seq)] = &[(Seq(0), Seq(9))];
-const FACTS: GrantFacts<'_> = GrantFacts { readable: READABLE, missing_blob: None, own_blob: true };
+/// The links of the two ends of what the grants name: in order, and before the handover.
+const ENDS: [(TimeMs, u64); 2] = [(START, 10), (START + 50, 12)];
+const FACTS: GrantFacts<'_> = GrantFacts {
+    readable: READABLE,
+    handed: READABLE,
+    ends: Some(ENDS),
+    missing_blob: None,
+    own_blob: true,
+};
 
 fn server(room: &Room, by: &Phone, body: &GrantBody, facts: &GrantFacts<'_>) -> Option<Outcome> {
     let session = Session { device: by.device, company: &room.company, t_ms: room.t_ms };
@@ -94,7 +106,11 @@ fn a_grant_needs_its_ground_and_server_and_readers_agree_on_it() {
         ),
         ("to oneself", |_, b| b.grantee = KeyId([1; 16]), Some(Rule::Grant)),
         ("to nobody", |_, b| b.grantee = KeyId([9; 16]), Some(Rule::Grant)),
-        ("handover", |_, b| b.basis = GrantBasis::Handover(Seq(1)), Some(Rule::Grant)),
+        (
+            "a handover that is not there",
+            |_, b| b.basis = GrantBasis::Handover(Seq(1)),
+            Some(Rule::Grant),
+        ),
         ("opening", |_, b| b.basis = GrantBasis::Opening(Seq(1)), Some(Rule::Grant)),
         (
             "to a revoked device",
@@ -130,6 +146,126 @@ fn a_grant_needs_its_ground_and_server_and_readers_agree_on_it() {
     let to_anna = GrantBody { grantee: KeyId(anna.device.0), ..body(&room, anna.device) };
     let refused = Some(Outcome::from(Rule::NotMember));
     assert_eq!(server(&room, &tablet, &to_anna, &FACTS), refused);
+}
+
+const BEN: UserId = UserId([2; 16]);
+const DORA: UserId = UserId([4; 16]);
+
+/// Ben's past goes to Dora, who is not in the conversation, by entry 15 of the company log.
+fn handing_over(scope: Scope) -> (Room, [Phone; 3]) {
+    let (mut room, [anna, ben, _]) = company();
+    let dora = Phone::new(4, 4);
+    room.company.devices.extend(TestCompany::of(&[&dora]).devices);
+    room.company.handovers =
+        vec![Handover { seq: Seq(15), t_ms: START, from: BEN, to: DORA, scope }];
+    (room, [anna, ben, dora])
+}
+
+fn to_dora(room: &Room) -> GrantBody {
+    GrantBody { basis: GrantBasis::Handover(Seq(15)), ..body(room, DeviceId([4; 16])) }
+}
+
+fn of_logs(logs: &[(LogId, u64, Option<u64>)]) -> Scope {
+    let logs = logs.iter().map(|(log, from, to)| (*log, Seq(*from), to.map(Seq))).collect();
+    Scope { logs, ..Scope::default() }
+}
+
+#[test]
+fn a_successor_without_a_leaf_is_given_what_a_handover_in_force_names_and_nobody_else_is() {
+    type Break = fn(&mut Room, &mut GrantBody);
+    let table: [(&str, Break, bool); 10] = [
+        ("to the successor", |_, _| {}, true),
+        ("to the leaver", |_, b| b.grantee = KeyId([2; 16]), false),
+        ("to another member", |_, b| b.grantee = KeyId([3; 16]), false),
+        ("by another entry", |_, b| b.basis = GrantBasis::Handover(Seq(14)), false),
+        ("by an entry that is still to come", |r, _| r.company.handovers[0].seq = Seq(90), false),
+        ("of this log", |r, _| r.company.handovers[0].scope = of_logs(&[(LOG, 0, Some(1))]), true),
+        (
+            "of more than it names",
+            |r, b| {
+                r.company.handovers[0].scope = of_logs(&[(LOG, 0, Some(1))]);
+                b.ranges = vec![(Seq(0), Seq(2))];
+            },
+            false,
+        ),
+        (
+            "of another log",
+            |r, _| {
+                r.company.handovers[0].scope = of_logs(&[(LogId([99; 16]), 0, None)]);
+            },
+            false,
+        ),
+        (
+            "of a person's own notes",
+            |r, _| r.conversation.genesis.r#type = LogType::SelfNotes,
+            false,
+        ),
+        (
+            "to a device that was revoked since",
+            |r, b| {
+                r.company = r.company.revoking(&[DeviceId([4; 16])]);
+                b.at = r.company.at();
+            },
+            false,
+        ),
+    ];
+    for (name, broken, allowed) in table {
+        let (mut room, [anna, ..]) = handing_over(Scope::default());
+        let mut body = to_dora(&room);
+        broken(&mut room, &mut body);
+        let expected = if allowed { None } else { Some(ChangeFault::Rule(Rule::Grant)) };
+        assert_eq!(reader(&room, &anna, &body).err(), expected, "{name}");
+        let refused = if allowed { None } else { Some(Outcome::from(Rule::Grant)) };
+        assert_eq!(server(&room, &anna, &body, &FACTS), refused, "{name}");
+    }
+    let (room, [_, _, dora]) = handing_over(Scope::default());
+    let own = GrantBody { basis: GrantBasis::Own, ..to_dora(&room) };
+    assert_eq!(reader(&room, &dora, &own), Err(Rule::NotMember.into()), "she gives nothing on");
+}
+
+#[test]
+fn a_handover_that_ended_between_at_and_link_gives_nothing_any_more() {
+    let (room, [anna, ..]) = handing_over(Scope::default());
+    let mut after = room.company.clone();
+    after.size += 1;
+    after.handovers.clear();
+    let entry = entry(&anna, &to_dora(&room));
+    let judgement = Judgement { at: &room.company, link: &after, t_ms: START };
+    let verdict = change::grant(&entry, Seq(9), &room.conversation, &judgement);
+    assert_eq!(verdict.err(), Some(Rule::Grant.into()));
+}
+
+#[test]
+fn the_server_hands_over_only_what_was_said_while_the_leaver_was_there_before_it_and_in_its_period()
+{
+    let period = Scope { t_from: Some(START), t_to: Some(START + 50), ..Scope::default() };
+    let (room, [anna, ..]) = handing_over(period);
+    let body = to_dora(&room);
+    assert_eq!(server(&room, &anna, &body, &FACTS), None);
+    let refused = Some(Outcome::from(Rule::GrantRange));
+    let [first, last] = ENDS;
+    for ends in [
+        None,
+        Some([(START - 1, 10), last]),
+        Some([first, (START + 51, 12)]),
+        Some([first, (START + 50, 16)]),
+    ] {
+        let facts = GrantFacts { ends, ..FACTS };
+        assert_eq!(server(&room, &anna, &body, &facts), refused, "{ends:?}");
+    }
+    for handed in [&[][..], &[(Seq(1), Seq(9))], &[(Seq(0), Seq(0))]] {
+        let facts = GrantFacts { handed, ..FACTS };
+        assert_eq!(server(&room, &anna, &body, &facts), refused, "{handed:?}");
+    }
+    // The stretches of a leaver bind no grant on another ground.
+    let own = anna_to_her_tablet(&room);
+    let facts = GrantFacts { handed: &[], ends: None, ..FACTS };
+    assert_eq!(server(&room, &anna, &own, &facts), None);
+}
+
+/// Anna gives her tablet its own past.
+fn anna_to_her_tablet(room: &Room) -> GrantBody {
+    body(room, DeviceId([3; 16]))
 }
 
 #[test]

@@ -11,11 +11,12 @@ use crate::authorise::{
     self, AuthorisedCommit, AuthorisedGrant, AuthorisedInvite, CompanyView, Conversation,
     Judgement, Rule,
 };
-use crate::body::{CapsuleBody, CommitBody, Genesis, SignedPayload};
+use crate::body::{CapsuleBody, CommitBody, Genesis, GrantBasis, GrantBody, SignedPayload};
+use crate::company::handover::Handover;
 use crate::crypto::sha256;
 use crate::entry::{At, Head};
 use crate::grant::are_within;
-use crate::ids::{DeviceId, Digest, LeafIndex, RecordIndex, Seq, TimeMs};
+use crate::ids::{DeviceId, Digest, LeafIndex, LogId, RecordIndex, Seq, TimeMs};
 use crate::limits::{DAY_MS, HYBRID_LEAVES};
 use crate::mls::member::Suite;
 use crate::mls::public::{Follower, StagedEpoch};
@@ -295,6 +296,11 @@ pub struct GrantFacts<'a> {
     /// The stretches of the log that the author may read himself: those in which he had a leaf, and
     /// those that were granted to him.
     pub readable: &'a [(Seq, Seq)],
+    /// Of a grant by a handover the stretches in which its leaver had a leaf; none of any other.
+    pub handed: &'a [(Seq, Seq)],
+    /// `link.t_ms` and `link.co` of the first and of the last entry that the grant names, if the log has
+    /// both.
+    pub ends: Option<[(TimeMs, u64); 2]>,
     /// The grant's blob, if it is not complete in this log.
     pub missing_blob: Option<Digest>,
     /// Whether the author uploaded the blob, and nothing names it yet: nobody gets a document by
@@ -318,7 +324,11 @@ pub fn grant<V: CompanyView>(
     let granted = judged_anew(&judgement, session, |judgement| {
         authorise::grant(conversation, &grant.head_bytes, signed, body, judgement)
     })?;
-    if !are_within(&body.ranges, facts.readable) {
+    let handed = match body.basis {
+        GrantBasis::Handover(seq) => is_handed(body, seq, grant.head.log, session, facts),
+        _ => true,
+    };
+    if !handed || !are_within(&body.ranges, facts.readable) {
         return Err(Rule::GrantRange.into());
     }
     match facts.missing_blob {
@@ -326,6 +336,26 @@ pub fn grant<V: CompanyView>(
         None if !facts.own_blob => Err(Outcome::Policy),
         None => Ok(granted),
     }
+}
+
+/// Whether all that a grant names was said while the leaver was there, before the handover and within its
+/// scope. Times and sizes never decrease in a log, so its two ends tell.
+fn is_handed<V: CompanyView>(
+    body: &GrantBody,
+    handover: Seq,
+    log: LogId,
+    session: &Session<'_, V>,
+    facts: &GrantFacts<'_>,
+) -> bool {
+    let (Some((first, _)), Some((_, last))) = (body.ranges.first(), body.ranges.last()) else {
+        return false;
+    };
+    let covers = |known: &Handover, ends: [(TimeMs, u64); 2]| {
+        let [(from_ms, from_co), (to_ms, to_co)] = ends;
+        known.covers(log, *first, from_ms, from_co) && known.covers(log, *last, to_ms, to_co)
+    };
+    let known = session.company.handover(handover).zip(facts.ends);
+    known.is_some_and(|(known, ends)| covers(known, ends)) && are_within(&body.ranges, facts.handed)
 }
 
 /// When the next pure update of this leaf fits the budget (S12; docs/protocol.md §1, "Periods").

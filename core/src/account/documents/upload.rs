@@ -156,7 +156,9 @@ impl Core {
         let log = self.store.read(move |conn| Ok::<_, AccountError>(log::find(conn, id)?)).await?;
         match log {
             Some(log) if log.state == LogState::Active && log.own_leaf.is_some() => {}
-            Some(log) if log.state == LogState::Left => return Ok(Carried::Failed(REASON_LEFT)),
+            Some(log) if matches!(log.state, LogState::Left | LogState::HandedOver) => {
+                return Ok(Carried::Failed(REASON_LEFT));
+            }
             // The conversation is not at the server yet, or cannot be written to now.
             _ => return Ok(Carried::Waits),
         }
@@ -227,7 +229,9 @@ impl Core {
         self.pull_all().await?;
         let log = self.store.read(move |conn| Ok::<_, AccountError>(log::find(conn, id)?)).await?;
         Ok(match log {
-            Some(log) if log.state == LogState::Left => Carried::Failed(REASON_LEFT),
+            Some(log) if matches!(log.state, LogState::Left | LogState::HandedOver) => {
+                Carried::Failed(REASON_LEFT)
+            }
             Some(log) if log.state == LogState::Active && log.own_leaf.is_some() => {
                 Carried::Failed(Outcome::NoLog.code())
             }

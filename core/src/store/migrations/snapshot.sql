@@ -1,4 +1,4 @@
--- version 17
+-- version 18
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -26,9 +26,10 @@ CREATE TABLE alarm (
 CREATE TABLE asked (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     device BLOB NOT NULL,
+    handover INTEGER NOT NULL,    -- the company entry; 0: the device asks
     ranges BLOB NOT NULL,
     due_ms INTEGER NOT NULL,      -- 0: to be drawn
-    PRIMARY KEY (log, device)
+    PRIMARY KEY (log, device, handover)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE asked_often (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
@@ -173,6 +174,26 @@ CREATE TABLE file_word (
 CREATE TABLE grant_waiting (
     key INTEGER PRIMARY KEY
 ) STRICT;
+CREATE TABLE handed (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    from_user BLOB NOT NULL,
+    with_user BLOB,               -- the other one of a pair
+    t_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE handover_given (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    seq INTEGER NOT NULL,
+    handover INTEGER NOT NULL,
+    device BLOB NOT NULL,
+    ranges BLOB NOT NULL,
+    PRIMARY KEY (log, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE handover_looked (
+    log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
+    handover INTEGER NOT NULL,
+    device BLOB NOT NULL,
+    PRIMARY KEY (log, handover, device)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE held_entry (
     key INTEGER PRIMARY KEY,
     head BLOB NOT NULL,

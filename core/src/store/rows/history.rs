@@ -141,7 +141,7 @@ pub fn drop_key(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError> 
 /// The conversations in which records can be read that a grant gave keys for, the newest first.
 pub fn granted_logs(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
     let sql = "SELECT l.log FROM conversation c CROSS JOIN log l ON l.id = c.log
-               WHERE l.state = 0 AND EXISTS (
+               WHERE l.state IN (0, 4) AND EXISTS (
                    SELECT 1 FROM unread u WHERE u.record_key IS NOT NULL
                        AND u.key BETWEEN l.id << 40 AND (l.id + 1 << 40) - 1)
                ORDER BY c.order_ms DESC, c.log DESC";
@@ -235,9 +235,15 @@ pub struct Piece {
     pub keys: Vec<(Seq, RecordKey)>,
 }
 
-/// The newest of these records that this device has keys of, as many as one grant gives.
-pub fn piece(conn: &Connection, log: LocalLog, ranges: &Ranges) -> Result<Piece, StoreError> {
-    let sql = "SELECT e.key, coalesce(k.record_key, m.record_key, a.record_key)
+/// The newest of these records that this device has keys of, as many as one grant gives; of those that
+/// `covered` allows by time and size of the company log, as their links say them.
+pub fn piece(
+    conn: &Connection,
+    log: LocalLog,
+    ranges: &Ranges,
+    covered: &dyn Fn(Seq, TimeMs, u64) -> bool,
+) -> Result<Piece, StoreError> {
+    let sql = "SELECT e.key, coalesce(k.record_key, m.record_key, a.record_key), e.t_ms, e.co
                FROM entry e LEFT JOIN kept_key k ON k.key = e.key
                    LEFT JOIN message m ON m.key = e.key LEFT JOIN mark a ON a.key = e.key
                WHERE e.key BETWEEN ?1 AND ?2 AND e.kind = 3 ORDER BY e.key DESC";
@@ -248,6 +254,8 @@ pub fn piece(conn: &Connection, log: LocalLog, ranges: &Ranges) -> Result<Piece,
         let mut rows = select.query([seq_key(log, *from), seq_key(log, *to)])?;
         while let Some(row) = rows.next()? {
             let (seq, record_key) = (key_seq(row.get(0)?), cell::<Option<RecordKey>>(row, 1)?);
+            let (t_ms, co) = (cell(row, 2)?, cell(row, 3)?);
+            let seq = seq.filter(|seq| covered(*seq, t_ms, co));
             let Some((seq, record_key)) = seq.zip(record_key) else {
                 runs.end();
                 continue;
@@ -274,7 +282,7 @@ pub fn grant_came(tx: &Tx<'_>, log: LocalLog, seq: Seq) -> Result<(), StoreError
 pub fn next_grant(conn: &Connection, but: &[LogId]) -> Result<Option<(LocalLog, Seq)>, StoreError> {
     let sql = "SELECT g.key, l.id, l.log FROM grant_waiting g JOIN log l ON l.id = g.key >> 40
                    JOIN conversation c ON c.log = l.id
-               WHERE l.state = 0 ORDER BY c.order_ms DESC, g.key";
+               WHERE l.state IN (0, 4) ORDER BY c.order_ms DESC, g.key";
     let mut select = conn.prepare_cached(sql)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -352,13 +360,15 @@ pub fn next_asking(conn: &Connection, after_ms: TimeMs) -> Result<Option<TimeMs>
     Ok(conn.prepare_cached(sql)?.query_row([C(after_ms)], |row| cell(row, 0))?)
 }
 
-/// What another device asks for.
+/// What another device asks for, or is to get as a successor's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// In which conversation.
     pub log: LocalLog,
     /// Who asks.
     pub device: DeviceId,
+    /// The handover by which the device gets it, unless it asks.
+    pub handover: Option<Seq>,
     /// For what; what was given meanwhile is not in it any more.
     pub ranges: Ranges,
     /// When this phone gives it; 0 while that is not drawn.
@@ -373,15 +383,16 @@ pub fn ask(
     device: DeviceId,
     ranges: &Ranges,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO asked (log, device, ranges, due_ms) VALUES (?1, ?2, ?3, 0)
-               ON CONFLICT (log, device) DO UPDATE SET ranges = excluded.ranges";
+    let sql = "INSERT INTO asked (log, device, handover, ranges, due_ms)
+               VALUES (?1, ?2, 0, ?3, 0)
+               ON CONFLICT (log, device, handover) DO UPDATE SET ranges = excluded.ranges";
     tx.prepare_cached(sql)?.execute(params![log.number, C(device), encode(ranges)])?;
     Ok(())
 }
 
 /// What other devices ask for, in the order in which it is due.
 pub fn asked(conn: &Connection) -> Result<Vec<Asked>, StoreError> {
-    let sql = "SELECT a.log, l.log, a.device, a.ranges, a.due_ms FROM asked a
+    let sql = "SELECT a.log, l.log, a.device, a.ranges, a.due_ms, a.handover FROM asked a
                    JOIN log l ON l.id = a.log
                ORDER BY a.due_ms, l.last_t_ms DESC, a.log";
     let mut select = conn.prepare_cached(sql)?;
@@ -392,6 +403,7 @@ pub fn asked(conn: &Connection) -> Result<Vec<Asked>, StoreError> {
         found.push(Asked {
             log: LocalLog { number: row.get(0)?, id: cell(row, 1)? },
             device: cell(row, 2)?,
+            handover: cell::<Option<Seq>>(row, 5)?.filter(|seq| seq.0 > 0),
             ranges: decode(&ranges).map_err(|_| StoreError::Unreadable("what is asked for"))?,
             due_ms: cell(row, 4)?,
         });
@@ -417,14 +429,11 @@ pub fn count_ask(
 }
 
 /// Puts off what a device asks for.
-pub fn put_off(
-    tx: &Tx<'_>,
-    log: LocalLog,
-    device: DeviceId,
-    due_ms: TimeMs,
-) -> Result<(), StoreError> {
-    let sql = "UPDATE asked SET due_ms = ?3 WHERE log = ?1 AND device = ?2";
-    tx.prepare_cached(sql)?.execute(params![log.number, C(device), C(due_ms)])?;
+pub fn put_off(tx: &Tx<'_>, asked: &Asked, due_ms: TimeMs) -> Result<(), StoreError> {
+    let sql = "UPDATE asked SET due_ms = ?4 WHERE log = ?1 AND device = ?2 AND handover = ?3";
+    let handover = asked.handover.unwrap_or_default();
+    let row = params![asked.log.number, C(asked.device), C(handover), C(due_ms)];
+    tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
@@ -436,23 +445,27 @@ pub fn given(
     ranges: &Ranges,
     not_before_ms: TimeMs,
 ) -> Result<(), StoreError> {
-    let of_it = asked(tx)?.into_iter().find(|asked| asked.log == log && asked.device == device);
-    let Some(of_it) = of_it else { return Ok(()) };
-    let left = grant::without(&of_it.ranges, ranges);
-    if left.is_empty() {
-        return give_no_more(tx, log, device);
+    let of_it = asked(tx)?.into_iter().filter(|asked| asked.log == log && asked.device == device);
+    for of_it in of_it {
+        let left = grant::without(&of_it.ranges, ranges);
+        if left.is_empty() {
+            give_no_more(tx, &of_it)?;
+            continue;
+        }
+        let sql = "UPDATE asked SET ranges = ?4, due_ms = max(due_ms, ?5)
+                   WHERE log = ?1 AND device = ?2 AND handover = ?3";
+        let (handover, due_ms) = (of_it.handover.unwrap_or_default(), C(not_before_ms));
+        let row = params![log.number, C(device), C(handover), encode(&left), due_ms];
+        tx.prepare_cached(sql)?.execute(row)?;
     }
-    let sql = "UPDATE asked SET ranges = ?3, due_ms = max(due_ms, ?4)
-               WHERE log = ?1 AND device = ?2";
-    let row = params![log.number, C(device), encode(&left), C(not_before_ms)];
-    tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
 /// There is nothing more to give to a device.
-pub fn give_no_more(tx: &Tx<'_>, log: LocalLog, device: DeviceId) -> Result<(), StoreError> {
-    let sql = "DELETE FROM asked WHERE log = ?1 AND device = ?2";
-    tx.prepare_cached(sql)?.execute(params![log.number, C(device)])?;
+pub fn give_no_more(tx: &Tx<'_>, asked: &Asked) -> Result<(), StoreError> {
+    let sql = "DELETE FROM asked WHERE log = ?1 AND device = ?2 AND handover = ?3";
+    let handover = asked.handover.unwrap_or_default();
+    tx.prepare_cached(sql)?.execute(params![asked.log.number, C(asked.device), C(handover)])?;
     Ok(())
 }
 

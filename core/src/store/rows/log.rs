@@ -32,6 +32,8 @@ code_cell! {
         Stopped = 2,
         /// Nobody can process the newest commit; a resync or reset is due.
         Broken = 3,
+        /// Somebody's past that was handed over to this person, who is not in it: read only.
+        HandedOver = 4,
     }
 }
 

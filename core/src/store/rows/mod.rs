@@ -16,6 +16,7 @@ pub mod entry;
 pub mod epoch;
 pub mod file;
 pub mod file_text;
+pub mod handover;
 pub mod history;
 pub(in crate::store) mod index;
 pub mod key_package;

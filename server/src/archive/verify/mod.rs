@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hauspost_protocol::company::finding::Finding as Ignored;
+use hauspost_protocol::company::handover::Handover;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::entry::{ArchivedEntry, Entry, Kind, Payload};
 use hauspost_protocol::ids::{CompanyId, Digest, EntryHash, LogId, Seq, TimeMs};
@@ -83,6 +84,9 @@ pub struct Report {
     pub checkpoint: Option<(TreeHead, TimeMs)>,
     /// The witnesses named by the company log that cosigned a state which this checkpoint continues.
     pub witnesses: Vec<Witnessing>,
+    /// What is handed over to successors, by the company log, in the order of its entries. A grant on a ground that
+    /// is not there is a finding.
+    pub handovers: Vec<Handover>,
 }
 
 /// What a witness vouches for.
@@ -182,6 +186,8 @@ pub fn examine(
         Ok(believed) => {
             report.checkpoint = Some((believed.head, believed.t_ms));
             report.witnesses = believed.witnesses(&company);
+            report.handovers = company.now().handovers().cloned().collect();
+            report.handovers.sort_by_key(|known| known.seq);
         }
         Err(error) => {
             report.find(Place::Checkpoint, None, &error.to_string());

@@ -130,7 +130,13 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
         Event::Voters(of, voters) => cards::voters(state, of, voters),
         Event::Company(said) => {
             let (policy, quiet, withheld) = *said;
-            let page = state.words.company.page(&policy, &quiet, withheld);
+            let mut page = state.words.company.page(&policy, &quiet, withheld);
+            let handed = policy.handovers.iter().map(|known| {
+                let (from, to) = (state.name(known.from), state.name(known.to));
+                let words = state.words.company.handed[usize::from(!known.is_whole)];
+                fill(words, &[from, to, &layout::short_time(known.t_ms, state)])
+            });
+            page.extend(handed.collect::<Vec<_>>());
             state.overlay = Some(Overlay::Company(page, 0));
         }
         Event::Transfers(all) => documents::transfers(state, all),

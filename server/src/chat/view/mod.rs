@@ -142,6 +142,10 @@ fn room_lines(
         (_, LogState::Stopped) => (words.stopped[1].to_owned(), warning()),
         (_, LogState::Broken) => (words.stopped[2].to_owned(), warning()),
         (_, LogState::Newer) => (words.newer[0].to_owned(), warning()),
+        (_, LogState::HandedOver) => {
+            let from = room.handed.map_or(words.somebody, |handed| state.name(handed.from));
+            (fill(words.rooms.handed[1], &[from]), dim())
+        }
         (Some(draft), _) => {
             (fill(words.draft, &[&text::line(draft)]), Style::new().fg(Color::Yellow))
         }
@@ -189,8 +193,15 @@ fn dialog(state: &State, frame: &mut Frame<'_>, areas: &Areas) {
     let Some(dialog) = &state.dialog else { return };
     let columns = usize::from(areas.title.width);
     let title = dialog.row.as_ref().map_or_else(String::new, |row| state.title(row));
+    let handed;
     let standing = match dialog.row.as_ref().map(|row| row.state) {
         Some(LogState::Left) => state.words.left[1],
+        Some(LogState::HandedOver) => {
+            let row = dialog.row.as_ref().and_then(|row| row.handed);
+            let from = row.map_or(state.words.somebody, |handed| state.name(handed.from));
+            handed = fill(state.words.rooms.handed[2], &[from]);
+            &handed
+        }
         Some(LogState::Stopped | LogState::Broken) => state.words.stopped[0],
         _ => "",
     };

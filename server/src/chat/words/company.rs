@@ -39,6 +39,9 @@ pub struct CompanyWords {
     pub withheld: &'static str,
     /// A handover: by HR alone, with the council.
     pub handover: [&'static str; 2],
+    /// A handover that concerns this person: from whom, to whom, since when; all that was said, or what lies in a
+    /// scope.
+    pub handed: [&'static str; 2],
     /// Alarms: of nobody, of some.
     pub alarms: [&'static str; 2],
     /// Everybody is called by everyone, owners, nobody.
@@ -170,6 +173,10 @@ pub(super) const ENGLISH: CompanyWords = CompanyWords {
         "When somebody leaves, HR alone can hand his conversations to a successor.",
         "When somebody leaves, HR can hand his conversations to a successor only together with the works council.",
     ],
+    handed: [
+        "What {} had in conversations was handed over to {} ({}).",
+        "Some of what {} had in conversations was handed over to {} ({}).",
+    ],
     alarms: [
         "Nobody can ring in your quiet hours.",
         "People whom the works council agreed to can send alarms that ring in your quiet hours; each stands in the archive.",
@@ -235,6 +242,10 @@ pub(super) const GERMAN: CompanyWords = CompanyWords {
         "Wenn jemand geht, kann das Personalwesen allein seine Unterhaltungen einem Nachfolger übergeben.",
         "Wenn jemand geht, kann das Personalwesen seine Unterhaltungen nur gemeinsam mit dem Betriebsrat einem Nachfolger übergeben.",
     ],
+    handed: [
+        "Was {} in Unterhaltungen hatte, wurde an {} übergeben ({}).",
+        "Ein Teil dessen, was {} in Unterhaltungen hatte, wurde an {} übergeben ({}).",
+    ],
     alarms: [
         "Niemand kann in deine Ruhezeit klingeln.",
         "Wem der Betriebsrat zugestimmt hat, der kann Alarme senden, die in deiner Ruhezeit klingeln; jeder steht im Archiv.",
@@ -279,6 +290,7 @@ mod tests {
             officers: 3,
             council: 2,
             openings: 1,
+            handovers: Vec::new(),
         }
     }
 

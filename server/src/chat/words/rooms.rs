@@ -12,6 +12,8 @@ pub struct RoomWords {
     /// Lines of a dialog: made an owner, no owner any more, named so, without a name, given a picture, without
     /// a picture.
     pub lines: [&'static str; 6],
+    /// A past that was handed over: the line about it, whose it is in the list, and in its title.
+    pub handed: [&'static str; 3],
     /// Behind the name of an owner.
     pub owner: &'static str,
     /// What a failed change was: name an owner, withdraw one.
@@ -54,6 +56,11 @@ pub static ENGLISH: RoomWords = RoomWords {
         "{} changed the picture",
         "{} took the picture away",
     ],
+    handed: [
+        "{}'s past here was handed over to {} (signed {})",
+        "handed over from {}",
+        "handed over from {}: to be read only",
+    ],
     owner: " · owner",
     changes: ["make {} an owner", "let {} be no owner any more"],
     asks: ["please confirm: F8, then c", "confirmed ✓", "confirmed …"],
@@ -89,6 +96,11 @@ pub static GERMAN: RoomWords = RoomWords {
         "{}: Name entfernt",
         "{}: neues Bild",
         "{}: Bild entfernt",
+    ],
+    handed: [
+        "Vergangenheit hier übergeben von {} an {} (unterschrieben {})",
+        "übergeben von {}",
+        "übergeben von {}: nur zum Lesen",
     ],
     owner: " · Eigentümer",
     changes: ["{} zum Eigentümer machen", "{} nicht mehr Eigentümer sein lassen"],

@@ -104,11 +104,11 @@ pub struct Submit {
 }
 
 /// What a command works with: the holder, the directory, the company as its log says.
-struct Desk {
-    holder: Holder,
-    client: crate::company::client::Client,
-    people: Vec<Person>,
-    company: Company,
+pub(super) struct Desk {
+    pub(super) holder: Holder,
+    pub(super) client: crate::company::client::Client,
+    pub(super) people: Vec<Person>,
+    pub(super) company: Company,
 }
 
 impl Policy {
@@ -124,7 +124,7 @@ impl Policy {
 }
 
 impl Keys {
-    async fn desk(&self) -> Result<Desk, Failure> {
+    pub(super) async fn desk(&self) -> Result<Desk, Failure> {
         let holder = Holder::open(&self.keys)?;
         let client = holder.client(self.server.as_deref()).await?;
         let company = holder.company(&client, &mut rng()).await?;
@@ -134,7 +134,7 @@ impl Keys {
 }
 
 impl Desk {
-    fn name_of(&self) -> impl Fn(UserId) -> String + '_ {
+    pub(super) fn name_of(&self) -> impl Fn(UserId) -> String + '_ {
         |user| {
             let known = self.people.iter().find(|person| person.user == user);
             let handle =
@@ -143,7 +143,7 @@ impl Desk {
         }
     }
 
-    fn terms(&self) -> &Terms {
+    pub(super) fn terms(&self) -> &Terms {
         self.company.now().terms()
     }
 
@@ -169,7 +169,12 @@ impl Desk {
     }
 
     /// Asks, signs and writes the request.
-    fn sign(&self, mut approval: Approval, path: &Path, yes: bool) -> Result<(), Failure> {
+    pub(super) fn sign(
+        &self,
+        mut approval: Approval,
+        path: &Path,
+        yes: bool,
+    ) -> Result<(), Failure> {
         let (purpose, key) = self.holder.role_key()?;
         if !yes {
             let asked = terminal::confirm(format_args!("Sign this as {purpose}?"));

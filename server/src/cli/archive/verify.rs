@@ -13,6 +13,7 @@ use crate::archive::verify::{Pin, Report, examine};
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::{Failure, rng};
 use crate::company::card::Card;
+use crate::company::handover;
 
 #[derive(Args)]
 #[command(
@@ -84,6 +85,10 @@ fn show(report: &Report) -> Result<(), Failure> {
             witness.size,
             time::show(witness.t_ms)
         ));
+    }
+    for known in &report.handovers {
+        let row = handover::row(known, &|user| user.to_string());
+        terminal::result(format_args!("handover\t{row}"));
     }
     terminal::result(format_args!("{} logs, {} entries walked", report.logs, report.entries));
     if report.findings.is_empty() {

@@ -4,6 +4,7 @@ mod delivered;
 mod documents;
 mod entering;
 mod grants;
+mod handover;
 mod joining;
 mod refusing;
 mod reports;

@@ -1,6 +1,6 @@
 //! History grants in the embedded store.
 
-use hauspost_protocol::ids::{DeviceId, Digest, LogNo, Seq, TimeMs};
+use hauspost_protocol::ids::{DeviceId, Digest, LogNo, Seq, TimeMs, UserId};
 use rand::rngs::StdRng;
 use rusqlite::params;
 
@@ -35,6 +35,13 @@ impl<R> GrantReads for SqliteTx<'_, R> {
         Ok(one(self.main, "look up a grant", sql, list, |_| Ok(()))?.is_some())
     }
 
+    fn handed_over(&self, user: UserId) -> Result<Vec<(LogNo, u64)>, StoreError> {
+        let sql = "SELECT no, size FROM handed_over WHERE user = ?1 ORDER BY no";
+        all(self.main, "read what was handed over", sql, [user.0], |row| {
+            Ok((LogNo(uint(row, 0)?), uint(row, 1)?))
+        })
+    }
+
     fn lists_picked_before(
         &self,
         before_ms: TimeMs,
@@ -63,6 +70,13 @@ impl GrantWrites for SqliteTx<'_, &mut StdRng> {
         }
         let sql = "UPDATE blobs SET named = 1 WHERE no = ?1 AND root = ?2 AND named = 0";
         change(self.main, ACTION, sql, params![int(no.0), root]).map(|_| ())
+    }
+
+    fn hand_over(&mut self, no: LogNo, user: UserId, seq: Seq) -> Result<(), StoreError> {
+        let sql = "INSERT INTO handed_over (user, no, size) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (user, no) DO UPDATE SET size = excluded.size";
+        let row = params![user.0, int(no.0), int(seq.0 + 1)];
+        change(self.main, "note what is handed over", sql, row).map(|_| ())
     }
 
     fn pick_list(&mut self, no: LogNo, root: Digest, now_ms: TimeMs) -> Result<(), StoreError> {

@@ -180,6 +180,13 @@ pub const MAIN: &[&str] = &[
     CREATE INDEX device_blobs ON blobs (uploader, size);
     CREATE INDEX oldest_unnamed_blob ON blobs (uploader, begun_ms) WHERE named = 0;
 ",
+    r"
+    -- how far a successor without a leaf reads a log that was handed over to him
+    CREATE TABLE handed_over (
+        user BLOB NOT NULL, no INTEGER NOT NULL REFERENCES logs (no), size INTEGER NOT NULL,
+        PRIMARY KEY (user, no)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The shred keys, in a file with backups of its own that live for at most 30 days.

@@ -98,7 +98,7 @@ async fn a_long_past_is_given_in_pieces_of_bounded_size_the_newest_first_and_wit
         let mut left = ranges(&[(100, RECORDS - 1)]);
         let mut given = 0;
         while !left.is_empty() {
-            let piece = piece(tx, log, &left)?;
+            let piece = piece(tx, log, &left, &|_, _, _| true)?;
             assert!(piece.keys.len() <= limits::GRANT_KEYS && !piece.keys.is_empty());
             let newest = left.last().map(|(_, to)| *to);
             assert_eq!(piece.keys.first().map(|(seq, _)| *seq), newest);
@@ -127,11 +127,11 @@ async fn a_piece_names_only_what_it_has_keys_for_and_prefers_the_key_of_the_byte
         }
         // The message at 3 was sealed by this phone in other bytes than those that stand there.
         keep_key(tx, log, Seq(3), &of_log)?;
-        let found = piece(tx, log, &ranges(&[(0, 3), (5, 7)]))?;
+        let found = piece(tx, log, &ranges(&[(0, 3), (5, 7)]), &|_, _, _| true)?;
         assert_eq!(found.ranges, ranges(&[(2, 3), (5, 5)]));
         let keys = [(Seq(5), of_message.clone()), (Seq(3), of_log), (Seq(2), of_message)];
         assert_eq!(found.keys, keys);
-        let across = piece(tx, log, &ranges(&[(0, 7)]))?;
+        let across = piece(tx, log, &ranges(&[(0, 7)]), &|_, _, _| true)?;
         assert_eq!(across.ranges, ranges(&[(2, 5)]), "a commit is nothing to give");
         Ok(())
     })
@@ -149,7 +149,7 @@ async fn the_key_of_an_own_record_without_a_message_is_kept_once_it_stands_in_th
         seal_key(tx, 6, &key())?;
         keep_sealed(tx, log, 6, Seq(2), false)?;
         keep_sealed(tx, log, 6, Seq(2), true)?;
-        assert_eq!(piece(tx, log, &ranges(&[(0, 2)]))?.keys, [(Seq(1), key())]);
+        assert_eq!(piece(tx, log, &ranges(&[(0, 2)]), &|_, _, _| true)?.keys, [(Seq(1), key())]);
         Ok(())
     })
     .await;
@@ -184,7 +184,7 @@ async fn a_key_is_given_to_what_is_not_readable_only_and_a_wrong_one_makes_room_
 async fn what_was_given_is_asked_for_no_more_and_the_rest_waits_for_whoever_gives_already() {
     within(|tx, log| {
         ask(tx, log, OTHER, &ranges(&[(1, 5), (8, 9)]))?;
-        put_off(tx, log, OTHER, 10)?;
+        put_off(tx, &asked(tx)?[0], 10)?;
         given(tx, log, DeviceId([8; 16]), &ranges(&[(1, 9)]), 99)?;
         given(tx, log, OTHER, &ranges(&[(4, 8)]), 50)?;
         let left = asked(tx)?;

@@ -31,6 +31,16 @@ pub enum Event {
     Titled(String),
     /// It was given a picture, or has none any more.
     Pictured(bool),
+    /// The past that the first one has here was handed over to the second one, by a company entry of this
+    /// time.
+    HandedOver {
+        /// The leaver.
+        from: UserId,
+        /// The successor.
+        to: UserId,
+        /// When, by the company log's clock.
+        at_ms: TimeMs,
+    },
     /// Something that a newer build wrote.
     Newer,
 }
@@ -51,6 +61,9 @@ impl Event {
             }
             Self::Pictured(true) => (8, Vec::new()),
             Self::Pictured(false) => (9, Vec::new()),
+            Self::HandedOver { from, to, at_ms } => {
+                return Some(encode(&(10u64, vec![*from, *to], *at_ms)));
+            }
             Self::Newer => return None,
         };
         Some(encode(&(code as u64, who)))
@@ -70,9 +83,19 @@ impl Event {
             Ok((9, _)) => Self::Pictured(false),
             _ => match decode::<(u64, Vec<UserId>, String)>(content) {
                 Ok((7, _, title)) => Self::Titled(title),
-                _ => Self::Newer,
+                _ => Self::of_handover(content).unwrap_or(Self::Newer),
             },
         }
+    }
+}
+
+impl Event {
+    fn of_handover(content: &[u8]) -> Option<Self> {
+        let (10, who, at_ms) = decode::<(u64, Vec<UserId>, TimeMs)>(content).ok()? else {
+            return None;
+        };
+        let [from, to] = who[..] else { return None };
+        Some(Self::HandedOver { from, to, at_ms })
     }
 }
 
