@@ -206,10 +206,9 @@ impl Core {
                 let mut people: Vec<_> = ledger.members().map(|(_, member)| member.user).collect();
                 people.sort_unstable();
                 people.dedup();
-                let every_ms =
-                    if people.len() > 2 { GROUP_RECEIPTS_EVERY_MS } else { RECEIPTS_EVERY_MS };
+                let (are_said, every_ms) = receipts_among(people.len());
                 receipt::said(tx, local, due.key, now_ms.saturating_add(every_ms))?;
-                if people.len() > RECEIPT_PEOPLE {
+                if !are_said {
                     continue;
                 }
                 let content = Bytes(content::receipt(vec![due.message_id]));
@@ -254,6 +253,12 @@ impl Core {
     }
 }
 
+/// Whether people say in a conversation of so many what they have read, and how often at most.
+fn receipts_among(people: usize) -> (bool, TimeMs) {
+    let every_ms = if people > 2 { GROUP_RECEIPTS_EVERY_MS } else { RECEIPTS_EVERY_MS };
+    (people <= RECEIPT_PEOPLE, every_ms)
+}
+
 /// Under which name it is kept for how many hours something may wait to be sent.
 const QUEUE: &str = "queue-hours";
 const HOUR_MS: TimeMs = 3_600_000;
@@ -279,4 +284,16 @@ fn own_quiet(conn: &rusqlite::Connection) -> Result<Option<QuietPlan>, StoreErro
     // What a newer app set means nothing here.
     let plan = own::setting(conn, QUIET)?.and_then(|plan| decode::<QuietPlan>(&plan).ok());
     Ok(plan.filter(QuietPlan::fits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attacks_33_among_fifty_people_receipts_are_rare_and_among_more_there_are_none() {
+        assert_eq!(receipts_among(2), (true, 5_000));
+        assert_eq!(receipts_among(3), (true, 30_000));
+        assert!(receipts_among(50).0 && !receipts_among(51).0);
+    }
 }

@@ -144,6 +144,22 @@ mod tests {
     }
 
     #[test]
+    fn so_many_conversations_are_asked_about_and_one_that_is_done_makes_room() {
+        let asking = Asking::default();
+        let all: Vec<_> = (0..=LOGS as u8).map(|id| LogId([id; 16])).collect();
+        let (last, others) = all.split_last().unwrap();
+        for log in others {
+            asking.looked_at(*log, 10_000);
+            asking.asked(*log, 10_000, true);
+        }
+        asking.looked_at(*last, 10_500);
+        assert_eq!(asking.next(10_500), Err(Some(500)), "it is not asked about");
+        asking.asked(others[0], 10_500, false);
+        asking.looked_at(*last, 10_500);
+        assert_eq!(asking.next(10_500), Ok(*last));
+    }
+
+    #[test]
     fn a_clock_that_was_set_back_holds_nothing_up() {
         let asking = Asking::default();
         asking.looked_at(LOG, 1_000_000);

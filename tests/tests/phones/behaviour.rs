@@ -3,14 +3,18 @@
 
 use hauspost_core::account::{Draft, Shows};
 use hauspost_core::notify::Loudness;
+use hauspost_core::outbox::intent::Say;
 use hauspost_core::read::Window;
 use hauspost_core::store::rows::message::{Message, MessageState, Reach};
+use hauspost_core::store::rows::outbox::{self, IntentKind, NewIntent};
 use hauspost_core::store::{StoreError, Tx};
 use hauspost_protocol::company::policy::{
     Callers, CouncilPart, GeneralPart, QuietPlan, QuietSpan, Terms, WhoMayCallAll, Zone,
 };
 use hauspost_protocol::content;
-use hauspost_protocol::ids::{LogId, Seq};
+use hauspost_protocol::encoding::{Bytes, encode};
+use hauspost_protocol::ids::{LogId, MessageId, Seq};
+use hauspost_protocol::statement::PayloadType;
 use hauspost_tests::real::{Phone, World};
 
 /// The policy that turns read receipts on.
@@ -258,4 +262,98 @@ async fn the_policy_in_force_is_there_with_its_fingerprints() {
     assert_ne!(second.fingerprint, first.fingerprint);
     assert_eq!(content::receipt(Vec::new()).len(), 2);
     assert!(second.entry > first.entry && second.entry > Some(Seq(0)));
+}
+
+/// What a patched phone says of what it read.
+async fn says_read(phone: &Phone, log: LogId, ids: Vec<MessageId>) {
+    let say = Say { ptype: PayloadType::Receipt, content: Bytes(content::receipt(ids)) };
+    let (body, message_id) = (encode(&say), None);
+    let intent = NewIntent { log, kind: IntentKind::Record, message_id, body, made_ms: 0 };
+    let said = move |tx: &Tx<'_>| outbox::insert(tx, &intent).map(|_| ());
+    phone.account.store().write::<_, StoreError, _>(said).await.unwrap();
+    phone.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_33_a_receipt_counts_where_the_policy_let_it_be_said_and_names_a_few() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    let one = anna.account.send_text(log, "eins").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    says_read(&ben, log, vec![one]).await;
+    // Anna reads it when there is a policy that would let him say so.
+    world.policy(with_receipts()).await;
+    anna.settle().await;
+    assert_eq!(reach(&anna, log).await.read, Some(0));
+    let mut many: Vec<_> = (0..16).map(|number| MessageId([number; 32])).collect();
+    many.push(one);
+    says_read(&ben, log, many).await;
+    anna.settle().await;
+    assert_eq!(reach(&anna, log).await.read, Some(0), "behind sixteen nobody looks");
+    says_read(&ben, log, vec![one]).await;
+    anna.settle().await;
+    assert_eq!(reach(&anna, log).await.read, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_reads_on_another_phone_is_no_receipt_to_himself() {
+    let mut world = World::found().await;
+    world.policy(with_receipts()).await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = ben.account.create_dm(anna.account.user()).await.unwrap();
+    ben.account.send_text(log, "von Ben").await.unwrap();
+    ben.settle().await;
+    let tablet = world.second_phone("ben", &ben).await;
+    for phone in [&ben, &tablet, &anna, &ben, &tablet] {
+        phone.settle().await;
+    }
+    ben.account.send_text(log, "noch etwas").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    anna.account.send_text(log, "von Anna").await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    reads_all(&ben, log).await;
+    tablet.settle().await;
+    let rows = rows(&tablet, log).await;
+    let own = rows.iter().find(|row| row.text.as_deref() == Some("noch etwas")).unwrap();
+    assert_eq!(own.reach.unwrap().read, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_is_called_by_whom_the_policy_lets_and_by_no_change_of_a_text() {
+    let mut world = World::found().await;
+    let general = GeneralPart { at_all: WhoMayCallAll::Owners, ..GeneralPart::default() };
+    world.policy(Terms { general, ..Terms::default() }).await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.account.create_group(None, vec![ben.account.user()]).await.unwrap();
+    anna.account.send_typed(log, "an @alle", None).await.unwrap();
+    anna.settle().await;
+    ben.settle().await;
+    assert!(newest(&ben, log).await.mentions_me, "by an owner");
+    let id = ben.account.send_typed(log, "auch an @alle", None).await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    assert!(!newest(&anna, log).await.mentions_me, "he is none");
+    ben.account.edit_typed(log, id, "doch an @alle").await.unwrap();
+    ben.settle().await;
+    anna.settle().await;
+    let changed = newest(&anna, log).await;
+    assert_eq!(changed.text.as_deref(), Some("doch an @alle"));
+    assert!(!changed.mentions_me);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_hours_that_only_a_newer_app_understands_leave_those_of_the_policy() {
+    let (_world, [anna]) = World::of(["anna"]).await;
+    let nonsense = QuietPlan(vec![QuietSpan { days: 200, from_minute: 0, to_minute: 0 }]);
+    for newer in [encode(&nonsense), encode(&(1u64, 2u64))] {
+        anna.account.set_own_setting("quiet", Some(newer)).await.unwrap();
+        assert_eq!(anna.account.quiet_hours().await.unwrap().own, None);
+    }
 }

@@ -60,3 +60,67 @@ pub fn under_way(conn: &Connection, log: LocalLog, limit: u32) -> Result<Vec<Seq
     let keys: Vec<i64> = rows.collect::<Result<_, _>>()?;
     Ok(keys.into_iter().filter_map(key_seq).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use hauspost_protocol::ids::DeviceId;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::store::fixture::{ME, enrolled, group, text};
+    use crate::store::rows::message::{self, NewMessage};
+
+    /// Anna's text 1, and my texts 2 to 5.
+    async fn conversation(store: &Store) -> LocalLog {
+        let log = group(store, 1, "Lager").await;
+        let insert = move |tx: &Tx<'_>| {
+            message::insert(tx, log, &text(1, "von Anna"))?;
+            for seq in 2..=5 {
+                let mine = NewMessage { author: ME, device: DeviceId([1; 16]), ..text(seq, "x") };
+                message::insert(tx, log, &mine)?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        store.write(insert).await.unwrap();
+        log
+    }
+
+    async fn noted(store: &Store, log: LocalLog, seq: u64, told: (u64, u64)) -> Option<(u64, u64)> {
+        let note = move |tx: &Tx<'_>| {
+            note(tx, log, Seq(seq), told)?;
+            of(tx, seq_key(log, Seq(seq)))
+        };
+        store.write::<_, StoreError, _>(note).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn how_far_a_message_has_come_does_not_go_back_and_is_of_ones_own_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = conversation(&store).await;
+        assert_eq!(noted(&store, log, 1, (1, 2)).await, None, "Anna's is her business");
+        for (told, expected) in [
+            ((2, 3), (2, 3)),
+            ((1, 3), (2, 3)),
+            ((1, 4), (2, 4)),
+            ((9, 4), (4, 4)),
+            ((4, 5), (4, 5)),
+        ] {
+            assert_eq!(noted(&store, log, 2, told).await, Some(expected), "{told:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn asked_is_about_the_newest_that_have_not_reached_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = conversation(&store).await;
+        noted(&store, log, 4, (2, 2)).await;
+        noted(&store, log, 3, (1, 2)).await;
+        for (limit, expected) in [(1, &[5][..]), (3, &[5, 3]), (9, &[5, 3, 2])] {
+            let read = move |conn: &_| under_way(conn, log, limit);
+            let found = store.read::<_, StoreError, _>(read).await.unwrap();
+            assert_eq!(found.iter().map(|seq| seq.0).collect::<Vec<_>>(), expected, "{limit}");
+        }
+    }
+}

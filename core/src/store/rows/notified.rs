@@ -60,3 +60,83 @@ pub fn note(tx: &Tx<'_>, log: LogId, up_to: i64) -> Result<(), StoreError> {
     .execute(params![C(log), up_to])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use hauspost_protocol::content::Control;
+    use hauspost_protocol::encoding::encode;
+    use hauspost_protocol::ids::{DeviceId, Seq};
+
+    use super::*;
+    use crate::store::Store;
+    use crate::store::fixture::{ANNA, ME, enrolled, group, text};
+    use crate::store::rows::conversation;
+    use crate::store::rows::mark::{self, MarkKind, NewMark};
+    use crate::store::rows::message::{self, MessageState, NewMessage, Place, Saying};
+    use crate::store::rows::seq_key;
+
+    async fn write(
+        store: &Store,
+        job: impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        store.write(job).await.unwrap();
+    }
+
+    async fn told(store: &Store) -> Vec<String> {
+        let new = store.read::<_, StoreError, _>(|conn| new(conn, 100, 10)).await.unwrap();
+        new.into_iter().map(|new| new.message.text.unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_back_passed_over_or_written_by_the_person_himself_rings_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = group(&store, 1, "Lager").await;
+        let mine = NewMessage { author: ME, device: DeviceId([7; 16]), ..text(3, "meins") };
+        let deletion = NewMark {
+            place: Place::At(Seq(5)),
+            message_id: text(5, "").message_id,
+            about: text(4, "").message_id,
+            kind: MarkKind::Deletion,
+            valid: true,
+            author: ANNA,
+            device: DeviceId([2; 16]),
+            state: MessageState::Received,
+            t_ms: 5,
+            sent_ms: 5,
+            text: None,
+            saying: Saying::default(),
+            content: encode(&Control::Pin(text(4, "").message_id)),
+            record_key: None,
+        };
+        write(&store, move |tx| {
+            // What came before was not readable, and passes for read.
+            conversation::skip_unreadable(tx, log, Seq(1))?;
+            for message in [text(1, "früher"), text(2, "neu"), mine, text(4, "vertan")] {
+                message::insert(tx, log, &message)?;
+            }
+            mark::insert(tx, log, &deletion).map(|_| ())
+        })
+        .await;
+        assert_eq!(told(&store).await, ["neu"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_person_was_told_of_is_not_told_again_whatever_is_noted_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = group(&store, 1, "Lager").await;
+        write(&store, move |tx| {
+            for seq in 1..=3 {
+                message::insert(tx, log, &text(seq, &seq.to_string()))?;
+            }
+            Ok(())
+        })
+        .await;
+        assert_eq!(told(&store).await, ["3", "2", "1"]);
+        for seq in [2, 1] {
+            write(&store, move |tx| note(tx, log.id, seq_key(log, Seq(seq)))).await;
+            assert_eq!(told(&store).await, ["3"]);
+        }
+    }
+}

@@ -175,3 +175,6 @@ pub fn said(tx: &Tx<'_>, log: LocalLog, key: i64, next_ms: TimeMs) -> Result<(),
         .execute(params![log.number, key, C(next_ms)])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
