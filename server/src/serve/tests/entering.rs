@@ -280,7 +280,7 @@ async fn only_an_admin_changes_the_directory() {
 }
 
 /// The request by which a further device of person 1 asks, and the server's answer.
-async fn further(world: &World) -> (EnrolRequest, EnrolAnswer) {
+pub(super) async fn further(world: &World) -> (EnrolRequest, EnrolAnswer) {
     let seed = hauspost_protocol::crypto::Secret::new([77; 32]);
     let seed_key = hauspost_protocol::crypto::SigningKey::from_seed(seed.clone()).public();
     let user = UserId([1; 16]);
@@ -301,6 +301,13 @@ async fn attacks_1_a_further_device_enters_only_with_the_signature_of_one_who_ma
     let (request, answer) = further(&world).await;
     assert_eq!(answer.company_seq, None);
     assert_eq!(further(&world).await.1, answer, "asked again, it is the same certificate");
+    let seed = hauspost_protocol::crypto::Secret::new([77; 32]);
+    let voucher = decode(&request.voucher).unwrap();
+    let names = (UserId([1; 16]), DeviceId([78; 16]));
+    let keystore = super::world::keystore(78).1;
+    let other = enrol_request(COMPANY, &seed, &voucher, names, &key(78), keystore, &[78; 1_216]);
+    let (status, body) = world.post(path::ENROL, None, &other).await;
+    assert_eq!((status, text(&body)), (StatusCode::CONFLICT, "the voucher was used before"));
     let waiting: Vec<WaitingDevice> =
         world.ask(path::WAITING, &anna.token, &crate::serve::answer::Empty).await;
     let bens: Vec<WaitingDevice> =

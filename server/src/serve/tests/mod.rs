@@ -10,5 +10,6 @@ mod refusing;
 mod reports;
 mod reset;
 mod running;
+mod stock;
 mod witness;
 mod world;

@@ -406,10 +406,21 @@ impl Phone {
     ) -> (Room, AppendRequest) {
         let log_no: LogNo =
             world.ask(path::RESERVE, &self.token, &crate::serve::answer::Empty).await;
+        let names = (log_no, LogId([log_no.0 as u8 + 200; 16]));
+        self.draft_as(world, r#type, peers, names).await
+    }
+
+    /// The same under this number and with this id.
+    pub async fn draft_as(
+        &mut self,
+        world: &World,
+        r#type: LogType,
+        peers: &[&Phone],
+        (log_no, log): (LogNo, LogId),
+    ) -> (Room, AppendRequest) {
         let company = world.company(&self.token).await;
         let archive_keys = company.now().archive_keys().map(|(a, b)| (a.id, b.id)).unwrap();
         let at = At { co: company.size(), company_hash: company.now().hash() };
-        let log = LogId([log_no.0 as u8 + 200; 16]);
         let body = encode(&Genesis {
             log,
             log_no,
