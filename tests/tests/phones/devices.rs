@@ -1,13 +1,14 @@
 //! A person's second phone: let in by the first or by an admin, and then in every conversation.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hauspost_core::account::AccountError;
 use hauspost_core::env::Env;
 use hauspost_core::read::Window;
 use hauspost_core::store::rows::log::LogState;
 use hauspost_core::store::rows::message::{Event, MessageKind};
-use hauspost_core::sync::Https;
+use hauspost_core::sync::{Https, Response};
 use hauspost_protocol::encoding::encode;
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::path;
@@ -239,4 +240,74 @@ async fn attacks_41_a_tablet_comes_back_with_its_person_though_nobody_can_add_it
     ben.settle().await;
     tablet.settle().await;
     assert_eq!(tablet.texts(log).await, ["wieder alle"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_1_a_server_that_puts_another_person_s_device_forward_is_not_believed() {
+    let mut world = World::found().await;
+    let (annas, bens) = (Hostile::default(), Hostile::default());
+    let anna = world.phone_over("anna", annas.network()).await;
+    let ben = world.phone_over("ben", bens.network()).await;
+    let (code, _, _) = waits(&mut world, "ben", "ben-2").await;
+    assert_eq!(ben.account.waiting_devices().await.unwrap().len(), 1);
+    let seen = bens.answers_seen();
+    let (_, listed) = seen.into_iter().rfind(|(at, _)| at.starts_with(path::WAITING)).unwrap();
+    annas.answers_with(path::WAITING, move || listed.clone());
+    assert_eq!(anna.account.waiting_devices().await.unwrap(), []);
+    let approved = anna.account.approve_device(&code, None).await;
+    assert!(matches!(approved, Err(AccountError::NoSuchCode)));
+    ben.account.approve_device(&code, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_19_a_person_s_phone_lets_a_new_one_take_the_place_of_a_lost_one() {
+    let (mut world, [anna]) = World::of(["anna"]).await;
+    let tablet = world.second_phone("anna", &anna).await;
+    let (code, invitation, env) = waits(&mut world, "anna", "anna-3").await;
+    let lost = tablet.account.device();
+    anna.account.approve_device(&code, Some(lost)).await.unwrap();
+    let third = world.try_to_enrol("anna-3", &invitation, env).await.unwrap();
+    let mut devices: Vec<_> = anna.account.own_devices().await.unwrap();
+    devices.retain(|one| !one.is_this);
+    let devices: Vec<_> = devices.into_iter().map(|one| one.device).collect();
+    assert_eq!(devices, [third.account.device()]);
+    assert!(tablet.account.sync_all().await.is_err(), "it is revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_was_just_switched_on_shows_and_signs_for_what_waits() {
+    let (mut world, [anna]) = World::of(["anna"]).await;
+    let (code, _, _) = waits(&mut world, "anna", "anna-2").await;
+    let anna = anna.restart().await;
+    let waiting = anna.account.waiting_devices().await.unwrap();
+    assert!(waiting.len() == 1 && waiting[0].code == code);
+    let anna = anna.restart().await;
+    anna.account.approve_device(&code, None).await.unwrap();
+    assert_eq!(anna.account.own_devices().await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_signed_anew_when_the_company_log_moved_on_and_not_for_ever() {
+    let mut world = World::found().await;
+    let network = Hostile::default();
+    let anna = world.phone_over("anna", network.network()).await;
+    let (code, _, _) = waits(&mut world, "anna", "anna-2").await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let refuses = |times: usize| {
+        let asked = Arc::clone(&asked);
+        asked.store(0, Ordering::SeqCst);
+        network.answers(move |request| {
+            let is_asked = request.path.starts_with(path::APPROVE);
+            let before = asked.fetch_add(usize::from(is_asked), Ordering::SeqCst);
+            (is_asked && before < times).then(|| Ok(Response { status: 409, body: Vec::new() }))
+        });
+    };
+    refuses(usize::MAX);
+    assert!(anna.account.approve_device(&code, None).await.is_err());
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    refuses(2);
+    anna.account.approve_device(&code, None).await.unwrap();
+    // At once it knows the device that it let in.
+    network.is_honest_again();
+    assert_eq!(anna.account.own_devices().await.unwrap().len(), 2);
 }
