@@ -138,3 +138,48 @@ pub(crate) fn as_written(
         _ => (None, None),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{enrolled, group, text};
+    use crate::store::rows::file::ShownFile;
+    use crate::store::rows::message;
+    use crate::store::{StoreError, Tx};
+
+    #[tokio::test]
+    async fn a_voice_message_has_one_document_and_that_is_a_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = group(&store, 1, "Lager").await;
+        let said = content::Message::text([0; 16], "").spoken(&Voice::default());
+        let said = NewMessage { content: Some(said.to_bytes().unwrap()), ..text(1, "") };
+        let id = said.message_id;
+        let insert = move |tx: &Tx<'_>| {
+            message::insert(tx, log, &said)?;
+            message::find(tx, log, id)
+        };
+        let row = store.write::<_, StoreError, _>(insert).await.unwrap().unwrap();
+        let file = |media_type: &str, role| ShownFile {
+            position: 0,
+            name: "a".to_owned(),
+            media_type: media_type.to_owned(),
+            size: 1,
+            role,
+            is_here: false,
+            pages: None,
+            preview: None,
+        };
+        let sound = || file("audio/ogg", FileRole::Original);
+        for (files, is_voice) in [
+            (vec![sound()], true),
+            (vec![sound(), file("image/png", FileRole::Preview)], true),
+            (vec![sound(), sound()], false),
+            (vec![file("image/png", FileRole::Original)], false),
+            (vec![], false),
+        ] {
+            let shown = voice(&Message { files, ..row.clone() });
+            assert_eq!(shown.is_some(), is_voice);
+        }
+    }
+}

@@ -205,6 +205,49 @@ async fn an_own_vote_shows_at_once_and_moves_to_its_place_or_goes() {
 }
 
 #[tokio::test]
+async fn what_failed_or_was_taken_back_before_it_was_sent_neither_votes_nor_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    put(&store, log, NewMessage { author: ME, ..shows(1, &lunch(1)) }).await;
+    let waiting = |number: i64, mark: NewMark| NewMark {
+        place: At::Pending(number),
+        message_id: id(90 + number.unsigned_abs()),
+        state: MessageState::Queued,
+        ..mark
+    };
+    let set = async |number: u64, state: MessageState| {
+        let set = move |tx: &Tx<'_>| message::set_state(tx, log, id(90 + number), state);
+        store.write::<_, StoreError, _>(set).await.unwrap();
+    };
+    let first = vec![vote(2, ME, 1, &[0]), waiting(1, vote(3, ME, 1, &[1]))];
+    marks(&store, log, first).await;
+    assert_eq!(stands(&store, log).await, (1, vec![0, 1, 0], None));
+    set(1, MessageState::Failed).await;
+    assert_eq!(stands(&store, log).await, (1, vec![1, 0, 0], None));
+    set(1, MessageState::Queued).await;
+    let discard = move |tx: &Tx<'_>| mark::discard(tx, log, id(91));
+    store.write::<_, StoreError, _>(discard).await.unwrap();
+    assert_eq!(stands(&store, log).await, (1, vec![1, 0, 0], None));
+
+    marks(&store, log, vec![waiting(2, close(4, ME, 1))]).await;
+    assert_eq!(stands(&store, log).await.2, Some(ME));
+    set(2, MessageState::Failed).await;
+    assert_eq!(stands(&store, log).await.2, None);
+}
+
+#[tokio::test]
+async fn nobody_votes_about_what_is_no_poll() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Lager").await;
+    put(&store, log, text(1, "kein Thema")).await;
+    marks(&store, log, vec![vote(2, BEN, 1, &[0]), close(3, ANNA, 1)]).await;
+    let who = store.read(move |conn| read::voters(conn, log.id, id(1), 10)).await.unwrap();
+    assert_eq!(who, []);
+}
+
+#[tokio::test]
 async fn a_card_is_found_by_its_own_words_and_kind_and_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let store = enrolled(folder.path()).await;
