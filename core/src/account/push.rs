@@ -1,15 +1,17 @@
 //! Sending: step after step for each log that wants something, the network outside of the lock.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hauspost_protocol::body::ResetReason;
+use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::wire::Outcome;
 
 use super::AccountError;
 use super::behaviour::overdue;
-use super::engine::Core;
+use super::engine::{Core, Engine};
 use crate::ledger::Ledger;
 use crate::outbox::change::{self, ChangeError, Wanted};
 use crate::outbox::intent::{Add, Create};
@@ -212,34 +214,9 @@ impl Core {
         let Some(ledger) = self.take_ledger(&mut engine, log).await? else {
             return Ok(Step::Rest);
         };
-        let me = self.me.clone();
-        let (judged, rng) = (company.clone(), self.env.randomness.rng());
-        let now_ms = self.env.clock.now_ms();
-        let updates_ms = self.updates_ms(&engine, log);
-        let (mut ledger, step, prepared) = self
-            .store
-            .read(move |conn| {
-                let step = plan::next(conn, &me, &judged, &ledger, (updates_ms, now_ms))?;
-                let prepared = match &step {
-                    Step::Commit(wanted) => {
-                        Some(change::prepare(conn, &me, &judged, &ledger, wanted, rng, now_ms))
-                    }
-                    _ => None,
-                };
-                Ok::<_, AccountError>((ledger, step, prepared))
-            })
-            .await?;
-        match (&step, prepared) {
-            (Step::Commit(wanted), Some(Ok(prepared))) => {
-                tracing::debug!(%log, "commit prepared");
-                let _ = wanted;
-                self.store
-                    .write(move |tx| {
-                        prepared.mls.apply(&MlsTable(tx))?;
-                        Ok::<_, AccountError>(outbox::put_pending(tx, &prepared.pending)?)
-                    })
-                    .await?;
-            }
+        let (mut ledger, step, made) = self.look(&engine, &company, ledger).await?;
+        match (&step, made) {
+            (Step::Commit(_), Some(Ok(()))) => tracing::debug!(%log, "commit prepared"),
             (Step::Commit(wanted), Some(Err(error))) => {
                 let (ledger, given_up) = self.give_up(ledger, wanted, error).await?;
                 Self::put_ledger(&mut engine, ledger);
@@ -258,8 +235,7 @@ impl Core {
                 let (sealing, next) = self
                     .store
                     .write(move |tx| {
-                        let sealed = sealing.seal(tx, intents)?;
-                        let next = if sealed { sealing.next(tx)? } else { Step::Rest };
+                        let next = sealing.seal(tx, intents)?;
                         Ok::<_, AccountError>((sealing, next))
                     })
                     .await?;
@@ -293,6 +269,63 @@ impl Core {
         }
         Self::put_ledger(&mut engine, ledger);
         Ok(step)
+    }
+
+    /// The next step; if it is a commit, that is made and stored as pending.
+    async fn look(
+        &self,
+        engine: &Engine,
+        company: &Arc<Company>,
+        ledger: Ledger,
+    ) -> Result<(Ledger, Step, Option<Result<(), ChangeError>>), AccountError> {
+        let now_ms = self.env.clock.now_ms();
+        let clocks = (self.updates_ms(engine, ledger.row.local.id), now_ms);
+        let mut ledger = ledger;
+        if ledger.members().count() <= change::FEW {
+            // A small commit takes less time than the way from a reader to the writer.
+            let (me, company) = (self.me.clone(), company.clone());
+            let rng = self.env.randomness.rng();
+            let looked = self.store.write(move |tx| {
+                let step = plan::next(tx, &me, &company, &ledger, clocks)?;
+                let made = match &step {
+                    Step::Commit(wanted) if wanted.adds() <= change::FEW => {
+                        match change::prepare(tx, &me, &company, &ledger, wanted, rng, now_ms) {
+                            Ok(prepared) => Some(Ok(prepared.store(tx)?)),
+                            Err(error) => Some(Err(error)),
+                        }
+                    }
+                    _ => None,
+                };
+                Ok::<_, AccountError>((ledger, step, made))
+            });
+            let (looked, step, made) = looked.await?;
+            if made.is_some() || !matches!(step, Step::Commit(_)) {
+                return Ok((looked, step, made));
+            }
+            ledger = looked;
+        }
+        let (me, company) = (self.me.clone(), company.clone());
+        let rng = self.env.randomness.rng();
+        let looked = self.store.read(move |conn| {
+            let step = plan::next(conn, &me, &company, &ledger, clocks)?;
+            let made = match &step {
+                Step::Commit(wanted) => {
+                    Some(change::prepare(conn, &me, &company, &ledger, wanted, rng, now_ms))
+                }
+                _ => None,
+            };
+            Ok::<_, AccountError>((ledger, step, made))
+        });
+        let (ledger, step, made) = looked.await?;
+        let made = match made {
+            Some(Ok(prepared)) => {
+                let stored = self.store.write(move |tx| Ok::<_, AccountError>(prepared.store(tx)?));
+                Some(Ok(stored.await?))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        };
+        Ok((ledger, step, made))
     }
 
     /// A change that cannot be made: its intent ends, with a reason. What the phone wanted by itself

@@ -40,15 +40,16 @@ impl Sealing {
         plan::next(tx, &self.me, &self.company, &self.ledger, clock)
     }
 
-    /// Seals records at the next places of the own chain, and stores their bytes. Whether it could.
-    pub(super) fn seal(&mut self, tx: &Tx<'_>, intents: Vec<Intent>) -> Result<bool, StoreError> {
+    /// Seals records at the next places of the own chain and stores their bytes, as the plan said; what
+    /// the log needs then.
+    pub(super) fn seal(&mut self, tx: &Tx<'_>, intents: Vec<Intent>) -> Result<Step, StoreError> {
         let local = self.ledger.row.local;
         let first_of_epoch = self.ledger.row.own_index == RecordIndex(0);
         let named = gossip::to_name(tx, self.named_ms, first_of_epoch)?;
         let (tree, named_ms) = named.unzip();
         let records = seal::records(&self.me, &self.ledger, intents, tree, self.now_ms);
         if records.is_empty() {
-            return Ok(false);
+            return Ok(Step::Rest);
         }
         self.named_ms = named_ms.or(self.named_ms);
         for new in &records {
@@ -68,7 +69,10 @@ impl Sealing {
                 history::seal_key(tx, new.intent.id, key)?;
             }
         }
-        Ok(true)
+        match plan::just_sealed(local.id, &records) {
+            Some(batch) => Ok(Step::Send(batch)),
+            None => self.next(tx),
+        }
     }
 
     /// The log back in its place, after the transaction.
@@ -130,7 +134,7 @@ impl Core {
                 store(tx)?;
                 let mut next = sealing.next(tx)?;
                 if let Step::Seal(intents) = next {
-                    next = if sealing.seal(tx, intents)? { sealing.next(tx)? } else { Step::Rest };
+                    next = sealing.seal(tx, intents)?;
                 }
                 Ok::<_, AccountError>((sealing, next))
             })

@@ -35,6 +35,8 @@ pub fn enter<B: Backend>(
     if let Ok(mut old) = commit::load(provider, &follower.binding().group_id()) {
         old.delete(provider.storage()).map_err(|_| GroupError::State)?;
     }
+    let id = follower.binding().group_id();
+    provider.crypto().verify_tree_ahead(id.as_slice(), &follower.tree_bytes());
     let leaf = LeafNodeParameters::builder().with_capabilities(member::capabilities()).build();
     let (mut group, bundle) = MlsGroup::external_commit_builder()
         .with_ratchet_tree(follower.tree())

@@ -1,63 +1,26 @@
 //! What changes a conversation itself: its beginning, commits, capsules, invitations (C6, C7, C9).
 
-use hauspost_protocol::archive_key::ArchiveKeys;
-use hauspost_protocol::authorise::{AuthorisedCommit, Judgement, Rule};
+use hauspost_protocol::authorise::{Judgement, Rule};
 use hauspost_protocol::body::{
     CapsuleBody, CommitBody, InviteBody, InviteOp, LogType, SignedPayload,
 };
-use hauspost_protocol::company::state::Company;
-use hauspost_protocol::crypto::sha256;
-use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::entry::{Entry, Head};
-use hauspost_protocol::epoch::{Chain, EpochContext};
-use hauspost_protocol::ids::{DeviceId, Digest, LeafIndex, Seq, UserId};
-use hauspost_protocol::mls::crypto::Crypto;
-use hauspost_protocol::mls::extension::{GroupBinding, group_id};
-use hauspost_protocol::mls::public::{CommitFacts, Follower, Roster};
+use hauspost_protocol::ids::{DeviceId, Seq, UserId};
+use hauspost_protocol::mls::public::{CommitFacts, Roster};
 use hauspost_protocol::rules::change::{self, ChangeFault};
 use hauspost_protocol::rules::form::Parsed;
-use hauspost_protocol::wire::LogNews;
-use openmls::group::GroupId;
-use openmls::prelude::{LeafNodeIndex, Sender};
 
-use super::follow::begin;
+use super::follow::{begin, begin_unproven};
 use super::store::{Line, OwnRecord, Pending};
-use super::{Code, Halt, Reader, Snapshot, Walk};
-use crate::group::{self, EpochKeys, MlsChanges, commit, join};
+use super::taking::{Came, Entered, Work};
+use super::{Code, Halt, Reader, Walk};
 use crate::ledger::{EpochState, Ledger};
 use crate::store::rows::log::LogState;
 use crate::store::rows::message::Event;
-use crate::store::rows::outbox::{self, PendingCommit};
+use crate::store::rows::outbox;
 use crate::store::rows::stay::Move;
 
-/// What merging an own pending commit stores; made when the commit was, since the exporter answers
-/// once.
-pub struct After {
-    /// SHA-256 of the new epoch's context.
-    pub ga: Digest,
-    /// The chains of the new epoch.
-    pub chains: Vec<(LeafIndex, Chain)>,
-    /// The body of the capsule that belongs to it.
-    pub capsule: Bytes,
-}
-
-impl After {
-    /// For the store.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let chains: Vec<_> =
-            self.chains.iter().map(|(leaf, chain)| (*leaf, Bytes(encode(chain)))).collect();
-        encode(&(self.ga, chains, self.capsule.clone()))
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        type Stored = (Digest, Vec<(LeafIndex, Bytes)>, Bytes);
-        let (ga, chains, capsule): Stored = decode(bytes).ok()?;
-        let chains = chains.into_iter().map(|(leaf, bytes)| Some((leaf, decode(&bytes).ok()?)));
-        Some(Self { ga, chains: chains.collect::<Option<_>>()?, capsule })
-    }
-}
-
-impl Walk<'_> {
+impl<'n> Walk<'n> {
     pub(super) fn genesis(
         &mut self,
         reader: &Reader<'_>,
@@ -96,9 +59,6 @@ impl Walk<'_> {
         let Some(conversation) = &ledger.conversation else {
             return Err(Halt::Stop(Code::Mismatch));
         };
-        if let Some(base) = &body.base {
-            ledger.follower = Some(begin(conversation, base)?);
-        }
         let before = conversation.roster.clone();
         let might_enter = conversation.may_enter(reader.me.user);
         let was_member = ledger.epoch.is_some();
@@ -116,11 +76,22 @@ impl Walk<'_> {
         let external = own.as_ref().is_some_and(|pending| pending.scratch.is_some());
         let unknown = own.is_none() && signed.device == reader.me.device;
         let inside = was_member && !external && !unknown;
-        let tried = if inside {
+        let outside = !inside && !unknown && own.is_none();
+        let joined = match self.welcome(entry.seq).filter(|_| outside) {
+            Some(welcome) => self.join(reader, ledger, (entry, parsed, body), welcome)?,
+            None => None,
+        };
+        if let Some(base) = body.base.as_ref().filter(|_| joined.is_none()) {
+            let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+            ledger.follower = Some(begin(conversation, base)?);
+        }
+        let tried = if let Some(joined) = joined {
+            Ok(joined)
+        } else if inside {
             let mut work = Work { reader, ledger, entry, parsed, body };
             let mls = &mut self.changes.mls;
             match &own {
-                Some(pending) => work.merge_own(&pending.after, mls),
+                Some(pending) => work.merge_own(pending, mls),
                 None => work.merge_as_member(mls),
             }
         } else if unknown {
@@ -128,13 +99,13 @@ impl Walk<'_> {
             Err(Halt::Broken(Code::Rollback))
         } else if let Some(pending) = own.as_ref().filter(|_| !external) {
             let mut work = Work { reader, ledger, entry, parsed, body };
-            work.merge_own(&pending.after, &mut self.changes.mls)
+            work.merge_own(pending, &mut self.changes.mls)
         } else {
             self.follow_to(reader, ledger, entry.seq, &parsed.head)?;
             let mut work = Work { reader, ledger, entry, parsed, body };
             match &own {
                 Some(pending) => work.enter(pending, &mut self.changes.mls),
-                None => work.follow(self.news, &mut self.changes.mls),
+                None => work.follow(self.welcome(entry.seq), &mut self.changes.mls),
             }
         };
         let (authorised, came) = match tried {
@@ -148,7 +119,8 @@ impl Walk<'_> {
                     .map_err(|_| Halt::Stop(Code::Signature))?;
                 self.follow_to(reader, ledger, entry.seq, &parsed.head)?;
                 let mut work = Work { reader, ledger, entry, parsed, body };
-                let followed = work.follow(self.news, &mut self.changes.mls)?;
+                let welcome = self.welcome(entry.seq);
+                let followed = work.follow(welcome, &mut self.changes.mls)?;
                 self.lose_the_way(reader, ledger, entry, code);
                 followed
             }
@@ -194,6 +166,37 @@ impl Walk<'_> {
             self.tell(ledger, entry, &facts, &before);
         }
         Ok(())
+    }
+
+    /// The Welcome that came with this commit.
+    fn welcome(&self, seq: Seq) -> Option<&'n [u8]> {
+        let mut welcomes = self.news.welcomes.iter();
+        welcomes.find(|(at, _)| *at == seq).map(|(_, welcome)| &welcome.0[..])
+    }
+
+    /// Enters by a Welcome that proves its commit. None: it does not, or the commit may not be; it is
+    /// followed with all of its signatures then, which says why.
+    fn join(
+        &mut self,
+        reader: &mut Reader<'_>,
+        ledger: &mut Ledger,
+        (entry, parsed, body): (&Entry, &Parsed, &CommitBody),
+        welcome: &[u8],
+    ) -> Result<Option<Entered>, Halt> {
+        let before = match &body.base {
+            Some(base) => {
+                let conversation =
+                    ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
+                begin_unproven(conversation, base).ok()
+            }
+            None => {
+                self.follow_to(reader, ledger, entry.seq, &parsed.head)?;
+                ledger.follower.take()
+            }
+        };
+        let Some(before) = before else { return Ok(None) };
+        let mut work = Work { reader, ledger, entry, parsed, body };
+        work.join(before, welcome, &mut self.changes.mls)
     }
 
     /// The group from outside as it was before the commit at `until`, where this phone does not follow
@@ -401,181 +404,6 @@ impl Walk<'_> {
             self.changes.lines.push(Line::Event { seq: entry.seq, event, by, t_ms: entry.t_ms });
         }
         Ok(())
-    }
-}
-
-/// A commit that is being taken in.
-struct Work<'w, 'r> {
-    reader: &'w mut Reader<'r>,
-    ledger: &'w mut Ledger,
-    entry: &'w Entry,
-    parsed: &'w Parsed,
-    body: &'w CommitBody,
-}
-
-/// Where a commit leaves this phone.
-enum Came {
-    /// In the new epoch.
-    In(EpochState),
-    /// Without a leaf, or without the keys of the epoch.
-    Out,
-    /// With a leaf whose Welcome is missing or does not fit: it has to enter by itself.
-    Lost(Code),
-}
-
-type Entered = (AuthorisedCommit, Came);
-
-impl Work<'_, '_> {
-    /// The phone's own commit came back: the group enters the epoch that was prepared.
-    fn merge_own(&mut self, after: &[u8], mls: &mut MlsChanges) -> Result<Entered, Halt> {
-        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
-        let mut group =
-            commit::load(&provider, &self.group_id()).map_err(|_| Halt::Broken(Code::Mls))?;
-        let sender = Sender::Member(LeafNodeIndex::new(group.own_leaf_index().u32()));
-        let staged = group.pending_commit().ok_or(Halt::Broken(Code::Mls))?;
-        let facts = self.roster()?.facts(&sender, staged);
-        let (facts, binding) = facts.map_err(|_| Halt::Stop(Code::Mls))?;
-        let authorised = self.authorised(&facts, &binding)?;
-        commit::merge_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
-        *mls = provider.backend().take_changes();
-        let after = After::from_bytes(after).ok_or(Halt::Broken(Code::Mls))?;
-        Ok((authorised, Came::In(epoch_state(after.chains, after.capsule.0))))
-    }
-
-    /// The phone's own external commit came back: what it prepared becomes real.
-    fn enter(&mut self, pending: &PendingCommit, mls: &mut MlsChanges) -> Result<Entered, Halt> {
-        let follower = self.ledger.follower.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
-        let staged = follower.stage(&self.body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
-        let authorised = self.authorised(staged.facts(), staged.binding())?;
-        let scratch = pending.scratch.as_ref().and_then(|bytes| MlsChanges::from_bytes(bytes).ok());
-        let after = After::from_bytes(&pending.after);
-        let (scratch, after) = scratch.zip(after).ok_or(Halt::Broken(Code::Mls))?;
-        mls.then(scratch);
-        Ok((authorised, Came::In(epoch_state(after.chains, after.capsule.0))))
-    }
-
-    /// Another member's commit, seen from inside.
-    fn merge_as_member(&mut self, mls: &mut MlsChanges) -> Result<Entered, Halt> {
-        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng);
-        let mut group =
-            commit::load(&provider, &self.group_id()).map_err(|_| Halt::Broken(Code::Mls))?;
-        commit::drop_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
-        let taken = commit::take(&provider, &mut group, &self.body.mls_message)
-            .map_err(|_| Halt::Broken(Code::Mls))?;
-        let facts = self.roster()?.facts(&taken.sender, &taken.staged);
-        let (mut facts, binding) = facts.map_err(|_| Halt::Stop(Code::Mls))?;
-        if taken.staged.self_removed() {
-            // Whom a commit removes cannot compute the new context (RFC 9420 §12.4.2).
-            facts.ga = self.body.ga;
-        }
-        let authorised = self.authorised(&facts, &binding)?;
-        let exported =
-            commit::merge(&provider, &mut group, taken).map_err(|_| Halt::Broken(Code::Mls))?;
-        *mls = provider.backend().take_changes();
-        let came = match exported {
-            Some(exported) => Came::In(self.keys(&facts, &binding, &exported)?),
-            None => Came::Out,
-        };
-        Ok((authorised, came))
-    }
-
-    /// A commit seen from outside; if its Welcome is for this device, the phone enters.
-    fn follow(&mut self, news: &LogNews, mls: &mut MlsChanges) -> Result<Entered, Halt> {
-        let follower = self.ledger.follower.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
-        // Whom the commit adds meets the same signatures again in the tree that he joins.
-        let (crypto, message) = (Crypto::default(), &self.body.mls_message);
-        crypto.verify_ahead(message);
-        let staged = follower.stage_by(&crypto, message).map_err(|_| Halt::Stop(Code::Mls))?;
-        let (binding, facts) = (staged.binding().clone(), staged.facts().clone());
-        let authorised = self.authorised(&facts, &binding)?;
-        let (seq, t_ms) = (self.entry.seq, self.entry.t_ms);
-        let follower = self.ledger.follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
-        follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
-        let device = self.reader.me.device;
-        if facts.adds.iter().all(|(leaf, _)| leaf.certificate.device != device) {
-            return Ok((authorised, Came::Out));
-        }
-        let welcome = news.welcomes.iter().find(|(at, _)| *at == seq);
-        let Some((_, welcome)) = welcome else {
-            return Ok((authorised, Came::Lost(Code::Welcome)));
-        };
-        if Some(sha256(welcome)) != self.body.welcome_hash {
-            return Err(Halt::Stop(Code::Welcome));
-        }
-        let provider = group::provider_above(Snapshot(self.reader.conn), mls, &mut self.reader.rng)
-            .with_crypto(crypto);
-        let Ok(joined) = join::join(&provider, welcome, follower.tree()) else {
-            return Ok((authorised, Came::Lost(Code::Welcome)));
-        };
-        if joined.ga != self.body.ga {
-            return Err(Halt::Stop(Code::Welcome));
-        }
-        *mls = provider.backend().take_changes();
-        let entered = self.keys(&facts, &binding, &joined.exported)?;
-        Ok((authorised, Came::In(entered)))
-    }
-
-    fn group_id(&self) -> GroupId {
-        group_id(self.ledger.row.local.id, self.ledger.row.r#gen)
-    }
-
-    /// The roster before the commit; of a generation's first commit it is its base's.
-    fn roster(&self) -> Result<&Roster, Halt> {
-        let of_base = self.ledger.follower.as_ref().map(Follower::roster);
-        let known = self.ledger.conversation.as_ref().map(|known| &known.roster);
-        of_base.or(known).ok_or(Halt::Stop(Code::Mismatch))
-    }
-
-    /// C9: by everybody, at both sizes of the company log.
-    fn authorised(
-        &self,
-        facts: &CommitFacts,
-        binding: &GroupBinding,
-    ) -> Result<AuthorisedCommit, Halt> {
-        let company = self.reader.company;
-        let (at, link) = (company.at(self.body.at.co), company.at(self.entry.co));
-        let judgement = Judgement { at: &at, link: &link, t_ms: self.entry.t_ms };
-        let conversation = self.ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
-        change::commit(self.parsed, conversation, facts, binding, &judgement).map_err(|fault| {
-            let (log, seq) = (self.ledger.row.local.id, self.entry.seq.0);
-            tracing::warn!(%log, seq, %fault, "commit not believed");
-            fault.into()
-        })
-    }
-
-    fn keys(
-        &self,
-        facts: &CommitFacts,
-        binding: &GroupBinding,
-        exported: &[u8],
-    ) -> Result<EpochState, Halt> {
-        let company = self.reader.company;
-        let keys = archive_keys(company, binding).ok_or(Halt::Stop(Code::Mismatch))?;
-        let context = EpochContext {
-            log: self.ledger.row.local.id,
-            r#gen: facts.r#gen,
-            epoch: facts.epoch,
-            ga: facts.ga,
-        };
-        let mut after = self.roster()?.clone();
-        after.apply(facts, self.entry.seq, self.entry.t_ms);
-        let leaves = after.iter().map(|(leaf, _)| leaf);
-        let keys = EpochKeys::derive(exported, context, leaves, &keys);
-        Ok(epoch_state(keys.chains, encode(&keys.capsule)))
-    }
-}
-
-/// The archive keys that a group is bound to.
-pub fn archive_keys(company: &Company, binding: &GroupBinding) -> Option<ArchiveKeys> {
-    let key = |id| Some(company.now().archive_key(id)?.key.clone());
-    Some(ArchiveKeys { a: key(binding.id_a)?, b: key(binding.id_b)? })
-}
-
-fn epoch_state(chains: Vec<(LeafIndex, Chain)>, capsule: Vec<u8>) -> EpochState {
-    EpochState {
-        capsule_hash: sha256(&capsule),
-        capsule_body: Some(capsule),
-        chains: chains.into_iter().collect(),
     }
 }
 

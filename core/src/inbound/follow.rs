@@ -6,6 +6,8 @@ use hauspost_protocol::body::{CommitBody, SignedPayload};
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::Kind;
 use hauspost_protocol::ids::{Seq, TimeMs};
+use hauspost_protocol::mls::MlsError;
+use hauspost_protocol::mls::extension::GroupBinding;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::mls::public::Follower;
 use rusqlite::Connection;
@@ -56,6 +58,7 @@ fn stored(conn: &Connection, ledger: &Ledger) -> Result<Vec<Commit>, StoreError>
     commits.collect()
 }
 
+/// Follows commits that this phone believed when it took them in.
 fn replay(commits: Vec<Commit>) -> Result<Follower, Halt> {
     let mut follower = None;
     for (seq, t_ms, payload) in commits {
@@ -64,15 +67,28 @@ fn replay(commits: Vec<Commit>) -> Result<Follower, Halt> {
         if let Some(base) = &body.base {
             follower = Some(Follower::begin_again(base).map_err(|_| Halt::Stop(Code::Mls))?);
         }
-        let follower = follower.as_mut().ok_or(Halt::Stop(Code::Mismatch))?;
-        let staged = follower.stage(&body.mls_message).map_err(|_| Halt::Stop(Code::Mls))?;
-        follower.merge(staged, seq, t_ms).map_err(|_| Halt::Stop(Code::Mls))?;
+        let known: Follower = follower.take().ok_or(Halt::Stop(Code::Mismatch))?;
+        let next = known.ahead_unproven(&body.mls_message, seq, t_ms);
+        follower = Some(next.map_err(|_| Halt::Stop(Code::Mls))?.believed());
     }
     follower.ok_or(Halt::Stop(Code::Mismatch))
 }
 
 /// The follower of a generation that begins.
 pub(super) fn begin(conversation: &Conversation, base: &[u8]) -> Result<Follower, Halt> {
+    begin_by(Follower::begin, conversation, base)
+}
+
+/// The same with the base's signatures unchecked, for a commit that proves itself.
+pub(super) fn begin_unproven(conversation: &Conversation, base: &[u8]) -> Result<Follower, Halt> {
+    begin_by(Follower::begin_unproven, conversation, base)
+}
+
+fn begin_by(
+    how: impl Fn(&[u8], Suite, &GroupBinding) -> Result<Follower, MlsError>,
+    conversation: &Conversation,
+    base: &[u8],
+) -> Result<Follower, Halt> {
     let suite = Suite::from_code(conversation.suite).ok_or(Halt::Stop(Code::Mismatch))?;
-    Follower::begin(base, suite, &conversation.binding()).map_err(|_| Halt::Stop(Code::Mls))
+    how(base, suite, &conversation.binding()).map_err(|_| Halt::Stop(Code::Mls))
 }

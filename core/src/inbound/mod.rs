@@ -2,7 +2,7 @@
 //! transaction, then observers hear.
 //!
 //! [`take`] walks the news of one log in order and trusts the server in nothing. [`commits`] follows
-//! the group, [`records`] opens messages and checks what their authors signed, [`store`] writes down
+//! the group, [`taking`] does so as MLS sees it, [`records`] opens messages and checks what their authors signed, [`store`] writes down
 //! what came of it all. The cursor always advances: a record that cannot be opened becomes a visible
 //! gap with its reason (C8). Only a broken chain, a fork or a commit that may not be stops a log, and
 //! raises an alarm (C1, C7). A commit that nobody can process does not: [`follow`] goes on outside of
@@ -17,6 +17,7 @@ mod records;
 mod reset;
 mod show;
 mod store;
+mod taking;
 
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::SigningKey;
@@ -34,12 +35,12 @@ use rand::rngs::StdRng;
 use rusqlite::Connection;
 
 pub use codes::{Code, report_code};
-pub use commits::{After, archive_keys};
 pub use follow::outside;
 pub use granted::take_granted;
 pub(crate) use records::said;
 pub(crate) use show::{Room, is_room, marks, may};
 pub use store::Changes;
+pub use taking::{After, archive_keys};
 
 use crate::group::Member;
 use crate::ledger::Ledger;

@@ -24,7 +24,9 @@ use crate::group::enter;
 use crate::group::{self, EpochKeys, GroupError, MlsChanges, ScratchProvider};
 use crate::inbound::{After, Me, Snapshot, archive_keys};
 use crate::ledger::Ledger;
-use crate::store::rows::outbox::PendingCommit;
+use crate::store::rows::mls::MlsTable;
+use crate::store::rows::outbox::{self, PendingCommit};
+use crate::store::{StoreError, Tx};
 
 /// A change that is wanted.
 pub enum Wanted {
@@ -49,7 +51,21 @@ impl Wanted {
             Self::Rekey => None,
         }
     }
+
+    /// How many devices it may bring in.
+    pub fn adds(&self) -> usize {
+        let packages = match self {
+            Self::Create(_, create) => &create.packages,
+            Self::Add(_, add) => &add.packages,
+            Self::Remove(..) | Self::Update(_) | Self::Rekey => &None,
+        };
+        packages.as_ref().map_or(0, Vec::len)
+    }
 }
+
+/// Up to so many devices, and so many more that come, a commit is made in the transaction that stores
+/// it. One of a thousand takes a tenth of a second: too long for a transaction.
+pub const FEW: usize = 16;
 
 /// Why a change cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +87,14 @@ pub struct Prepared {
     pub mls: MlsChanges,
     /// The pending commit.
     pub pending: PendingCommit,
+}
+
+impl Prepared {
+    /// Stores it, to be sent.
+    pub fn store(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        self.mls.apply(&MlsTable(tx))?;
+        outbox::put_pending(tx, &self.pending)
+    }
 }
 
 /// Makes the commit for a change.

@@ -3,7 +3,7 @@
 use hauspost_protocol::body::{InviteOp, ResetReason};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, RecordIndex, TimeMs, UserId};
+use hauspost_protocol::ids::{CoreHash, DeviceId, LeafIndex, LogId, RecordIndex, TimeMs, UserId};
 use hauspost_protocol::limits;
 use hauspost_protocol::mls::member::{Suite, parse_key_package};
 use hauspost_protocol::rules::client;
@@ -12,13 +12,14 @@ use rusqlite::Connection;
 
 use super::change::{Wanted, suite_for};
 use super::intent::{self, Add, Create, Own, Package, Remove, Say};
+use super::seal::NewSealed;
 use super::{REASON_DEFECT, REASON_FULL, REASON_LEFT, REASON_MAY_NOT_WRITE, reset};
 use crate::inbound::Me;
 use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::store::rows::file;
 use crate::store::rows::log::LogState;
-use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState};
+use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, Sealed};
 
 /// The next step for one log.
 pub enum Step {
@@ -163,13 +164,7 @@ pub fn next(
     if first.state == IntentState::Sealed {
         let sealed = open.iter().take_while(|intent| intent.state == IntentState::Sealed);
         let sealed = sealed.filter_map(|intent| Some((intent, intent.sealed.as_ref()?)));
-        let (mut entries, mut what) = (Vec::new(), Vec::new());
-        for (intent, sealed) in sealed {
-            entries.push((Bytes(sealed.head.clone()), Bytes(sealed.payload.clone())));
-            what.push((intent.id, sealed.core, sealed.leaf_index));
-        }
-        let request = AppendRequest { log, entries, group_info: None, welcome: None };
-        return Ok(Step::Send(Batch { request, what: What::Sealed(what) }));
+        return Ok(Step::Send(batch_of(log, sealed)));
     }
     Ok(match first.kind {
         IntentKind::Record | IntentKind::OwnState if renews_first(ledger, now_ms) => {
@@ -230,6 +225,24 @@ pub fn next(
         // A newer build's intent waits for the newer build.
         IntentKind::Create | IntentKind::Newer => Step::Rest,
     })
+}
+
+/// What [`next`] says after these records were sealed and stored, as it had said: they are sent. It need
+/// not read back what is here. None if one of them could not be sealed.
+pub fn just_sealed(log: LogId, records: &[NewSealed]) -> Option<Batch> {
+    let sealed = records.iter().map(|new| Some((&new.intent, &new.sealed.as_ref()?.0)));
+    let sealed: Option<Vec<_>> = sealed.collect();
+    sealed.filter(|sealed| !sealed.is_empty()).map(|sealed| batch_of(log, sealed))
+}
+
+fn batch_of<'s>(log: LogId, sealed: impl IntoIterator<Item = (&'s Intent, &'s Sealed)>) -> Batch {
+    let (mut entries, mut what) = (Vec::new(), Vec::new());
+    for (intent, sealed) in sealed {
+        entries.push((Bytes(sealed.head.clone()), Bytes(sealed.payload.clone())));
+        what.push((intent.id, sealed.core, sealed.leaf_index));
+    }
+    let request = AppendRequest { log, entries, group_info: None, welcome: None };
+    Batch { request, what: What::Sealed(what) }
 }
 
 /// Which of these would be heeded by nobody: among announcements others than owners only answer, and every

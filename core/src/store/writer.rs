@@ -26,6 +26,8 @@ pub(super) struct Writer {
     conn: Connection,
     hub: Arc<Hub>,
     faults: Arc<Faults>,
+    /// The write-ahead log, once it was brought to the disk. It is one file as long as the connection.
+    wal: Option<File>,
 }
 
 /// Where the writer is, until the store closes.
@@ -64,7 +66,7 @@ pub(super) fn start(
 ) -> Result<(UnboundedSender<WriteJob>, Desk, watch::Receiver<bool>), StoreError> {
     let (sender, jobs) = unbounded_channel();
     let (done, closed) = watch::channel(false);
-    let desk = Desk(Arc::new(Mutex::new(Some(Writer { conn, hub, faults }))));
+    let desk = Desk(Arc::new(Mutex::new(Some(Writer { conn, hub, faults, wal: None }))));
     let here = desk.clone();
     std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         serve(&here, jobs, closing);
@@ -104,9 +106,13 @@ impl Writer {
 
     /// Brings the write-ahead log to the disk. With `synchronous = NORMAL` a commit is in the file
     /// already, and the system writes it when it likes.
-    fn flush(&self) -> Result<(), StoreError> {
-        let database = self.conn.path().unwrap_or_default();
-        File::open(format!("{database}-wal"))?.sync_data()?;
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let wal = match self.wal.take() {
+            Some(wal) => wal,
+            None => File::open(format!("{}-wal", self.conn.path().unwrap_or_default()))?,
+        };
+        wal.sync_data()?;
+        self.wal = Some(wal);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use hauspost_protocol::mls::extension::GroupBinding;
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{LogNews, SyncRequest};
 use rand::rngs::StdRng;
+use rusqlite::Connection;
 
 use crate::log::PhoneLog;
 use crate::table::{Times, ms, remark, row, title};
@@ -137,7 +138,8 @@ async fn fetch(world: &World, phone: &Phone, reader: &PhoneLog, log: LogId) -> L
     answer.logs.into_iter().find(|news| news.log == log).unwrap()
 }
 
-/// Commits that renew the own keys, each made and stored as pending; and the capsule's share.
+/// Commits that renew the own keys, each made and stored as pending, as the account does it; and the
+/// capsule's share.
 async fn commits(phone: &Phone, log: LogId) -> (Vec<Duration>, Vec<Duration>) {
     let author = PhoneLog::open(phone, log).await;
     let (store, me, company) = (author.store, author.me, author.company);
@@ -147,23 +149,24 @@ async fn commits(phone: &Phone, log: LogId) -> (Vec<Duration>, Vec<Duration>) {
         let (me, company) = (me.clone(), company.clone());
         let rng: StdRng = rand::make_rng();
         let began = Instant::now();
-        let (prepared, back) = store
-            .read::<_, StoreError, _>(move |conn| {
-                let wanted = Wanted::Update(None);
-                let made =
-                    change::prepare(conn, &me, &company, &ledger, &wanted, rng, now_ms()).unwrap();
-                Ok((made, ledger))
-            })
-            .await
-            .unwrap();
-        ledger = back;
-        store
-            .write::<_, StoreError, _>(move |tx| {
-                prepared.mls.apply(&MlsTable(tx))?;
-                outbox::put_pending(tx, &prepared.pending)
-            })
-            .await
-            .unwrap();
+        let few = ledger.members().count() <= change::FEW;
+        let prepare = move |conn: &Connection| {
+            let wanted = Wanted::Update(None);
+            let made = change::prepare(conn, &me, &company, &ledger, &wanted, rng, now_ms());
+            Ok::<_, StoreError>((made.unwrap(), ledger))
+        };
+        ledger = if few {
+            let made = store.write::<_, StoreError, _>(move |tx| {
+                let (prepared, ledger) = prepare(tx)?;
+                prepared.store(tx)?;
+                Ok(ledger)
+            });
+            made.await.unwrap()
+        } else {
+            let (prepared, ledger) = store.read(prepare).await.unwrap();
+            store.write::<_, StoreError, _>(move |tx| prepared.store(tx)).await.unwrap();
+            ledger
+        };
         commits.push(began.elapsed());
         // It is not sent, and not in the way of the next one.
         let rng: StdRng = rand::make_rng();

@@ -10,6 +10,7 @@ mod company;
 mod entering;
 mod handover;
 mod heads;
+mod joining;
 mod losing_the_way;
 mod present;
 mod reaching;

@@ -1,12 +1,13 @@
 //! OpenMLS' cryptography, which checks no signature twice.
 //!
-//! Who joins by a Welcome has just followed the commit that added him from outside, and MLS checks the
-//! signature of every leaf again in the tree that he joins. Whether a signature holds is a function of
-//! bytes and of nothing else, so [`Crypto`] remembers those that held. Whose key it is, and whether
-//! that device may still use it, is not its business: the company log is asked each time.
+//! MLS checks the signature of every leaf in a tree that somebody joins by, and those of a commit's key
+//! packages, one by one. Whether a signature holds is a function of bytes and of nothing else, so
+//! [`Crypto`] remembers those that held. Whose key it is, and whether that device may still use it, is
+//! not its business: the company log is asked each time.
 //!
 //! [`Crypto::verify_ahead`] checks the key packages of a large commit on all processors, before MLS asks
-//! for them one by one. What it does not find in the commit, MLS checks itself: nothing depends on it.
+//! for them one by one, and [`Crypto::verify_tree_ahead`] the leaves of a large tree. What they do not
+//! find in the bytes, MLS checks itself: nothing depends on it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +24,7 @@ use tls_codec::SecretVLBytes;
 use crate::crypto::sha256;
 use crate::ids::Digest;
 use crate::limits;
-use crate::mls::signatures::{Signed, in_key_packages};
+use crate::mls::signatures::{Signed, in_key_packages, in_tree};
 
 /// Signatures that are remembered: two for each leaf of the largest group, and a few besides.
 const REMEMBERED: usize = 2 * limits::LEAVES + 48;
@@ -38,13 +39,29 @@ pub struct Crypto(Arc<Shared>);
 struct Shared {
     crypto: RustCrypto,
     held: Mutex<HashSet<Digest>>,
+    /// Whether every signature is said to hold.
+    believes: bool,
 }
 
 impl Crypto {
+    /// Says of every signature that it holds, for what something else proves
+    /// ([`Unproven`](crate::mls::public::Unproven)).
+    pub(super) fn believing() -> Self {
+        Self(Arc::new(Shared { believes: true, ..Shared::default() }))
+    }
+
     /// Verifies the signatures of the key packages that this commit (an MLSMessage) adds by, if there
     /// are many, and remembers those that hold.
     pub fn verify_ahead(&self, mls_message: &[u8]) {
-        let signed = in_key_packages(mls_message);
+        self.verify_all(&in_key_packages(mls_message));
+    }
+
+    /// The same for the signatures of the leaves of this ratchet tree, as it travels.
+    pub fn verify_tree_ahead(&self, group_id: &[u8], tree: &[u8]) {
+        self.verify_all(&in_tree(group_id, tree));
+    }
+
+    fn verify_all(&self, signed: &[Signed<'_>]) {
         if signed.len() < WORTH_SHARING {
             return;
         }
@@ -83,6 +100,9 @@ impl OpenMlsCrypto for Crypto {
         pk: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
+        if self.0.believes {
+            return Ok(());
+        }
         if alg != SignatureScheme::ED25519 {
             return self.0.crypto.verify_signature(alg, data, pk, signature);
         }
@@ -211,7 +231,9 @@ impl OpenMlsCrypto for Crypto {
 mod tests {
     use super::*;
     use crate::crypto::{Secret, SigningKey};
+    use crate::ids::Seq;
     use crate::mls::member::Suite;
+    use crate::mls::public::Follower;
     use crate::mls::testing::{Phone, binding};
 
     const SCHEME: SignatureScheme = SignatureScheme::ED25519;
@@ -269,5 +291,55 @@ mod tests {
         for end in 0..commit.len() {
             Crypto::default().verify_ahead(&commit[..end]);
         }
+    }
+
+    #[test]
+    fn the_leaves_of_a_large_tree_are_verified_ahead_and_not_again_by_who_joins_by_it() {
+        let mut anna = Phone::new(1, 1);
+        let base = anna.create(Suite::Classic, &binding());
+        let mut others: Vec<Phone> = (2..12).map(|number| Phone::new(number, number)).collect();
+        let own = anna.adding(&others.iter().collect::<Vec<_>>(), 5);
+        let mut follower = Follower::begin(&base, Suite::Classic, &binding()).unwrap();
+        let mut follow = |commit: &[u8], seq| {
+            let staged = follower.stage(commit).unwrap();
+            follower.merge(staged, Seq(seq), 10).unwrap();
+            (follower.tree_bytes(), follower.roster().len())
+        };
+        let (tree, _) = follow(&own.commit, 1);
+        let carl = &mut others[1];
+        carl.join(own.welcome.as_ref().unwrap(), &tree);
+        // Two leaves are blank, one of them is taken again, and two were made in the group.
+        follow(&carl.removing(&[1, 5]).commit, 2);
+        carl.merge_own();
+        let (mut eve, crypto) = (Phone::new(99, 99), Crypto::default());
+        eve.provider = eve.provider.with_crypto(crypto.clone());
+        let own = carl.adding(&[&eve], 5);
+        let (tree, leaves) = follow(&own.commit, 3);
+
+        let held = || crypto.0.held.lock().unwrap().len();
+        crypto.verify_tree_ahead(binding().group_id().as_slice(), &tree);
+        assert_eq!((held(), leaves), (leaves, 10));
+        eve.join(&own.welcome.unwrap(), &tree);
+        assert_eq!(held(), leaves + 1, "only the GroupInfo's signature was still to be verified");
+
+        let key = others[5].key.public().0;
+        let at = tree.windows(32).position(|part| part == key).unwrap();
+        let mut changed = tree.clone();
+        changed[at - 40] ^= 1;
+        let crypto = Crypto::default();
+        crypto.verify_tree_ahead(binding().group_id().as_slice(), &changed);
+        assert_eq!(crypto.0.held.lock().unwrap().len(), leaves - 1);
+        // Cut anywhere, it is read as far as it goes.
+        for end in 0..900 {
+            Crypto::default().verify_tree_ahead(b"group", &tree[..end]);
+        }
+    }
+
+    #[test]
+    fn whoever_believes_says_so_of_every_signature_and_remembers_none() {
+        let crypto = Crypto::believing();
+        assert!(crypto.verify_signature(SCHEME, b"a leaf", &[1; 32], &[2; 64]).is_ok());
+        assert!(crypto.0.held.lock().unwrap().is_empty());
+        assert!(Crypto::default().verify_signature(SCHEME, b"a leaf", &[1; 32], &[2; 64]).is_err());
     }
 }

@@ -21,7 +21,6 @@ use openmls::prelude::{
     KeyPackage, LeafNode, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, PublicMessageIn,
     RatchetTreeIn, Sender,
 };
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 use tls_codec::{Deserialize as _, Serialize as _};
 
@@ -38,9 +37,11 @@ use crate::mls::storage::{KeyValueStorage, MemoryBackend, Nowhere};
 use crate::mls::{MlsError, MlsObject};
 
 mod group_info;
+mod unproven;
 
 use group_info::{GroupInfoParts, against_group_info};
 pub use group_info::{external_key, parse_group_info, parse_tree};
+pub use unproven::{Unproven, UnprovenCommit};
 
 array_item! {
     /// A device at a leaf.
@@ -337,6 +338,15 @@ impl Follower {
     /// Begins with the base of a generation: the GroupInfo of epoch 0 with its one-leaf tree, in
     /// this suite and with this binding, which genesis or reset demand.
     pub fn begin(base: &[u8], suite: Suite, binding: &GroupBinding) -> Result<Self, MlsError> {
+        Self::begin_by(&Crypto::default(), base, suite, binding)
+    }
+
+    fn begin_by(
+        crypto: &Crypto,
+        base: &[u8],
+        suite: Suite,
+        binding: &GroupBinding,
+    ) -> Result<Self, MlsError> {
         let info = parse_group_info(base)?;
         let tree = info.extensions().ratchet_tree();
         let tree = tree.ok_or(against_group_info("a base holds its tree"))?.ratchet_tree().clone();
@@ -349,9 +359,9 @@ impl Follower {
         if !binding.is_whole(info.group_context()) {
             return Err(against_group_info("the binding is the one demanded"));
         }
-        let (crypto, nowhere) = (RustCrypto::default(), KeyValueStorage::new(Nowhere));
+        let nowhere = KeyValueStorage::new(Nowhere);
         let (group, _) =
-            PublicGroup::from_external(&crypto, &nowhere, tree, info, ProposalStore::new())
+            PublicGroup::from_external(crypto, &nowhere, tree, info, ProposalStore::new())
                 .map_err(|error| MlsError::refused(MlsObject::GroupInfo)(&error))?;
         let leaves: Vec<_> = group.treesync().full_leaves().collect();
         let [(first, node)] = leaves.as_slice() else {
@@ -360,14 +370,6 @@ impl Follower {
         let roster = Roster::of_base(NewLeaf::read(LeafIndex(first.u32()), node)?);
         let (binding, ahead) = (binding.clone(), Mutex::default());
         Ok(Self { group, binding, roster, ahead })
-    }
-
-    /// Begins with a base that was believed before, whose suite and binding are then right.
-    pub fn begin_again(base: &[u8]) -> Result<Self, MlsError> {
-        let info = parse_group_info(base)?;
-        let suite = Suite::from_code(info.ciphersuite() as u16);
-        let suite = suite.ok_or(against_group_info("the suite is one of ours"))?;
-        Self::begin(base, suite, &GroupBinding::of(info.group_context())?)
     }
 
     /// The generation.

@@ -1,9 +1,10 @@
-//! Where the signatures of key packages stand in a commit, without judging anything.
+//! Where the signatures of key packages stand in a commit, and those of leaves in a tree, without judging
+//! anything.
 //!
-//! OpenMLS parses a commit and verifies it in one call. To verify ahead of it, one has to find what is
+//! OpenMLS parses a commit, or a tree, and verifies it in one call. To verify ahead of it, one has to find what is
 //! signed; the rest is skipped, and where the bytes are not what was expected the search ends.
 //!
-//! Source: RFC 9420 §5.1.2, §6, §7.2, §10, §12.
+//! Source: RFC 9420 §5.1.2, §6, §7.1, §7.2, §10, §12, §12.4.3.3.
 
 use crate::limits;
 
@@ -26,6 +27,13 @@ pub fn in_key_packages(mls_message: &[u8]) -> Vec<Signed<'_>> {
     found
 }
 
+/// The signatures of the leaves of a ratchet tree, as it travels, of the group with this id.
+pub fn in_tree<'a>(group_id: &[u8], tree: &'a [u8]) -> Vec<Signed<'a>> {
+    let mut found = Vec::new();
+    let _ = Cursor(tree).tree(group_id, &mut found);
+    found
+}
+
 /// The rest of the bytes.
 #[derive(Clone, Copy)]
 struct Cursor<'a>(&'a [u8]);
@@ -39,6 +47,9 @@ const ADD: u16 = 1;
 const REMOVE: u16 = 3;
 const GROUP_CONTEXT_EXTENSIONS: u16 = 7;
 const SOURCE_KEY_PACKAGE: u8 = 1;
+const SOURCE_COMMIT: u8 = 3;
+const BLANK: u8 = 0;
+const LEAF: u8 = 1;
 
 impl<'a> Cursor<'a> {
     fn commit(mut self, found: &mut Vec<Signed<'a>>) -> Option<()> {
@@ -74,6 +85,41 @@ impl<'a> Cursor<'a> {
         let package = *self;
         self.take(4)?; // version and suite
         self.vector()?; // init key
+        let of_leaf = self.leaf(&[])?;
+        self.vector()?; // the package's extensions
+        let of_package = content("KeyPackageTBS", package.until(*self))?;
+        let signature = self.vector()?;
+        let key = of_leaf.key;
+        Some([of_leaf, Signed { key, content: of_package, signature }])
+    }
+
+    fn tree(mut self, group_id: &[u8], found: &mut Vec<Signed<'a>>) -> Option<()> {
+        let mut nodes = Cursor(self.vector()?);
+        // Leaves and parents take turns (RFC 9420 appendix C).
+        for at in 0u32.. {
+            if nodes.0.is_empty() || found.len() >= limits::LEAVES {
+                break;
+            }
+            if nodes.u8()? == BLANK {
+                continue;
+            }
+            if nodes.u8()? == LEAF {
+                let mut place = vec![u8::try_from(group_id.len()).ok().filter(|n| *n < 0x40)?];
+                place.extend_from_slice(group_id);
+                place.extend_from_slice(&(at / 2).to_be_bytes());
+                found.push(nodes.leaf(&place)?);
+            } else {
+                nodes.vector()?; // encryption key
+                nodes.vector()?; // parent hash
+                nodes.vector()?; // unmerged leaves
+            }
+        }
+        Some(())
+    }
+
+    /// A leaf. One that its member made in the group is signed for its place there, group id and index,
+    /// too (RFC 9420 §7.2).
+    fn leaf(&mut self, place: &[u8]) -> Option<Signed<'a>> {
         let leaf = *self;
         self.vector()?; // encryption key
         let key = self.vector()?;
@@ -82,18 +128,18 @@ impl<'a> Cursor<'a> {
         for _capability in 0..5 {
             self.vector()?;
         }
-        if self.u8()? != SOURCE_KEY_PACKAGE {
-            return None;
+        let mut place = place;
+        match self.u8()? {
+            SOURCE_KEY_PACKAGE => {
+                self.take(16)?; // lifetime
+                place = &[];
+            }
+            SOURCE_COMMIT if !place.is_empty() => drop(self.vector()?), // parent hash
+            _ => return None,
         }
-        self.take(16)?; // lifetime
-        self.vector()?; // the leaf's extensions
-        let of_leaf = content("LeafNodeTBS", leaf.until(*self))?;
-        let leaf_signature = self.vector()?;
-        self.vector()?; // the package's extensions
-        let of_package = content("KeyPackageTBS", package.until(*self))?;
-        let signature = self.vector()?;
-        let of_leaf = Signed { key, content: of_leaf, signature: leaf_signature };
-        Some([of_leaf, Signed { key, content: of_package, signature }])
+        self.vector()?; // extensions
+        let content = content("LeafNodeTBS", &[leaf.until(*self), place].concat())?;
+        Some(Signed { key, content, signature: self.vector()? })
     }
 
     /// The bytes up to where another cursor over the same bytes stands.
