@@ -66,6 +66,6 @@ async fn main() {
         Box::pin(documents::print()).await;
     }
     if wanted("wire") {
-        wire::print().await;
+        Box::pin(wire::print()).await;
     }
 }
