@@ -148,9 +148,8 @@ impl FromStr for Place {
             return Err(wrong());
         }
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-        let is_name = |name: &str| {
-            !name.is_empty() && name != "." && name != ".." && name.bytes().all(in_name)
-        };
+        // "." and ".." are names as well; the storage's own form of a path has no room for them.
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(in_name);
         let is_prefix = prefix.is_empty() || prefix.split('/').all(is_name);
         if !is_prefix || prefix.len() > PREFIX_BYTES {
             return Err(wrong());
@@ -243,6 +242,8 @@ mod tests {
             "s3://ab",
             "s3://Muster",
             "s3://muster/../x",
+            "s3://muster/./x",
+            "s3://muster/..",
             "s3://muster//x",
             "s3://muster/a b",
             "s3://mus/ter?x",
@@ -322,6 +323,8 @@ mod tests {
         assert!(open.contains("everybody") && !open.contains("ecret"), "{open}");
         let half = write("aws_access_key_id = key\n", 0o600).err().unwrap().to_string();
         assert!(half.contains("aws_secret_access_key"), "{half}");
+        let large = write(&format!("{text}{}", "#".repeat(FILE_BYTES as usize)), 0o600);
+        assert!(large.err().unwrap().to_string().contains("too large"));
         assert!(Credentials::from_file(&folder.path().join("none")).is_err());
     }
 }

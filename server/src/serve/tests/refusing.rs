@@ -1,10 +1,11 @@
 //! What the server refuses though its form is right, and what it forgets.
 
 use axum::http::StatusCode;
+use hauspost_core::group::commit::Change;
 use hauspost_protocol::body::{InviteBody, InviteOp, LogType, SignedPayload};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::{Head, Kind, Seen};
-use hauspost_protocol::ids::{EntryHash, Gen, Seq, UserId};
+use hauspost_protocol::ids::{EntryHash, Gen, LeafIndex, Seq, UserId};
 use hauspost_protocol::limits::{DAY_MS, KEY_PACKAGE_AGE_MS};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{Outcome, PackageTaken, PackagesTake, path};
@@ -37,6 +38,25 @@ async fn nobody_s_word_is_put_into_another_history() {
         let signed = SignedPayload::sign(&anna.key, &head, encode(&body), anna.device());
         let request = room.request(vec![(Bytes(head), Bytes(encode(&signed)))]);
         assert_eq!(anna.append(&world, &request).await, [Outcome::Form]);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_names_what_its_author_had_seen_of_this_very_log() {
+    let (world, anna, _ben, mut room) = two().await;
+    let true_one = newest(&entries(&world, &anna, room.log).await);
+    let (judged_by, epoch) = (at(&world, &anna).await, room.epoch);
+    let taken = vec![Outcome::Ok(Seq(3)), Outcome::Ok(Seq(4))];
+    for (seen, outcomes) in [
+        (Seen { hash: EntryHash([7; 32]), ..true_one }, vec![Outcome::Form; 2]),
+        (Seen { seq: Seq(9), ..true_one }, vec![Outcome::Form; 2]),
+        (true_one, taken),
+    ] {
+        let mut twin = anna.twin();
+        room.epoch = epoch;
+        let change = Change { removes: vec![LeafIndex(1)], ..Change::default() };
+        let request = twin.commit(&mut room, change, Some(seen), judged_by, None);
+        assert_eq!(twin.append(&world, &request).await, outcomes);
     }
 }
 
