@@ -221,6 +221,11 @@ impl Account {
         self.core.look_at_ways_in().await
     }
 
+    /// Forgets receipts that are older than the policy keeps them; a started account does so by itself.
+    pub async fn forget_receipts(&self) -> Result<(), AccountError> {
+        self.core.forget_receipts().await
+    }
+
     /// Pulls, sends and listens by itself on the current tokio runtime, until the account is
     /// suspended or dropped. Calling it again does nothing.
     pub fn start(&self) {

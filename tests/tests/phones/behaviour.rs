@@ -15,6 +15,8 @@ use hauspost_protocol::content;
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::ids::{LogId, MessageId, Seq};
 use hauspost_protocol::statement::PayloadType;
+use hauspost_protocol::wire::path;
+use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World};
 
 /// The policy that turns read receipts on.
@@ -355,5 +357,62 @@ async fn quiet_hours_that_only_a_newer_app_understands_leave_those_of_the_policy
     for newer in [encode(&nonsense), encode(&(1u64, 2u64))] {
         anna.account.set_own_setting("quiet", Some(newer)).await.unwrap();
         assert_eq!(anna.account.quiet_hours().await.unwrap().own, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_reached_a_person_when_one_of_his_phones_has_it_whichever() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let tablet = world.second_phone("ben", &ben).await;
+    let log = anna.account.create_dm(ben.account.user()).await.unwrap();
+    anna.account.send_text(log, "null").await.unwrap();
+    for phone in [&anna, &ben, &tablet, &ben, &tablet] {
+        phone.settle().await;
+    }
+    for phone in [&ben, &tablet] {
+        anna.account.send_text(log, "noch eins").await.unwrap();
+        anna.settle().await;
+        assert!(anna.account.ask_delivered(log).await.unwrap());
+        phone.settle().await;
+        phone.account.sync_all().await.unwrap();
+        assert!(!anna.account.ask_delivered(log).await.unwrap());
+        assert_eq!(reach(&anna, log).await, Reach { of: 1, delivered: 1, read: None });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_33_nobody_asks_how_far_anything_is_who_has_nothing_under_way() {
+    let mut world = World::found().await;
+    let anna = world.phone("anna").await;
+    let network = Hostile::default();
+    let ben = world.phone_over("ben", network.network()).await;
+    let log = anna.writes_first(&ben, "von Anna").await;
+    ben.settle().await;
+    assert!(!ben.account.ask_delivered(log).await.unwrap());
+    assert!(network.answers_seen().iter().all(|(at, _)| !at.starts_with(path::DELIVERED)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_are_kept_for_as_many_days_as_the_policy_says() {
+    let mut world = World::found().await;
+    let mut terms = with_receipts();
+    terms.council.behaviour_days = 7;
+    world.policy(terms).await;
+    let anna = world.phone("anna").await;
+    let ben = world.phone("ben").await;
+    let log = anna.writes_first(&ben, "eins").await;
+    ben.settle().await;
+    reads_all(&ben, log).await;
+    anna.settle().await;
+    for (days, read) in [(0, 1), (6, 1), (2, 0)] {
+        let age = move |tx: &Tx<'_>| {
+            tx.execute("UPDATE read_up_to SET t_ms = t_ms - ?1 * 86400000", [days])?;
+            Ok::<_, StoreError>(())
+        };
+        anna.account.store().write(age).await.unwrap();
+        anna.account.forget_receipts().await.unwrap();
+        assert_eq!(reach(&anna, log).await.read, Some(read), "{days} days more");
     }
 }

@@ -376,3 +376,34 @@ async fn a_document_that_is_not_sent_yet_keeps_its_bytes_when_its_text_changes()
     let opened = ben.account.open_file(log, seen.message_id, 0).await.unwrap();
     assert_eq!(std::fs::read(opened).unwrap(), b"Fluchtplan");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_conversation_is_not_made_for_is_refused_at_once() {
+    let (_world, [anna, ben]) = World::of(["anna", "ben"]).await;
+    let ben_is = ben.account.user();
+    let pair = anna.writes_first(&ben, "Hallo").await;
+    assert_eq!(code(anna.account.set_owner(pair, ben_is, true).await), "not-here");
+    assert_eq!(code(anna.account.set_picture(pair, None).await), "not-here");
+    let asks = anna.account.send(pair, Draft::plain("gelesen?").to_be_confirmed()).await;
+    assert_eq!(code(asks), "not-here");
+    let notes = anna.account.notes().await.unwrap();
+    assert_eq!(code(anna.account.leave(notes).await), "not-allowed");
+
+    let room = |title: usize| NewRoom {
+        title: Some("x".repeat(title)),
+        people: vec![ben_is],
+        announces: true,
+        history: HistoryRule::None,
+    };
+    assert_eq!(code(anna.account.create_room(room(256)).await), "message");
+    let log = anna.account.create_room(room(255)).await.unwrap();
+    let standing = anna.account.standing(log).await.unwrap();
+    assert!(standing.is_owner && standing.may_write && standing.may_add, "it has not begun yet");
+    settle(&[&anna, &ben]).await;
+    let id = ask(&anna, log, "Helme tragen").await;
+    settle(&[&anna, &ben]).await;
+    assert_eq!(code(ben.account.confirmations(log, id).await), "not-allowed");
+    let plain = anna.account.send_text(log, "nur so").await.unwrap();
+    assert_eq!(code(anna.account.confirmations(log, plain).await), "no-message");
+    assert_eq!(anna.account.confirmations(log, id).await.unwrap().asked(), 1);
+}

@@ -98,7 +98,7 @@ fn every_limit_is_named_when_it_is_passed() {
         ("suite_code", |terms| terms.general.suite_code = Some(1)),
         ("group_version", |terms| terms.general.group_version = Some(0)),
         ("zone", |terms| {
-            let zone = Zone { name: "Europe/Berlin".into(), rule: "no rule".into() };
+            let zone = Zone { name: "Europe/Berlin".into(), rule: "no-rule".into() };
             terms.general.zone = Some(zone);
         }),
         ("quiet_hours", |terms| {
