@@ -209,6 +209,13 @@ impl Account {
         self.0.set_metered(metered);
     }
 
+    /// Says that the app is in front, or is not any more: in direct conversations people see that this person is
+    /// there, or when he last was, where the company's policy lets them and he does not withhold it. `suspend` says
+    /// that it is not.
+    pub fn set_in_front(&self, in_front: bool) {
+        self.0.set_in_front(in_front);
+    }
+
     /// From which size on documents wait on a metered network.
     pub fn metered_limits(&self) -> MeteredLimits {
         self.0.metered_limits().into()

@@ -31,6 +31,7 @@ pub mod key_store;
 pub mod observer;
 pub mod own;
 pub mod people;
+pub mod presence;
 pub mod previews;
 pub mod rooms;
 pub mod rules;

@@ -33,6 +33,8 @@ pub enum Change {
     Outbox,
     /// An alarm was raised, reported or acknowledged: `Account.alarms`.
     Alarms,
+    /// Who is typing, who is there, who was last there, in whichever conversation: `Timeline.presence`.
+    Presence,
 }
 
 /// What the app gives to hear of changes.
@@ -102,6 +104,7 @@ impl From<observe::Change> for Change {
             observe::Change::Conversations => Self::Conversations,
             observe::Change::Outbox => Self::Outbox,
             observe::Change::Alarms => Self::Alarms,
+            observe::Change::Presence => Self::Presence,
             observe::Change::EveryLog => Self::EveryConversation,
             observe::Change::Log(log) => Self::Conversation { id: log.to_string() },
         }

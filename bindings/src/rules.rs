@@ -151,6 +151,10 @@ impl Rules {
     pub(crate) fn new(core: Core) -> Arc<Self> {
         Arc::new(Self(core))
     }
+
+    pub(crate) fn core(&self) -> Core {
+        self.0.clone()
+    }
 }
 
 #[uniffi::export]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::epoch::Chain;
+use hauspost_protocol::epoch::{Chain, HintKey};
 use hauspost_protocol::ids::{DeviceId, Digest, LeafIndex, LogId, RecordIndex, Seq};
 use hauspost_protocol::mls::public::{Follower, Member};
 use rusqlite::Connection;
@@ -41,6 +41,8 @@ pub struct EpochState {
     pub capsule_hash: Digest,
     /// The body itself, until an equal one stands in the log.
     pub capsule_body: Option<Vec<u8>>,
+    /// What seals its hints; none in an epoch that began under an older build.
+    pub hints: Option<HintKey>,
     /// One chain for each leaf; the own one stands at the lowest index that was not accepted.
     pub chains: BTreeMap<LeafIndex, Chain>,
 }
@@ -77,6 +79,7 @@ impl Ledger {
             Some(stored) => Some(EpochState {
                 capsule_hash: stored.capsule_hash,
                 capsule_body: stored.capsule_body,
+                hints: stored.hints,
                 chains: epoch::chains(conn, row.local)?.into_iter().collect(),
             }),
             None => None,
@@ -115,6 +118,7 @@ impl Ledger {
                     capsule_hash: state.capsule_hash,
                     capsule_body: state.capsule_body.clone(),
                     capsule_seq: self.right_capsule(),
+                    hints: state.hints.clone(),
                 };
                 let chains: Vec<_> =
                     state.chains.iter().map(|(leaf, chain)| (*leaf, chain.clone())).collect();

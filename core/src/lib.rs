@@ -27,7 +27,7 @@
 //! 7. [`outbox`]: what becomes of what a person wants? [`own`]: what do a person's devices agree on?
 //! 8. [`observe`]: how does a view hear that something changed?
 //! 9. [`read`]: what does a view show? [`format`](mod@format): how does a formatted text look?
-//!    [`notify`]: how loud is it?
+//!    [`notify`]: how loud is it? [`hints`]: who is typing, who is there?
 //! 10. [`account`]: what does an app hold in its hand?
 
 pub mod env;
@@ -55,5 +55,7 @@ pub mod read;
 pub mod format;
 
 pub mod notify;
+
+pub mod hints;
 
 pub mod account;

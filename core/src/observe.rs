@@ -28,6 +28,8 @@ pub enum Change {
     Outbox,
     /// An alarm was raised, reported or acknowledged.
     Alarms,
+    /// Who is typing, who is there and who was last there, in whichever conversation.
+    Presence,
     /// So many conversations that they are not named.
     EveryLog,
     /// The timeline or the members of one conversation.

@@ -5,12 +5,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use axum::body::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use hauspost_core::sync::{Connection, Hints, Https, Network, NetworkError, Request, Response};
 use hauspost_protocol::encoding::{Item, decode, encode};
 use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::wire::{SyncAnswer, path};
+use tokio::sync::{Notify, mpsc};
 
 type Instead = Box<dyn FnMut(&Request) -> Option<Result<Response, NetworkError>> + Send>;
 type Change = Box<dyn FnMut(&mut Request) + Send>;
@@ -27,6 +29,12 @@ struct Lies {
     twist: Option<Twist>,
     lost: Option<&'static str>,
     silent: bool,
+    /// Who may say something on the live streams that are open.
+    streams: Vec<mpsc::UnboundedSender<Bytes>>,
+    /// Rings when one more is open.
+    opened: Arc<Notify>,
+    /// All that the server said on them.
+    said: Vec<u8>,
     answers: Vec<(String, Vec<u8>)>,
 }
 
@@ -119,6 +127,39 @@ impl Hostile {
         self.0.lock().unwrap().silent = true;
     }
 
+    /// Says this on every live stream that is open.
+    pub fn says(&self, line: &str) {
+        let line = Bytes::from(format!("{line}\n"));
+        self.0.lock().unwrap().streams.retain(|stream| stream.send(line.clone()).is_ok());
+    }
+
+    /// Waits until the server has a live stream of the phone.
+    pub async fn listens(&self) {
+        loop {
+            let opened = {
+                let mut lies = self.0.lock().unwrap();
+                lies.streams.retain(|stream| !stream.is_closed());
+                if !lies.streams.is_empty() {
+                    return;
+                }
+                lies.opened.clone()
+            };
+            opened.notified().await;
+        }
+    }
+
+    /// The lines that the server said on live streams and that say more than that there may be news.
+    pub fn lines_said(&self) -> Vec<String> {
+        let said = String::from_utf8(self.0.lock().unwrap().said.clone()).unwrap();
+        said.lines().filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect()
+    }
+
+    /// How many requests of this path the server answered.
+    pub fn asked(&self, at: &str) -> usize {
+        let lies = self.0.lock().unwrap();
+        lies.answers.iter().filter(|(path, _)| path.starts_with(at)).count()
+    }
+
     /// Ends all lies.
     pub fn is_honest_again(&self) {
         let mut lies = self.0.lock().unwrap();
@@ -180,7 +221,29 @@ impl Connection for Between {
             if self.lies.lock().unwrap().silent {
                 return Ok(futures_util::stream::pending().boxed());
             }
-            self.honest.stream(request).await
+            let honest = self.honest.stream(request).await?;
+            let (stream, made_up) = mpsc::unbounded_channel();
+            let opened = {
+                let mut lies = self.lies.lock().unwrap();
+                lies.streams.push(stream);
+                lies.opened.clone()
+            };
+            opened.notify_one();
+            let from = (honest, made_up, self.lies.clone());
+            let lines =
+                futures_util::stream::unfold(from, |(mut honest, mut made_up, lies)| async {
+                    let piece = tokio::select! {
+                        piece = honest.next() => {
+                            if let Some(Ok(piece)) = &piece {
+                                lies.lock().unwrap().said.extend_from_slice(piece);
+                            }
+                            piece?
+                        }
+                        Some(line) = made_up.recv() => Ok(line),
+                    };
+                    Some((piece, (honest, made_up, lies)))
+                });
+            Ok(lines.boxed())
         })
     }
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use hauspost_core::read::SearchQuery;
+use hauspost_protocol::company::policy::{CouncilPart, Terms};
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::wire::{Directory, path};
+use hauspost_protocol::ids::LogId;
+use hauspost_protocol::wire::{Directory, HintsRequest, path};
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World};
 use rand::rngs::StdRng;
@@ -129,12 +131,16 @@ struct Company {
     texts: Canaries,
     secrets: Canaries,
     names: Canaries,
+    /// What was said of who types and who is there, sealed as it went to the server.
+    hints: Canaries,
 }
 
 async fn talk() -> Company {
     LazyLock::force(&LOG);
     let mut rng = StdRng::seed_from_u64(20_261_125);
     let mut world = World::found().await;
+    let council = CouncilPart { typing: true, last_seen: true, ..CouncilPart::default() };
+    world.policy(Terms { council, ..Terms::default() }).await;
     let (mut texts, mut secrets, mut names) =
         (Canaries::default(), Canaries::default(), Canaries::default());
     let (mut phones, mut networks, mut handles) = (Vec::new(), Vec::new(), Vec::new());
@@ -212,6 +218,7 @@ async fn talk() -> Company {
     assert_eq!(texts.found_in(drafts.concat().as_bytes()), BTreeSet::from(["a draft"]));
     phones.push(tablet);
     networks.push(network);
+    let hints = hints(&phones[..4], &networks, group, dm).await;
     // They do talk: what is looked for below is there to be found.
     let heard = phones[1].texts(group).await.concat();
     assert!(texts.found_in(heard.as_bytes()).contains("a group's message"));
@@ -219,7 +226,32 @@ async fn talk() -> Company {
         // The tablet came after everything was said, and may have been given none of it yet.
         phone_secrets(phone, at < 4, &mut secrets).await;
     }
-    Company { world, phones, networks, texts, secrets, names }
+    Company { world, phones, networks, texts, secrets, names, hints }
+}
+
+/// All of them type and are there, and say so: what the server got of it.
+async fn hints(phones: &[Phone], networks: &[Hostile], group: LogId, dm: LogId) -> Canaries {
+    let sent = Arc::new(Mutex::new(Canaries::default()));
+    for (phone, network) in phones.iter().zip(networks) {
+        let sent = sent.clone();
+        network.changes_requests(path::HINTS, move |request| {
+            let HintsRequest { hints } = decode(&request.body).unwrap();
+            let mut sent = sent.lock().unwrap();
+            for hint in hints {
+                sent.secret("a hint", &hint.sealed);
+                let line = hint.to_line().into_bytes();
+                sent.0.push(Canary { what: "a hint", bytes: line });
+            }
+        });
+        phone.account.set_in_front(true);
+        let log = if phone.account.conversation(dm).await.unwrap().is_some() { dm } else { group };
+        phone.account.typing(log);
+        phone.account.say_hints().await.unwrap();
+        network.is_honest_again();
+    }
+    let sent = std::mem::take(&mut *sent.lock().unwrap());
+    assert!(sent.0.len() >= 3 * phones.len(), "each of them said something");
+    sent
 }
 
 /// What only the phone may know.
@@ -231,6 +263,7 @@ async fn phone_secrets(phone: &Phone, heard: bool, secrets: &mut Canaries) {
         for (what, sql) in [
             ("a record key", "SELECT record_key FROM message WHERE record_key IS NOT NULL"),
             ("a chain's secret", "SELECT chain FROM chain"),
+            ("a key of hints", "SELECT hint_key FROM epoch WHERE hint_key NOT NULL"),
             ("a signing seed", "SELECT signing_seed FROM account"),
             ("a history seed", "SELECT history_seed FROM account"),
         ] {
@@ -245,6 +278,7 @@ async fn phone_secrets(phone: &Phone, heard: bool, secrets: &mut Canaries) {
     let blobs = blobs.await.unwrap();
     assert!(!heard || blobs.iter().any(|(what, _)| *what == "a record key"));
     assert!(blobs.iter().any(|(what, _)| *what == "a chain's secret"));
+    assert!(!heard || blobs.iter().any(|(what, _)| *what == "a key of hints"));
     for (what, blob) in blobs {
         // Each of them ends with the secret's 32 bytes.
         secrets.secret(what, &blob[blob.len() - 32..]);
@@ -254,7 +288,7 @@ async fn phone_secrets(phone: &Phone, heard: bool, secrets: &mut Canaries) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_the_phones_holds_a_text_a_key_or_a_name() {
     let company = talk().await;
-    let Company { world, phones, networks, texts, secrets, names } = company;
+    let Company { world, phones, networks, texts, secrets, names, hints } = company;
 
     // Stored by the server: every file of its folder, while it runs, with what SQLite has not yet
     // moved from its write-ahead logs.
@@ -265,6 +299,7 @@ async fn nobody_but_the_phones_holds_a_text_a_key_or_a_name() {
         let place = file.display().to_string();
         texts.assert_not_in(&place, &bytes);
         secrets.assert_not_in(&place, &bytes);
+        hints.assert_not_in(&place, &bytes);
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         if name.starts_with("hauspost.db") {
             // The directory's table is the one place where names may stand.
@@ -283,6 +318,7 @@ async fn nobody_but_the_phones_holds_a_text_a_key_or_a_name() {
         for (asked, body) in network.answers_seen() {
             texts.assert_not_in(&asked, &body);
             secrets.assert_not_in(&asked, &body);
+            hints.assert_not_in(&asked, &body);
             if asked == path::DIRECTORY {
                 let _: Directory = decode(&body).unwrap();
             } else {
@@ -298,6 +334,7 @@ async fn nobody_but_the_phones_holds_a_text_a_key_or_a_name() {
     assert!(!logged.is_empty(), "something was logged");
     texts.assert_not_in("the log", &logged);
     secrets.assert_not_in("the log", &logged);
+    hints.assert_not_in("the log", &logged);
     names.assert_not_in("the log", &logged);
 
     // Stored by the phones, running and suspended.
@@ -308,6 +345,7 @@ async fn nobody_but_the_phones_holds_a_text_a_key_or_a_name() {
                 let place = file.display().to_string();
                 texts.assert_not_in(&place, &bytes);
                 secrets.assert_not_in(&place, &bytes);
+                hints.assert_not_in(&place, &bytes);
                 names.assert_not_in(&place, &bytes);
             }
             phone.account.suspend().await;

@@ -7,7 +7,7 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 7] = [
+const ALL: [Event; 8] = [
     Event::Device,
     Event::Restore,
     Event::Bomb,
@@ -15,6 +15,7 @@ const ALL: [Event; 7] = [
     Event::Talk,
     Event::Own,
     Event::Rooms,
+    Event::Hints,
 ];
 
 fn play(seed: u64, plan: Plan) -> Course {
@@ -94,6 +95,11 @@ fn all_devices_of_a_person_agree_on_what_he_read_wrote_silenced_and_put_away() {
 #[test]
 fn who_is_asked_to_confirm_and_who_has_is_the_same_on_all_phones_and_in_the_archive() {
     play_all(900..908, Plan { phones: 3, steps: 100, events: &[Event::Rooms], ..LARGE });
+}
+
+#[test]
+fn who_types_and_who_is_there_is_shown_of_those_who_are_and_disturbs_nothing() {
+    play_all(1000..1008, Plan { phones: 3, steps: 100, events: &[Event::Hints], ..LARGE });
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! MLS agrees the epoch (RFC 9420); its safe exporter gives X, once. From X and the epoch's context
 //! comes the epoch's secret E, from E one chain for each member's leaf, from a chain one key for
 //! each record. The archive reaches E through the capsule, so members and archive open the very
-//! same bytes. All of it: docs/protocol.md §4.
+//! same bytes. Beside E, and out of the archive's reach, X gives the key of hints. All of it:
+//! docs/protocol.md §4.
 
 use std::collections::BTreeMap;
 
@@ -182,6 +183,36 @@ impl Item for RecordKey {
     }
 }
 
+/// N, the key that seals the hints of one epoch: who is typing, who was last there.
+///
+/// It comes from X beside E and not from E, so that nobody who opens capsules opens hints: they are how
+/// people behave and not what they said (legal.md L-24). Its encoding is for the phone's own store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HintKey(RecordKey);
+
+impl HintKey {
+    /// N = KDF(HKDF-Extract(salt "hauspost/1 hints", X), "hints", ctx).
+    pub fn from_exporter(exported: &[u8], context: &EpochContext) -> Self {
+        let secret = Secret::extract("hauspost/1 hints", &[exported])
+            .derive("hints", Context::Bytes(&encode(context)));
+        Self(RecordKey(secret))
+    }
+
+    /// The key as the cipher takes it: its halves are derived as those of a record's key.
+    pub(crate) fn sealing(&self) -> &RecordKey {
+        &self.0
+    }
+}
+
+impl Item for HintKey {
+    fn write(&self, to: &mut Writer) {
+        self.0.write(to);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, FormError> {
+        RecordKey::read(from).map(Self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,10 +286,24 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_hints_is_another_in_each_epoch_and_none_that_the_archive_reaches() {
+        let key = HintKey::from_exporter(&[9; 32], &context());
+        let other = EpochContext { epoch: Epoch(2), ..context() };
+        assert_ne!(key, HintKey::from_exporter(&[9; 32], &other));
+        assert_ne!(key, HintKey::from_exporter(&[8; 32], &context()));
+        let epoch = EpochSecret::from_exporter(&[9; 32], context());
+        // Whoever opens a capsule has E, and what is derived from it with the same words is not N.
+        let from_e = epoch.secret.derive("hints", Context::Bytes(&encode(&context())));
+        assert_ne!(key, HintKey(RecordKey(from_e)));
+        assert_eq!(decode::<HintKey>(&encode(&key)).unwrap(), key);
+    }
+
+    #[test]
     fn no_secret_is_shown_by_debug() {
         let epoch = EpochSecret::from_exporter(&[9; 32], context());
         let chain = epoch.chain(LeafIndex(0));
-        let text = format!("{epoch:?} {chain:?} {:?}", chain.key());
-        assert_eq!(text.matches("Secret(…)").count(), 3, "{text}");
+        let hints = HintKey::from_exporter(&[9; 32], &context());
+        let text = format!("{epoch:?} {chain:?} {:?} {hints:?}", chain.key());
+        assert_eq!(text.matches("Secret(…)").count(), 4, "{text}");
     }
 }

@@ -11,7 +11,7 @@
 //! 2. [`entry`] is a log's entry and its hashes; [`body`] what stands in an entry's payload.
 //! 3. [`epoch`] makes the keys of an epoch, [`capsule`] seals the epoch to the archive, [`record`]
 //!    seals one message with its [`statement`], whose [`content`] people read; [`mod@file`] seals the
-//!    documents that it names.
+//!    documents that it names. [`hint`] is what is said and never kept.
 //! 4. [`mls`] wraps what we need of MLS: storage, certificates, the public group that server and
 //!    verifier follow.
 //! 5. [`company`] is the company log: devices, roles, keys, openings, and who had to sign.
@@ -38,6 +38,7 @@ pub mod capsule;
 pub mod content;
 pub mod epoch;
 pub mod file;
+pub mod hint;
 pub mod record;
 pub mod statement;
 

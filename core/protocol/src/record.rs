@@ -23,8 +23,8 @@ use crate::limits;
 use crate::statement::Statement;
 
 const LABEL: &str = "hauspost/1 record";
-const NONCE_BYTES: usize = 24;
-const TAG_BYTES: usize = 16;
+pub(crate) const NONCE_BYTES: usize = 24;
+pub(crate) const TAG_BYTES: usize = 16;
 
 /// Why a record does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +66,8 @@ pub fn seal(key: &RecordKey, head: &[u8], statement: &[u8], author: &SigningKey)
     seal_padded(key, head, &item, padded_len(item.len()))
 }
 
-fn seal_padded(key: &RecordKey, head: &[u8], item: &[u8], plain_len: usize) -> Vec<u8> {
+/// Seals an item, padded with zeros to `plain_len`.
+pub(crate) fn seal_padded(key: &RecordKey, head: &[u8], item: &[u8], plain_len: usize) -> Vec<u8> {
     let mut payload = Vec::with_capacity(NONCE_BYTES + plain_len + TAG_BYTES);
     payload.resize(NONCE_BYTES, 0);
     payload.extend_from_slice(item);
@@ -94,6 +95,21 @@ pub fn open(key: &RecordKey, head: &[u8], payload: &[u8]) -> Result<UnverifiedRe
     if payload.len() as u64 > limits::PAYLOAD_BYTES {
         return Err(RecordError::TooLarge);
     }
+    let plain = open_sealed(key, head, payload)?;
+    let (statement, signature) = read_plain(&plain, padded_len)?;
+    Ok(UnverifiedRecord {
+        signed: signed(head, statement),
+        statement: Statement::parse(statement)?,
+        signature,
+    })
+}
+
+/// What was sealed, padding and all, if its nonce is the one that belongs to it.
+pub(crate) fn open_sealed(
+    key: &RecordKey,
+    head: &[u8],
+    payload: &[u8],
+) -> Result<Vec<u8>, RecordError> {
     let (nonce, rest) = payload.split_first_chunk::<NONCE_BYTES>().ok_or(RecordError::Sealed)?;
     let (sealed, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(RecordError::Sealed)?;
     let mut plain = sealed.to_vec();
@@ -103,8 +119,16 @@ pub fn open(key: &RecordKey, head: &[u8], payload: &[u8]) -> Result<UnverifiedRe
     if !bool::from(synthetic_nonce(key, head, &plain).ct_eq(nonce)) {
         return Err(RecordError::Nonce);
     }
+    Ok(plain)
+}
+
+/// What was signed, and the signature, out of a plaintext of the length that the rule gives for its item.
+pub(crate) fn read_plain(
+    plain: &[u8],
+    padded_len: impl FnOnce(usize) -> usize,
+) -> Result<(&[u8], Signature), RecordError> {
     let ((statement, signature), used) =
-        read_prefix(&plain, |from| from.array(2, |from| Ok((from.bytes()?, Item::read(from)?))))?;
+        read_prefix(plain, |from| from.array(2, |from| Ok((from.bytes()?, Item::read(from)?))))?;
     let canonical = write_sized(used, |to| write_plain(to, statement, &signature));
     if canonical != plain[..used] {
         return Err(FormError::NotCanonical.into());
@@ -112,11 +136,7 @@ pub fn open(key: &RecordKey, head: &[u8], payload: &[u8]) -> Result<UnverifiedRe
     if plain.len() != padded_len(used) || plain[used..].iter().any(|byte| *byte != 0) {
         return Err(RecordError::Padding);
     }
-    Ok(UnverifiedRecord {
-        signed: signed(head, statement),
-        statement: Statement::parse(statement)?,
-        signature,
-    })
+    Ok((statement, signature))
 }
 
 /// A record that opened. Who wrote it is not known before its signature is verified.
@@ -209,13 +229,15 @@ fn synthetic_nonce(key: &RecordKey, head: &[u8], plain: &[u8]) -> [u8; NONCE_BYT
     *mac.first_chunk().expect("24 of 32 bytes")
 }
 
-fn write_plain(to: &mut Writer, statement: &[u8], signature: &Signature) {
+/// The item that a plaintext begins with.
+pub(crate) fn write_plain(to: &mut Writer, statement: &[u8], signature: &Signature) {
     to.array(2);
     to.bytes(statement);
     to.bytes(&signature.0);
 }
 
-fn signed(head: &[u8], statement: &[u8]) -> Vec<u8> {
+/// What a signature is over.
+pub(crate) fn signed(head: &[u8], statement: &[u8]) -> Vec<u8> {
     write_sized(head.len() + statement.len() + 16, |to| {
         to.array(2);
         to.bytes(head);

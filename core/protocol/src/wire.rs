@@ -16,6 +16,7 @@ use crate::crypto::hash;
 use crate::encoding::{Bytes, FormError, Item, Reader, Writer, encode};
 use crate::entry::Entry;
 use crate::file::Leaves;
+use crate::hint::SealedHint;
 use crate::ids::{
     CompanyId, DeviceId, Digest, Epoch, Gen, KeyId, LogId, LogNo, Seq, TimeMs, UserId,
 };
@@ -348,6 +349,15 @@ array_item! {
         pub log: LogId,
         /// The records, in the order in which they are wanted.
         pub seqs: Vec<Seq>,
+    }
+}
+
+array_item! {
+    /// Hints for the members of conversations who are connected.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HintsRequest {
+        /// The hints, [`AT_ONCE`](crate::hint::AT_ONCE) at most.
+        pub hints: Vec<SealedHint>,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::notify::{Notification, Occasion, QuietHours};
 use crate::outbox::intent::Say;
 use crate::outbox::{REASON_TOO_OLD, outcome};
 use crate::store::rows::outbox::{self, IntentState, NewIntent};
-use crate::store::rows::{account, delivered, log, notified, own, receipt};
+use crate::store::rows::{account, delivered, log, notified, own, presence, receipt};
 use crate::store::{StoreError, Tx};
 
 /// Messages of a conversation of which is asked how far they have come.
@@ -276,7 +276,8 @@ pub(super) fn note_policy(tx: &Tx<'_>, terms: &Terms) -> Result<(), StoreError> 
     if account::fact(tx, QUEUE)?.is_none_or(|known| known != hours) {
         account::put_fact(tx, QUEUE, &hours)?;
     }
-    let CouncilPart { read_receipts, behaviour_days, .. } = &terms.council;
+    let CouncilPart { read_receipts, typing, last_seen, behaviour_days, .. } = &terms.council;
+    presence::set_policy(tx, *typing, *last_seen)?;
     receipt::set_policy(tx, *read_receipts, *behaviour_days)
 }
 

@@ -23,6 +23,7 @@ use super::deferred::Deferred;
 use super::documents::Documents;
 use super::enter::Entering;
 use super::freshness::Freshness;
+use super::hints::Hints;
 use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
@@ -96,6 +97,8 @@ pub struct Core {
     pub(super) past: Past,
     /// How far messages have come, where somebody looks.
     pub(super) asking: Asking,
+    /// Who is typing, who is there: what this phone has to say of it, and what it heard.
+    pub(super) hints: Hints,
     /// What this person's devices are to agree on.
     pub(super) own: Own,
     /// The resets that this phone tried to make.

@@ -25,6 +25,7 @@ use super::documents::Documents;
 use super::engine::{Core, Engine};
 use super::enter::Entering;
 use super::error::AccountError;
+use super::hints::Hints;
 use super::history::Past;
 use super::inspect::Inspecting;
 use super::link::LinkTeller;
@@ -188,6 +189,7 @@ async fn finish(
         entering,
         past: Past::default(),
         asking: Asking::default(),
+        hints: Hints::default(),
         own: Own::default(),
         resetting,
         migrating: Migrating::default(),

@@ -7,7 +7,7 @@
 //! history. [`report`] tells the company what an admin must hear of, [`way_in`] keeps the door open for
 //! those who come, [`tasks`] does all of it by itself after [`Account::start`].
 //! [`talk`], [`cards`], [`about`] and [`manage`] are what people do, [`own`] what all their devices
-//! agree on, [`behaviour`] and [`reach`] what they may know of each other, [`rooms`] is about
+//! agree on, [`behaviour`], [`reach`] and [`hints`] what they may know of each other, [`rooms`] is about
 //! conversations of several, [`confirm`] about messages that are to be confirmed, [`unsent`] about what is
 //! still here, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
@@ -30,6 +30,7 @@ mod freshness;
 mod give;
 mod gossip;
 mod handing;
+mod hints;
 mod history;
 mod inspect;
 mod link;
@@ -64,6 +65,7 @@ pub use documents::{Attachment, DocumentOrigin, MeteredLimits, Transfer, Transfe
 pub use engine::Core;
 pub use error::AccountError;
 pub use handing::HandoverInForce;
+pub use hints::{LastSeen, Presence};
 pub use link::Link;
 pub use rooms::{NewRoom, Role, Standing};
 
@@ -71,6 +73,7 @@ use crate::env::Env;
 use crate::observe::Observer;
 use crate::store::Store;
 use crate::store::rows::account::{self, AccountState};
+pub use crate::store::rows::presence::Trace;
 
 /// The database's file in an account's folder.
 const DATABASE: &str = "hauspost.db";
@@ -234,6 +237,7 @@ impl Account {
 
     /// Ends the tasks, waits for the running transaction and closes the database: no lock is left.
     pub async fn suspend(&self) {
+        Box::pin(self.core.go_out_of_sight()).await;
         self.tasks.end().await;
         self.core.close_documents().await;
         self.core.settle_inspection().await;

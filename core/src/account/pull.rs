@@ -7,7 +7,7 @@ use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::finding::Finding;
 use hauspost_protocol::encoding::{FormError, encode};
 use hauspost_protocol::entry::{Entry, Head, Kind};
-use hauspost_protocol::ids::{LogId, Seq, TimeMs};
+use hauspost_protocol::ids::{LeafIndex, LogId, Seq, TimeMs};
 use hauspost_protocol::wire::{LogNews, SyncRequest};
 use rusqlite::Connection;
 
@@ -226,7 +226,7 @@ impl Core {
         let company = self.company(engine).await?;
         let ledger = self.take_ledger(engine, news.log).await?;
         let mut ledger = ledger.unwrap_or_else(|| Ledger::new(news.log, LogType::Group));
-        let epoch = ledger.row.epoch;
+        let (log, epoch) = (news.log, ledger.row.epoch);
         let first = news.entries.first().map(|entry| entry.seq);
         if !is_named && first.is_some_and(|first| first > ledger.row.next_seq) {
             if ledger.row.local.number != 0 {
@@ -235,6 +235,7 @@ impl Core {
             return Ok((false, Took::Ahead));
         }
         let size = news.size;
+        let wrote = if self.is_anybody_typing(news.log) { writers(&news) } else { Vec::new() };
         let few = is_few(&news);
         let me = self.me.clone();
         let rng = self.env.randomness.rng();
@@ -265,12 +266,22 @@ impl Core {
         if ledger.row.epoch != epoch {
             self.to_add.notify_one();
         }
+        if !wrote.is_empty() {
+            let devices = wrote.iter().filter_map(|leaf| ledger.member(*leaf));
+            self.others_wrote(log, devices.map(|member| member.device));
+        }
         let is_whole = ledger.row.next_seq.0 >= size || ledger.row.state == LogState::Stopped;
         if ledger.row.local.number != 0 {
             Self::put_ledger(engine, ledger);
         }
         Ok((moved, if is_whole { Took::All } else { Took::Part }))
     }
+}
+
+/// The leaves whose messages these news bring.
+fn writers(news: &LogNews) -> Vec<LeafIndex> {
+    let heads = news.entries.iter().filter_map(|entry| Head::parse(&entry.head).ok());
+    heads.filter(|head| !head.transient).filter_map(|head| Some(head.slot?.leaf)).collect()
 }
 
 /// How far the last pull went, when all that it brought was stored.

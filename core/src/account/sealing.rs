@@ -121,6 +121,7 @@ impl Core {
     where
         F: FnOnce(&Tx<'_>) -> Result<(), AccountError> + Send + 'static,
     {
+        self.wrote(log);
         // A text does not wait until all of a catch-up is taken in.
         let Ok(mut engine) = self.engine.try_lock() else { return self.store.write(store).await };
         // Before the first send the phone knows all that there is (C12).

@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use super::engine::Core;
 use super::link::Link;
 use super::push::Pushed;
-use super::reach;
+use super::{hints, reach};
+use crate::hints::{Line, Lines};
 use crate::observe::Change;
 use crate::sync::Backoff;
 
@@ -41,6 +42,8 @@ impl Tasks {
             tokio::spawn(report(core.clone())),
             tokio::spawn(share(core.clone())),
             tokio::spawn(reach::ask(core.clone())),
+            tokio::spawn(hints::say(core.clone())),
+            tokio::spawn(hints::hear(core.clone())),
         ];
     }
 
@@ -192,12 +195,18 @@ async fn listen(core: Arc<Core>) {
     loop {
         let mut back = core.link.back();
         match core.server.live().await {
-            Ok(mut hints) => {
+            Ok(mut stream) => {
                 // What came between the last pull and this stream.
                 core.to_pull.notify_one();
-                while let Some(Ok(_)) = hints.next().await {
+                let mut lines = Lines::default();
+                while let Some(Ok(piece)) = stream.next().await {
                     backoff.reset();
-                    core.to_pull.notify_one();
+                    for line in lines.feed(&piece) {
+                        match line {
+                            Line::News => core.to_pull.notify_one(),
+                            Line::Hint(hint) => core.hear(hint),
+                        }
+                    }
                 }
                 back = core.link.back();
             }
@@ -217,8 +226,10 @@ async fn look_after(core: Arc<Core>) {
         let added = core.add_missing().await;
         let agreed = core.agree().await;
         let witnessed = core.ask_witnesses_hourly().await;
-        let looked = core.look_at_ways_in().await.and(core.forget_receipts().await);
-        if let Err(error) = stocked.and(named).and(added).and(agreed).and(witnessed).and(looked) {
+        let looked = core.look_at_ways_in().await;
+        let forgot = core.forget_receipts().await.and(core.forget_presence().await);
+        let done = stocked.and(named).and(added).and(agreed).and(witnessed).and(looked);
+        if let Err(error) = done.and(forgot) {
             tracing::debug!(code = error.code(), "upkeep failed");
             wait(&core, &mut backoff, back).await;
             continue;

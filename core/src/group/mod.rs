@@ -18,7 +18,7 @@ use hauspost_protocol::archive_key::ArchiveKeys;
 use hauspost_protocol::body::CapsuleBody;
 use hauspost_protocol::capsule;
 use hauspost_protocol::crypto::SigningKey;
-use hauspost_protocol::epoch::{Chain, EpochContext, EpochSecret};
+use hauspost_protocol::epoch::{Chain, EpochContext, EpochSecret, HintKey};
 use hauspost_protocol::ids::LeafIndex;
 use hauspost_protocol::mls::certificate::DeviceCertificate;
 use hauspost_protocol::mls::storage::{Backend, Provider};
@@ -67,6 +67,8 @@ pub struct EpochKeys {
     pub context: EpochContext,
     /// One chain for each leaf, ascending.
     pub chains: Vec<(LeafIndex, Chain)>,
+    /// What seals its hints.
+    pub hints: HintKey,
     /// The capsule that every member expects.
     pub capsule: CapsuleBody,
 }
@@ -79,9 +81,10 @@ impl EpochKeys {
         leaves: impl IntoIterator<Item = LeafIndex>,
         archive_keys: &ArchiveKeys,
     ) -> Self {
+        let hints = HintKey::from_exporter(exported, &context);
         let secret = EpochSecret::from_exporter(exported, context);
         let chains = leaves.into_iter().map(|leaf| (leaf, secret.chain(leaf))).collect();
-        Self { context, chains, capsule: capsule::seal(&secret, archive_keys) }
+        Self { context, chains, hints, capsule: capsule::seal(&secret, archive_keys) }
     }
 }
 

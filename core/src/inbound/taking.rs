@@ -8,7 +8,7 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::crypto::sha256;
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::entry::Entry;
-use hauspost_protocol::epoch::{Chain, EpochContext};
+use hauspost_protocol::epoch::{Chain, EpochContext, HintKey};
 use hauspost_protocol::ids::{Digest, LeafIndex};
 use hauspost_protocol::mls::crypto::Crypto;
 use hauspost_protocol::mls::extension::{GroupBinding, group_id};
@@ -31,6 +31,8 @@ pub struct After {
     pub ga: Digest,
     /// The chains of the new epoch.
     pub chains: Vec<(LeafIndex, Chain)>,
+    /// What seals its hints; an older build stored none.
+    pub hints: Option<HintKey>,
     /// The body of the capsule that belongs to it.
     pub capsule: Bytes,
 }
@@ -40,19 +42,29 @@ impl After {
     pub fn to_bytes(&self) -> Vec<u8> {
         let chains: Vec<_> =
             self.chains.iter().map(|(leaf, chain)| (*leaf, Bytes(encode(chain)))).collect();
-        encode(&(self.ga, chains, Bytes(Vec::new())))
+        encode(&(self.ga, chains, Bytes(Vec::new()), self.hints.clone()))
     }
 
     fn of(pending: &PendingCommit) -> Option<Self> {
-        type Stored = (Digest, Vec<(LeafIndex, Bytes)>, Bytes);
-        let (ga, chains, mut capsule): Stored = decode(&pending.after).ok()?;
+        type Stored = (Digest, Vec<(LeafIndex, Bytes)>, Bytes, Option<HintKey>);
+        // As builds before hints stored it.
+        type Older = (Digest, Vec<(LeafIndex, Bytes)>, Bytes);
+        let stored = decode::<Stored>(&pending.after).ok().or_else(|| {
+            let (ga, chains, capsule) = decode::<Older>(&pending.after).ok()?;
+            Some((ga, chains, capsule, None))
+        });
+        let (ga, chains, mut capsule, hints) = stored?;
         if capsule.is_empty() {
             // A commit's batch ends with its capsule.
             let batch: Vec<NewEntry> = decode(&pending.batch).ok()?;
             capsule = Bytes(parse_unsigned(&batch.last()?.1).ok()?);
         }
         let chains = chains.into_iter().map(|(leaf, bytes)| Some((leaf, decode(&bytes).ok()?)));
-        Some(Self { ga, chains: chains.collect::<Option<_>>()?, capsule })
+        Some(Self { ga, chains: chains.collect::<Option<_>>()?, hints, capsule })
+    }
+
+    fn into_state(self) -> EpochState {
+        epoch_state(self.chains, self.hints, self.capsule.0)
     }
 }
 
@@ -95,7 +107,7 @@ impl Work<'_, '_> {
         commit::merge_own(&provider, &mut group).map_err(|_| Halt::Broken(Code::Mls))?;
         *mls = provider.backend().take_changes();
         let after = After::of(pending).ok_or(Halt::Broken(Code::Mls))?;
-        Ok((authorised, Came::In(epoch_state(after.chains, after.capsule.0))))
+        Ok((authorised, Came::In(after.into_state())))
     }
 
     /// The phone's own external commit came back: what it prepared becomes real.
@@ -114,7 +126,7 @@ impl Work<'_, '_> {
         let after = After::of(pending);
         let (scratch, after) = scratch.zip(after).ok_or(Halt::Broken(Code::Mls))?;
         mls.then(scratch);
-        Ok((authorised, Came::In(epoch_state(after.chains, after.capsule.0))))
+        Ok((authorised, Came::In(after.into_state())))
     }
 
     /// Another member's commit, seen from inside.
@@ -268,7 +280,7 @@ impl Work<'_, '_> {
         after.apply(facts, self.entry.seq, self.entry.t_ms);
         let leaves = after.iter().map(|(leaf, _)| leaf);
         let keys = EpochKeys::derive(exported, context, leaves, &keys);
-        Ok(epoch_state(keys.chains, encode(&keys.capsule)))
+        Ok(epoch_state(keys.chains, Some(keys.hints), encode(&keys.capsule)))
     }
 }
 
@@ -278,10 +290,15 @@ pub fn archive_keys(company: &Company, binding: &GroupBinding) -> Option<Archive
     Some(ArchiveKeys { a: key(binding.id_a)?, b: key(binding.id_b)? })
 }
 
-fn epoch_state(chains: Vec<(LeafIndex, Chain)>, capsule: Vec<u8>) -> EpochState {
+fn epoch_state(
+    chains: Vec<(LeafIndex, Chain)>,
+    hints: Option<HintKey>,
+    capsule: Vec<u8>,
+) -> EpochState {
     EpochState {
         capsule_hash: sha256(&capsule),
         capsule_body: Some(capsule),
+        hints,
         chains: chains.into_iter().collect(),
     }
 }

@@ -246,7 +246,10 @@ pub(super) fn batch(
     let (head, payload) = &made[0];
     let core = Head::core(head, sha256(payload), payload.len() as u64);
     entries.extend(made);
-    Ok((core, After { ga: own.ga, chains: keys.chains, capsule: Bytes(capsule) }))
+    Ok((
+        core,
+        After { ga: own.ga, chains: keys.chains, hints: Some(keys.hints), capsule: Bytes(capsule) },
+    ))
 }
 
 fn genesis(

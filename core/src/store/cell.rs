@@ -3,7 +3,7 @@
 
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
-use hauspost_protocol::epoch::RecordKey;
+use hauspost_protocol::epoch::{HintKey, RecordKey};
 use hauspost_protocol::file::Leaves;
 use hauspost_protocol::ids::{
     CompanyId, CoreHash, DeviceId, Digest, EntryHash, Epoch, Gen, KeyId, LeafIndex, LogId, LogNo,
@@ -131,7 +131,7 @@ macro_rules! item_cells {
         }
     )+};
 }
-item_cells! { RecordKey File Leaves }
+item_cells! { RecordKey HintKey File Leaves }
 
 macro_rules! byte_cells {
     ($($type:ident[$len:literal])+) => {$(

@@ -10,8 +10,8 @@ use hauspost_protocol::ids::{DeviceId, Digest, Epoch, Gen, LogId, LogNo, Seq};
 use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
     AppendRequest, BlobBegin, ConsistencyRequest, Delivered, DeliveredRequest, Directory,
-    EnrolAnswer, EnrolRequest, HeadsProof, HeadsProofRequest, Hello, HistoryRequest, NewEntry,
-    Outcome, PackageTaken, PackagesPut, PackagesTake, SyncAnswer, SyncRequest, Witnessed,
+    EnrolAnswer, EnrolRequest, HeadsProof, HeadsProofRequest, Hello, HintsRequest, HistoryRequest,
+    NewEntry, Outcome, PackageTaken, PackagesPut, PackagesTake, SyncAnswer, SyncRequest, Witnessed,
     WitnessedRequest, path,
 };
 
@@ -142,6 +142,11 @@ impl Server {
     /// How many of the others have these entries of this person's.
     pub async fn delivered(&self, request: &DeliveredRequest) -> Result<Vec<Delivered>, SyncError> {
         self.call(post(path::DELIVERED, request)).await
+    }
+
+    /// Hands over hints for who is connected; nobody stores them.
+    pub async fn hints(&self, request: &HintsRequest) -> Result<(), SyncError> {
+        self.call::<Vec<u64>>(post(path::HINTS, request)).await.map(|_| ())
     }
 
     /// The key that grants to a device are sealed to.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use hauspost_core::account::Trace;
 use hauspost_protocol::company::policy::{QuietPlan, QuietSpan};
 use hauspost_protocol::content::Card;
 
@@ -33,6 +34,10 @@ pub enum Command {
     Quiet(Option<QuietPlan>),
     /// Whether others see what this person reads.
     Receipts(bool),
+    /// Whether others see that this person types, or when he was last there.
+    Trace(Trace, bool),
+    /// Whether the bell rings.
+    Bell(bool),
     /// Send a text that everybody is to confirm, with these files.
     Ask(Vec<PathBuf>, String),
     /// Give the conversation this picture, or none.
@@ -64,6 +69,9 @@ const ALARM: Usage = ["/alarm TEXT", "/alarm TEXT"];
 const COMPANY: Usage = ["/company", "/firma"];
 const QUIET: Usage = ["/quiet 20:00-06:00 | off | policy", "/ruhe 20:00-06:00 | aus | firma"];
 const RECEIPTS: Usage = ["/receipts on | off", "/gelesen an | aus"];
+const TYPING: Usage = ["/typing on | off", "/tippt an | aus"];
+const SEEN: Usage = ["/seen on | off", "/zuletzt an | aus"];
+const BELL: Usage = ["/bell on | off", "/klingel an | aus"];
 const ASK: Usage =
     ["/ask TEXT, /ask /file PATH… [-- TEXT]", "/fragen TEXT, /fragen /datei PFAD… [-- TEXT]"];
 const PICTURE: Usage = ["/picture [PATH]", "/bild [PFAD]"];
@@ -88,6 +96,9 @@ pub fn read(text: &str) -> Option<Result<Command, Refusal>> {
         "company" | "firma" => (rest.trim().is_empty().then_some(Command::Company), COMPANY),
         "quiet" | "ruhe" => (quiet(rest.trim()), QUIET),
         "receipts" | "gelesen" => (switch(rest).map(Command::Receipts), RECEIPTS),
+        "typing" | "tippt" => (switch(rest).map(|on| Command::Trace(Trace::Typing, on)), TYPING),
+        "seen" | "zuletzt" => (switch(rest).map(|on| Command::Trace(Trace::LastSeen, on)), SEEN),
+        "bell" | "klingel" => (switch(rest).map(Command::Bell), BELL),
         "ask" | "fragen" => (ask(rest), ASK),
         "picture" | "bild" => (picture(rest), PICTURE),
         // A path, a number or a slash alone is what somebody wants to say.
@@ -322,6 +333,12 @@ mod tests {
         assert_eq!(read("/company"), Some(Ok(Command::Company)));
         assert_eq!(read("/gelesen aus"), Some(Ok(Command::Receipts(false))));
         assert_eq!(read("/receipts"), wrong(RECEIPTS));
+        let seen = |on| Some(Ok(Command::Trace(Trace::LastSeen, on)));
+        assert_eq!((read("/seen off"), read("/zuletzt an")), (seen(false), seen(true)));
+        let typing = |on| Some(Ok(Command::Trace(Trace::Typing, on)));
+        assert_eq!((read("/typing on"), read("/tippt aus")), (typing(true), typing(false)));
+        assert_eq!(read("/klingel aus"), Some(Ok(Command::Bell(false))));
+        assert_eq!(read("/bell laut"), wrong(BELL));
     }
 
     #[test]

@@ -7,19 +7,24 @@
 use std::io;
 use std::path::PathBuf;
 
-use hauspost_core::account::{Link, NewRoom, PolicyInForce, Role, Standing, Transfer};
-use hauspost_core::notify::QuietHours;
+use hauspost_core::account::{
+    Link, NewRoom, PolicyInForce, Presence, Role, Standing, Trace, Transfer,
+};
+use hauspost_core::notify::{Loudness, QuietHours};
 use hauspost_core::observe::Change;
 use hauspost_core::read::{
     AlarmRow, Confirmations, ConversationRow, DocumentKind, DocumentPage, FailedChange, SearchPage,
     SearchQuery, TimelinePage, Version,
 };
 use hauspost_core::store::rows::file::DocumentId;
+use hauspost_core::store::rows::presence::Shown;
 use hauspost_protocol::company::policy::QuietPlan;
 use hauspost_protocol::content::{Card, Choice};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, TimeMs, UserId};
 use hauspost_protocol::wire::Person;
 use ratatui::crossterm::event::KeyEvent;
+
+use super::words::Withheld;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub enum Event {
     Clock(TimeMs),
     /// The process was asked to end.
     Quit,
+    /// The terminal got the person's eyes, or lost them; one that does not say so has them.
+    Focus(bool),
     /// The core says where to look again.
     Changed(Vec<Change>),
     /// How the server is reached.
@@ -66,8 +73,14 @@ pub enum Event {
     Documents(LogId, DocumentKind, DocumentPage, bool),
     /// What the person must hear of.
     Alarms(Vec<AlarmRow>),
-    /// What the company can see: the policy, the quiet hours, and whether receipts are withheld.
-    Company(Box<(PolicyInForce, QuietHours, bool)>),
+    /// What the company can see: the policy, the quiet hours, and what this person withholds.
+    Company(Box<(PolicyInForce, QuietHours, Withheld)>),
+    /// Who is typing in a conversation and who was last there, and what of it this person shows.
+    Presence(LogId, Presence, Shown),
+    /// Messages came that the person was not told of, each so loud.
+    Notified(Vec<(LogId, Loudness)>),
+    /// Whether the bell rings; and whether the person wanted it so just now.
+    Bell(bool, bool),
     /// The documents that are on their way.
     Transfers(Vec<Transfer>),
     /// A document was saved here.
@@ -199,6 +212,20 @@ pub enum Effect {
     SetQuiet(Option<QuietPlan>),
     /// Withhold what this person reads, or not any more.
     Withhold(bool),
+    /// Withhold that this person types, or when he was last there, or not any more.
+    WithholdTrace(Trace, bool),
+    /// The person presses a key in this conversation.
+    Typing(LogId),
+    /// The terminal has the person's eyes, or has not.
+    SetInFront(bool),
+    /// Read who is typing in a conversation and who was last there.
+    LoadPresence(LogId),
+    /// Take what the person was not told of; whether it may ring.
+    TakeNotifications(bool),
+    /// Read whether the bell rings.
+    LoadBell,
+    /// Let the bell ring, or not any more.
+    SetBell(bool),
     /// Read which documents are on their way.
     LoadTransfers,
     /// Save a document in the usual folder.

@@ -381,6 +381,13 @@ fn month(date: jiff::civil::Date, months: [&'static str; 12]) -> &'static str {
     months[usize::from(date.month().unsigned_abs()).saturating_sub(1) % 12]
 }
 
+/// The time of day of a time, and how many days ago that was.
+pub fn clock_and_days(t_ms: TimeMs, state: &State) -> (String, i64) {
+    let (then, today) = (day(t_ms, &state.zone), day(state.now_ms, &state.zone));
+    let days = today.since(then).map_or(i64::MAX, |span| i64::from(span.get_days()));
+    (clock(t_ms, &state.zone), days)
+}
+
 /// A time as a list shows it: the hour today, else the day.
 pub fn short_time(t_ms: TimeMs, state: &State) -> String {
     let (words, zone) = (state.words, &state.zone);

@@ -63,6 +63,18 @@ pub enum ChatError {
     Terminal(io::Error),
 }
 
+/// What a client takes from where it runs.
+pub struct Around {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the terminal stands.
+    pub zone: TimeZone,
+    /// What the client says.
+    pub words: &'static Words,
+    /// Makes the terminal's sound.
+    pub bell: Arc<dyn Fn() + Send + Sync>,
+}
+
 /// Shows an account on a terminal until the person ends it, or `inputs` does.
 ///
 /// # Errors
@@ -71,12 +83,13 @@ pub async fn run<B>(
     account: &Account,
     terminal: &mut Terminal<B>,
     mut inputs: mpsc::UnboundedReceiver<Event>,
-    (clock, zone, words): (Arc<dyn Clock>, TimeZone, &'static Words),
+    around: Around,
 ) -> Result<(), ChatError>
 where
     B: Backend,
     B::Error: Send + Sync + 'static,
 {
+    let Around { clock, zone, words, bell } = around;
     let failed = |error: B::Error| ChatError::Terminal(io::Error::other(error));
     let observer = account.observe();
     let mut link = account.link();
@@ -125,6 +138,9 @@ where
             waiting += send(&want, effects);
             // Keys that came meanwhile, as a paste without brackets, are drawn once.
             next = inputs.try_recv().ok();
+        }
+        if std::mem::take(&mut state.rings) {
+            bell();
         }
         if state.is_ending {
             break;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use hauspost_core::account::{Account, AccountError, Attachment};
+use hauspost_core::account::{Account, AccountError, Attachment, Trace};
 use hauspost_core::file::preview::pixels;
 use hauspost_core::read::{ConversationRow, Window};
 use hauspost_protocol::ids::{LogId, MessageId};
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::event::{Effect, Event, Mark, Span};
+use super::words::Withheld;
 use crate::sound;
 
 mod documents;
@@ -30,6 +31,10 @@ const REACTIONS: u32 = 500;
 const ALARMS: u32 = 100;
 /// Columns and rows of a conversation's picture; a row shows two lines of it.
 pub const PICTURE: (u32, u32) = (12, 6);
+/// Messages of a conversation for which it rings at once.
+const NOTIFICATIONS: u32 = 8;
+/// Under which name it is kept that the terminal's bell does not ring.
+const BELL: &str = "terminal-bell";
 /// Hits of a search that are read at once.
 const HITS: u32 = 50;
 
@@ -165,6 +170,34 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             account.withhold_receipts(withheld).await?;
             company(account).await?
         }
+        Effect::WithholdTrace(trace, withheld) => {
+            account.withhold(trace, withheld).await?;
+            company(account).await?
+        }
+        Effect::Typing(log) => {
+            account.typing(log);
+            return Ok(None);
+        }
+        Effect::SetInFront(in_front) => {
+            account.set_in_front(in_front);
+            return Ok(None);
+        }
+        Effect::LoadPresence(log) => {
+            Event::Presence(log, account.presence(log).await?, account.traces_shown().await?)
+        }
+        Effect::TakeNotifications(rings) => {
+            let new = account.take_notifications(NOTIFICATIONS).await?;
+            let new = new.into_iter().map(|new| (new.log, new.loudness)).collect::<Vec<_>>();
+            if !rings || new.is_empty() {
+                return Ok(None);
+            }
+            Event::Notified(new)
+        }
+        Effect::LoadBell => Event::Bell(account.own_setting(BELL).await?.is_none(), false),
+        Effect::SetBell(on) => {
+            account.set_own_setting(BELL, (!on).then(|| vec![0])).await?;
+            Event::Bell(on, true)
+        }
         Effect::LoadTransfers => Event::Transfers(account.transfers()),
         Effect::Stop(which) => {
             Event::Stopped(documents::stop(account, Some(which), which.log).await)
@@ -255,7 +288,11 @@ async fn voice(account: &Account, log: LogId, path: &Path) -> Result<MessageId, 
 
 async fn company(account: &Account) -> Result<Event, AccountError> {
     let (policy, quiet) = (account.policy().await?, account.quiet_hours().await?);
-    let withheld = account.withholds_receipts().await?;
+    let withheld = Withheld {
+        receipts: account.withholds_receipts().await?,
+        typing: account.withholds(Trace::Typing).await?,
+        last_seen: account.withholds(Trace::LastSeen).await?,
+    };
     Ok(Event::Company(Box::new((policy, quiet, withheld))))
 }
 

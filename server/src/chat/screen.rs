@@ -1,9 +1,11 @@
 //! The real terminal: taken over, read, and given back whatever happens.
 
-use std::io::{self, stdout};
+use std::io::{self, Write as _, stdout};
 use std::panic;
 
-use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste};
+use ratatui::crossterm::event::{
+    self, DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
+};
 use ratatui::crossterm::execute;
 use ratatui::{DefaultTerminal, restore, try_init};
 use tokio::sync::mpsc;
@@ -26,19 +28,25 @@ impl Screen {
         let screen = Self { terminal };
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let _ = execute!(stdout(), DisableBracketedPaste);
+            let _ = execute!(stdout(), DisableBracketedPaste, DisableFocusChange);
             next(info);
         }));
-        execute!(stdout(), EnableBracketedPaste)?;
+        execute!(stdout(), EnableBracketedPaste, EnableFocusChange)?;
         Ok(screen)
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = execute!(stdout(), DisableBracketedPaste);
+        let _ = execute!(stdout(), DisableBracketedPaste, DisableFocusChange);
         restore();
     }
+}
+
+/// Lets the terminal make its sound.
+pub fn ring() {
+    // A terminal that cannot be written is noticed when it is drawn on.
+    let _ = stdout().write_all(b"\x07").and_then(|()| stdout().flush());
 }
 
 /// What the person does, from a thread that ends with the process: reading a key cannot be stopped.
@@ -49,6 +57,8 @@ pub fn inputs() -> mpsc::UnboundedReceiver<Event> {
             let input = match read {
                 event::Event::Key(key) => Event::Key(key),
                 event::Event::Paste(text) => Event::Paste(text),
+                event::Event::FocusGained => Event::Focus(true),
+                event::Event::FocusLost => Event::Focus(false),
                 event::Event::Resize(columns, rows) => Event::Resize(columns, rows),
                 _ => continue,
             };

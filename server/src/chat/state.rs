@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hauspost_core::account::{Link, NewRoom, Standing, Transfer};
+use hauspost_core::account::{Link, NewRoom, Presence, Standing, Transfer};
 use hauspost_core::read::{
     AlarmRow, Confirmations, ConversationRow, DocumentKind, DocumentRow, FailedChange, History,
     SearchHit, SearchQuery, Version,
@@ -54,6 +54,12 @@ pub struct State {
     pub overlay: Option<Overlay>,
     /// A line for the person, until the next key.
     pub notice: Option<Notice>,
+    /// Whether the terminal has the person's eyes.
+    pub is_focused: bool,
+    /// Whether the bell rings for what is new.
+    pub has_bell: bool,
+    /// Whether it is to ring now.
+    pub rings: bool,
     /// Whether the client is to end.
     pub is_ending: bool,
 }
@@ -136,6 +142,10 @@ pub struct Dialog {
     pub about: About,
     /// What the person may do here, once it was asked.
     pub standing: Option<Standing>,
+    /// Who is typing here, and who was last there.
+    pub presence: Presence,
+    /// Whether others see that this person types.
+    pub says_typing: bool,
     /// A hit of a search that is pointed at.
     pub hit: Option<MessageId>,
     /// How `rows` lie on the screen.
@@ -175,6 +185,8 @@ impl Dialog {
             bar: None,
             about: About::default(),
             standing: None,
+            presence: Presence::default(),
+            says_typing: false,
             laid: Vec::new(),
             scroll: Scroll::Follow,
             is_unsaved: false,
@@ -454,6 +466,9 @@ impl State {
             focus: Focus::List,
             overlay: None,
             notice: None,
+            is_focused: true,
+            has_bell: true,
+            rings: false,
             is_ending: false,
         }
     }

@@ -10,14 +10,16 @@ mod documents;
 mod english;
 mod enrol;
 mod german;
+mod presence;
 mod rooms;
 mod talk;
 
 pub use alarms::AlarmWords;
 pub use cards::CardWords;
-pub use company::CompanyWords;
+pub use company::{CompanyWords, Withheld};
 pub use documents::DocumentWords;
 pub use enrol::EnrolWords;
+pub use presence::PresenceWords;
 pub use rooms::RoomWords;
 
 /// What the client says, in one language.
@@ -85,6 +87,8 @@ pub struct Words {
     pub changes: [&'static str; 6],
     /// About messages.
     pub talk: &'static talk::TalkWords,
+    /// About who is typing and who was last there.
+    pub presence: &'static PresenceWords,
     /// About groups and announcements.
     pub rooms: &'static RoomWords,
     /// What everybody in a conversation is called behind an @.
@@ -201,6 +205,7 @@ impl Words {
             self.rooms.help,
             self.alarms.help,
             self.company.help,
+            self.presence.help,
         ];
         of_all.concat()
     }
@@ -313,6 +318,7 @@ mod tests {
         assert_eq!(names(english), names(german));
         assert_eq!(english.help.len(), german.help.len());
         assert_eq!(english.talk.help.len(), german.talk.help.len());
+        assert_eq!(english.presence.help.len(), german.presence.help.len());
         assert_eq!(gaps(english.talk.answering), gaps(german.talk.answering));
         let fits = |(key, what): &(&str, &str)| {
             key.chars().count() <= 24 && 26 + what.chars().count() <= 70

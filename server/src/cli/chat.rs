@@ -121,8 +121,13 @@ impl Chat {
                 }
             }
         });
-        let world = (Arc::new(SystemClock) as Arc<_>, TimeZone::system(), self.words());
-        let result = chat::run(account, &mut screen.terminal, inputs, world).await;
+        let around = chat::Around {
+            clock: Arc::new(SystemClock),
+            zone: TimeZone::system(),
+            words: self.words(),
+            bell: Arc::new(screen::ring),
+        };
+        let result = chat::run(account, &mut screen.terminal, inputs, around).await;
         reading.abort();
         drop(screen);
         result.map_err(|error| match error {

@@ -71,6 +71,9 @@ pub enum Refusal {
     /// Not for this device or role.
     #[error("role")]
     Role,
+    /// The company's policy does not have it.
+    #[error("policy")]
+    Policy,
     /// There is no such thing, or it is not for this session.
     #[error("not_found")]
     NotFound,
@@ -114,7 +117,7 @@ impl Refusal {
             Self::Form => StatusCode::BAD_REQUEST,
             Self::TooLarge | Self::Document(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Session => StatusCode::UNAUTHORIZED,
-            Self::Role | Self::Quota(_) => StatusCode::FORBIDDEN,
+            Self::Role | Self::Policy | Self::Quota(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotFounded | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Late => StatusCode::REQUEST_TIMEOUT,

@@ -56,7 +56,12 @@ pub async fn append(
                 node.live.awaits_checkpoint(device);
             }
             match appended.wake {
-                Wake::Everyone => node.live.hint_all(),
+                Wake::Everyone => {
+                    node.live.hint_all();
+                    if let Ok(company) = node.company().await {
+                        node.hints.follow(company.now().terms());
+                    }
+                }
                 Wake::Devices(devices) => node.live.hint(devices),
             }
             Ok(Answer(appended.outcomes))

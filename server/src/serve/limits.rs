@@ -63,6 +63,13 @@ pub const BLOB_BODY: usize = 32 * Leaves::MOST + 1024;
 
 /// Entries of which is asked at once whom they have reached.
 pub const DELIVERED_AT_ONCE: usize = 64;
+/// Hints that a device may send in a row, and after how long one more: typing and being there take four in
+/// five of it.
+pub const HINTS_IN_A_ROW: u64 = 128;
+/// The same.
+pub const HINT_EVERY_MS: TimeMs = 1_000;
+/// Hints that are kept for phones that are switched on later, of the whole company: 10 MB.
+pub const HINTS_KEPT: usize = 20_000;
 /// Entries that are asked for at once by a grant.
 pub const GRANTED_AT_ONCE: usize = 256;
 /// How long the key list of a grant is kept after it was picked up (docs/protocol.md §10).

@@ -40,6 +40,8 @@ pub struct Metrics {
     durations: Durations,
     appended: Counter,
     checkpoints: Counter,
+    hints: Counter,
+    hints_passed: Counter,
     streams: Gauge,
     store_bytes: Gauge<u64, AtomicU64>,
     blobs: Gauge<u64, AtomicU64>,
@@ -63,6 +65,12 @@ impl Metrics {
         registry.register("entries_appended", "Entries appended to logs", appended.clone());
         let checkpoints = Counter::default();
         registry.register("checkpoints", "Checkpoints made", checkpoints.clone());
+        let hints = Counter::default();
+        let help = "Hints taken: somebody is typing or there, which of it is not known here";
+        registry.register("hints", help, hints.clone());
+        let hints_passed = Counter::default();
+        let help = "Live streams that hints were passed on to";
+        registry.register("hints_passed", help, hints_passed.clone());
         let streams = Gauge::default();
         registry.register("live_streams", "Live streams open", streams.clone());
         let store_bytes = Gauge::default();
@@ -83,6 +91,8 @@ impl Metrics {
             durations,
             appended,
             checkpoints,
+            hints,
+            hints_passed,
             streams,
             store_bytes,
             blobs,
@@ -100,6 +110,12 @@ impl Metrics {
     /// A checkpoint was made.
     pub fn checkpoint(&self) {
         self.checkpoints.inc();
+    }
+
+    /// So many hints were taken, and so many streams got one.
+    pub fn hints(&self, taken: u64, passed: u64) {
+        self.hints.inc_by(taken);
+        self.hints_passed.inc_by(passed);
     }
 
     /// A chunk of a document was received and kept.

@@ -3,7 +3,7 @@
 //! A request meets the modules in this order: [`door`], [`tls`] and [`socket`]; `routes`, the one
 //! table of all routes, with `limits` and `metrics` around it; `answer`, which reads the body once;
 //! `session`, who asks; then the route's own module: `founding`, `enrol`, `append` with `company`
-//! and `conversation`, `blob`, `sync`, `delivered`, `history`, `live`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
+//! and `conversation`, `blob`, `sync`, `delivered`, `history`, `live`, `hints`, `packages`, `material`, `checkpoint`, `witness`, `log_key`,
 //! `directory`, `archive`.
 //! `node` is what they share, [`folder`] what they keep beside the store.
 
@@ -20,6 +20,7 @@ pub mod door;
 mod enrol;
 pub mod folder;
 mod founding;
+mod hints;
 mod history;
 mod limits;
 mod live;

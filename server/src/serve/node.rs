@@ -20,6 +20,7 @@ use super::company::{COMPANY_LOG, CompanyCopies};
 use super::delivered::Taken;
 use super::door::Door;
 use super::folder::{Access, DataFolder};
+use super::hints::Hints;
 use super::limits::{BlobLimits, Limits};
 use super::live::Live;
 use super::log_key::LogKeys;
@@ -73,6 +74,8 @@ pub struct Node {
     pub heads_trees: HeadsTrees,
     /// Live streams.
     pub live: Live,
+    /// Hints that are kept for a while, and how many each device may send.
+    pub hints: Hints,
     /// Connections open.
     pub door: Arc<Door>,
     /// What each device has taken in.
@@ -136,6 +139,7 @@ impl Node {
             company: CompanyCopies::default(),
             heads_trees: HeadsTrees::default(),
             live: Live::default(),
+            hints: Hints::default(),
             taken: Taken::default(),
             limits: Limits::default(),
             metrics: Metrics::new(&door),

@@ -16,7 +16,7 @@ use super::limits::{
 };
 use super::node::Node;
 use super::{
-    append, archive, blob, checkpoint, delivered, directory, enrol, founding, history, live,
+    append, archive, blob, checkpoint, delivered, directory, enrol, founding, hints, history, live,
     log_key, material, metrics, openapi, packages, session, socket, sync, witness,
 };
 
@@ -186,6 +186,14 @@ pub fn table() -> Vec<Route> {
             "How many of the others have these entries of one's own",
             post(delivered::delivered),
         ),
+        Route::post(
+            path::HINTS,
+            Session,
+            ("HintsRequest", "[]"),
+            SMALL_BODY,
+            "Hints for who is connected: typing and being there, sealed, passed on and not stored",
+            post(hints::hints),
+        ),
         Route::get(
             format!("{}/{{device}}", path::HISTORY_KEY),
             Session,
@@ -220,7 +228,8 @@ pub fn table() -> Vec<Route> {
             path::LIVE,
             Session,
             Text("text/plain"),
-            "A stream of lines, each a hint to sync; at least one every 30 s",
+            "A stream of lines, at least one every 30 s: an empty one is a hint to sync, another one a SealedHint, \
+             base64url of its CBOR",
             get(live::live),
         ),
         Route::post(

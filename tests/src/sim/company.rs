@@ -4,6 +4,7 @@ use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
 use hauspost_protocol::company::body::{ResetOrder, RevokeEntry, RevokeReason, Role, company_pin};
 use hauspost_protocol::company::entry::company_entry;
 use hauspost_protocol::company::founding::{Founders, Office};
+use hauspost_protocol::company::policy::{CouncilPart, PolicyDocument, Terms};
 use hauspost_protocol::company::voucher::Voucher;
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, encode};
@@ -46,8 +47,11 @@ pub fn pin() -> Digest {
     company_pin(&key(ROOT).public())
 }
 
-/// The first entries of the company log.
-pub fn founding(hello: &Hello) -> Found {
+/// The first entries of the company log. With hints people see who types and who is there.
+pub fn founding(hello: &Hello, has_hints: bool) -> Found {
+    let council = CouncilPart { typing: true, last_seen: true, ..CouncilPart::default() };
+    let terms = Terms { council, ..Terms::default() };
+
     let office = |number: u8, role| (key(number), UserId([number; 16]), role);
     let offices = [
         office(ADMIN, Role::Admin),
@@ -67,7 +71,7 @@ pub fn founding(hello: &Hello) -> Found {
         authority: key(AUTHORITY).public(),
         offices,
         archive: [(keys.a, vec![Digest([1; 32])]), (keys.b, vec![Digest([2; 32])])],
-        policy: None,
+        policy: has_hints.then(|| PolicyDocument::of(&terms)),
     };
     let entries = founders.entries(hello);
     Found { company: COMPANY, entries, people: Vec::new() }

@@ -16,6 +16,7 @@ pub mod chaos;
 pub mod check;
 pub mod company;
 pub mod events;
+mod hints;
 pub mod network;
 mod own;
 mod rooms;
@@ -55,6 +56,8 @@ pub enum Event {
     Own,
     /// Somebody announces, asks for confirmations, confirms, names owners.
     Rooms,
+    /// Somebody types, is there, goes, or withholds that; the policy lets people see it.
+    Hints,
 }
 
 /// What may go wrong.

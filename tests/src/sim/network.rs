@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use hauspost_core::account::Account;
 use hauspost_core::sync::{Connection, Hints, Method, Network, NetworkError, Request, Response};
 use hauspost_protocol::crypto::SigningKey;
@@ -330,8 +330,7 @@ impl Wire {
         self.trace.add(format!("  meanwhile {who} {verb} {done:?}"));
     }
 
-    /// Hands a request to the server's application.
-    pub async fn deliver(&self, request: Request) -> Result<Response, NetworkError> {
+    async fn answer(&self, request: Request) -> Result<axum::response::Response, NetworkError> {
         let Some(server) = self.state().server.clone() else {
             return Err(NetworkError::Unreachable);
         };
@@ -349,10 +348,15 @@ impl Wire {
         }
         let request =
             builder.body(Body::from(request.body)).expect("paths and tokens are plain ASCII");
-        let answer = match server.oneshot(request).await {
-            Ok(answer) => answer,
+        match server.oneshot(request).await {
+            Ok(answer) => Ok(answer),
             Err(never) => match never {},
-        };
+        }
+    }
+
+    /// Hands a request to the server's application, and reads the whole answer.
+    pub async fn deliver(&self, request: Request) -> Result<Response, NetworkError> {
+        let answer = self.answer(request).await?;
         let status = answer.status().as_u16();
         let body = axum::body::to_bytes(answer.into_body(), ANSWER_BYTES).await;
         let body = body.map_err(|_| NetworkError::Broken)?.to_vec();
@@ -384,8 +388,19 @@ impl Connection for SimConnection {
         self.wire.carry(self.phone, request).boxed()
     }
 
-    /// The simulation pulls by itself; hints are not simulated.
-    fn stream(&self, _: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
-        async { Err(NetworkError::Unreachable) }.boxed()
+    /// The simulation pulls by itself; whoever listens hears what waits for him just then.
+    fn stream(&self, request: Request) -> BoxFuture<'_, Result<Hints, NetworkError>> {
+        async {
+            if self.wire.fate(&request.path) != Fate::Answered {
+                return Err(NetworkError::Unreachable);
+            }
+            let answer = self.wire.answer(request).await?;
+            if !answer.status().is_success() {
+                return Err(NetworkError::Broken);
+            }
+            let lines = answer.into_body().into_data_stream();
+            Ok(lines.map_err(|_| NetworkError::Broken).take(1).boxed())
+        }
+        .boxed()
     }
 }

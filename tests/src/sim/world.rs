@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use super::company::{ADMIN, COMPANY, founding, invitation, key, pin, reset_order, revocation};
 use super::network::{SimNetwork, Weather, Wire};
 use super::trace::Trace;
-use super::{Harm, Plan};
+use super::{Event, Harm, Plan};
 
 /// When the company is founded.
 pub const START_MS: u64 = 1_800_000_000_000;
@@ -129,7 +129,7 @@ impl World {
         let hello: Hello = world.ask(Method::Get, path::HELLO, None, Vec::new()).await;
         let token = std::fs::read_to_string(world.data.join("founding-token"));
         let token = token.expect("an empty server has a founding token");
-        let request = encode(&founding(&hello));
+        let request = encode(&founding(&hello, plan.events.contains(&Event::Hints)));
         let _: Vec<u64> = world.ask(Method::Post, path::FOUND, Some(token), request).await;
         if world.may(Harm::Network) {
             world.wire.set_weather(Weather::Rough(30), world.may(Harm::Kills));

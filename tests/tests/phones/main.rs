@@ -6,6 +6,7 @@ mod crashes;
 mod devices;
 mod documents;
 mod handover;
+mod hints;
 mod history;
 mod inside;
 mod large;

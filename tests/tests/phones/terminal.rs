@@ -7,6 +7,7 @@ use hauspost::chat;
 use hauspost::chat::event::Event;
 use hauspost_core::account::Account;
 use hauspost_core::env::system::SystemClock;
+use hauspost_protocol::company::policy::{CouncilPart, Terms};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
 use ratatui::buffer::Cell;
@@ -74,6 +75,8 @@ struct Seat {
     glass: Glass,
     keys: mpsc::UnboundedSender<Event>,
     running: JoinHandle<Result<(), chat::ChatError>>,
+    /// How often its bell rang.
+    rung: watch::Receiver<usize>,
 }
 
 impl Seat {
@@ -82,13 +85,18 @@ impl Seat {
         let glass = Glass { screen, drawn: watch::Sender::new(0) };
         let (keys, inputs) = mpsc::unbounded_channel();
         let (backend, account) = (glass.clone(), account.clone());
+        let (rings, rung) = watch::channel(0);
         let running = tokio::spawn(async move {
             let mut terminal = Terminal::new(backend).unwrap();
-            let world =
-                (Arc::new(SystemClock) as Arc<_>, chat::utc(), chat::words::Words::english());
-            chat::run(&account, &mut terminal, inputs, world).await
+            let around = chat::Around {
+                clock: Arc::new(SystemClock),
+                zone: chat::utc(),
+                words: chat::words::Words::english(),
+                bell: Arc::new(move || rings.send_modify(|times| *times += 1)),
+            };
+            chat::run(&account, &mut terminal, inputs, around).await
         });
-        Self { glass, keys, running }
+        Self { glass, keys, running, rung }
     }
 
     fn press(&self, code: KeyCode) {
@@ -117,6 +125,12 @@ impl Seat {
         };
         let in_time = tokio::time::timeout(PATIENCE, seen).await;
         assert!(in_time.is_ok(), "no “{text}” on:\n{}", self.text());
+    }
+
+    async fn rings(&self, times: usize) {
+        let mut rung = self.rung.clone();
+        let rings = rung.wait_for(|rung| *rung >= times);
+        tokio::time::timeout(PATIENCE, rings).await.expect("it rings").unwrap();
     }
 
     async fn leaves(self) {
@@ -198,4 +212,48 @@ async fn a_file_that_one_sends_at_a_terminal_the_other_lists_opens_and_saves_at_
     at_ben.sees("there is no such document").await;
     at_ben.leaves().await;
     at_anna.leaves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_one_sees_who_is_there_and_who_types_and_hears_what_is_new() {
+    let mut world = World::found().await;
+    let council = CouncilPart { typing: true, last_seen: true, ..CouncilPart::default() };
+    world.policy(Terms { council, ..Terms::default() }).await;
+    let (anna, ben) = (world.phone("anna").await, world.phone("ben").await);
+    let log = anna.writes_first(&ben, "Guten Morgen").await;
+    ben.settle().await;
+    anna.account.refresh_people().await.unwrap();
+    let at_ben = Seat::at(&ben.account);
+    at_ben.sees("▌anna").await;
+    at_ben.press(KeyCode::Enter);
+    at_ben.sees("Guten Morgen").await;
+    assert_eq!(*at_ben.rung.borrow(), 0, "what came before nobody sat here does not ring");
+
+    let at_anna = Seat::at(&anna.account);
+    at_ben.sees("there now").await;
+    at_anna.sees("▌ben").await;
+    at_anna.press(KeyCode::Enter);
+    at_anna.sees("there now").await;
+    at_anna.types("ich");
+    at_ben.sees("anna is typing …").await;
+    at_anna.press(KeyCode::Enter);
+    at_ben.sees("ich").await;
+    at_ben.sees("there now").await;
+
+    // Ben turns to something else: now it rings, once for each, and not when he silenced it.
+    at_ben.keys.send(Event::Focus(false)).unwrap();
+    at_anna.sees("last seen").await;
+    at_anna.types("hallo?");
+    at_anna.press(KeyCode::Enter);
+    at_ben.rings(1).await;
+    at_ben.keys.send(Event::Focus(true)).unwrap();
+    at_ben.types("/bell off");
+    at_ben.press(KeyCode::Enter);
+    at_ben.sees("the bell does not ring").await;
+    at_ben.keys.send(Event::Focus(false)).unwrap();
+    anna.account.send_text(log, "noch einmal").await.unwrap();
+    at_ben.sees("noch einmal").await;
+    assert_eq!(*at_ben.rung.borrow(), 1);
+    at_anna.leaves().await;
+    at_ben.leaves().await;
 }

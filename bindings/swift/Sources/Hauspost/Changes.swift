@@ -68,6 +68,14 @@ extension Account {
         }
     }
 
+    /// Who is typing in a conversation, and whether the other person is there: at once, and again when it changed.
+    public func presence(conversation: String) throws -> AsyncThrowingStream<Presence, any Error> {
+        let timeline = try timeline(conversation: conversation)
+        return try looks(when: { $0 == .presence || $0 == .everyConversation }) {
+            try await timeline.presence()
+        }
+    }
+
     /// Who this is and whether the company still knows this phone: at once, and again when it changed.
     public func infos() throws -> AsyncThrowingStream<AccountInfo, any Error> {
         try looks(when: { $0 == .account }) { try await self.info() }

@@ -303,6 +303,30 @@ final class TwoPhonesTests {
         #expect(try await rules.withholdsReceipts())
     }
 
+    @Test func whoIsThereAndWhoTypesIsSeenWhereThePolicyHasItAndOnlyByWhoShowsIt() async throws {
+        try company.allow("typing", "last_seen")
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let annas = try await anna.info().person
+        let room = try await anna.talk(to: ben)
+        try await anna.write(room, "Guten Morgen")
+        _ = try await ben.reads(room).first { !$0.texts.isEmpty }
+
+        anna.setInFront(inFront: true)
+        let seen = try await ben.presence(conversation: room).first { $0.lastSeen != nil }
+        #expect(seen?.lastSeen?.here == true)
+        try anna.timeline(conversation: room).typing()
+        _ = try await ben.presence(conversation: room).first { $0.typing == [annas] }
+        _ = try await ben.presence(conversation: room).first { $0.typing.isEmpty }
+        try await anna.suspend(deadlineMs: 5_000)
+        let gone = try await ben.presence(conversation: room).first { $0.lastSeen?.here == false }
+        #expect(gone != nil)
+
+        let rules = ben.rules()
+        try await rules.withholdLastSeen(withheld: true)
+        #expect(try await rules.withholdsLastSeen())
+        #expect(try await ben.timeline(conversation: room).presence().lastSeen == nil)
+    }
+
     private func phone(
         _ shortName: String, _ name: String, _ keys: SoftwareKeys = SoftwareKeys()
     ) async throws -> Account {

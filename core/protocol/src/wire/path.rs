@@ -28,7 +28,10 @@ pub const HISTORY: &str = "/v1/history";
 pub const DELIVERED: &str = "/v1/delivered";
 /// GET `/<device>` → bstr: the device's X-Wing key for history, 1,216 bytes.
 pub const HISTORY_KEY: &str = "/v1/history/key";
-/// GET → a stream of lines; each is a hint to sync and carries nothing.
+/// POST [`HintsRequest`](super::HintsRequest) → `[]`: passed on to who is connected, and not stored.
+pub const HINTS: &str = "/v1/hints";
+/// GET → a stream of lines. An empty one says that there may be news; another one is a hint of somebody
+/// ([`SealedHint::from_line`](crate::hint::SealedHint::from_line)).
 pub const LIVE: &str = "/v1/live";
 /// POST `[]` → [`LogNo`](crate::ids::LogNo), reserved for the session's user.
 pub const RESERVE: &str = "/v1/log-number";

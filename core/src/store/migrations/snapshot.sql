@@ -1,4 +1,4 @@
--- version 18
+-- version 19
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -128,7 +128,7 @@ CREATE TABLE epoch (
     capsule_hash BLOB NOT NULL,   -- SHA-256 of the body that this phone computed
     capsule_body BLOB,            -- the body itself, until an equal one stands in the log
     capsule_seq INTEGER           -- where an equal one stands
-) STRICT;
+, hint_key BLOB) STRICT;
 CREATE TABLE fact (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -209,6 +209,10 @@ CREATE TABLE key_package (
     uploaded INTEGER NOT NULL,
     made_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE last_seen (
+    log INTEGER PRIMARY KEY REFERENCES log (id) ON DELETE CASCADE,
+    t_ms INTEGER NOT NULL
+) STRICT;
 CREATE TABLE log (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     log BLOB NOT NULL UNIQUE,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hauspost_protocol::encoding::{decode, encode};
-use hauspost_protocol::epoch::Chain;
+use hauspost_protocol::epoch::{Chain, HintKey};
 use hauspost_protocol::ids::{Digest, Epoch, Gen, LeafIndex, Seq};
 use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
@@ -25,12 +25,15 @@ pub struct EpochRow {
     pub capsule_body: Option<Vec<u8>>,
     /// Where an equal one stands.
     pub capsule_seq: Option<Seq>,
+    /// What seals its hints; none in an epoch that began under an older build.
+    pub hints: Option<HintKey>,
 }
 
 /// The epoch in force, if one is.
 pub fn find(conn: &Connection, log: LocalLog) -> Result<Option<EpochRow>, StoreError> {
     let mut select = conn.prepare_cached(
-        "SELECT gen, epoch, capsule_hash, capsule_body, capsule_seq FROM epoch WHERE log = ?1",
+        "SELECT gen, epoch, capsule_hash, capsule_body, capsule_seq, hint_key
+         FROM epoch WHERE log = ?1",
     )?;
     let found = select.query_row([log.number], |row| {
         Ok(EpochRow {
@@ -39,8 +42,21 @@ pub fn find(conn: &Connection, log: LocalLog) -> Result<Option<EpochRow>, StoreE
             capsule_hash: cell(row, 2)?,
             capsule_body: cell(row, 3)?,
             capsule_seq: cell(row, 4)?,
+            hints: cell(row, 5)?,
         })
     });
+    Ok(found.optional()?)
+}
+
+/// The epoch in force and what seals its hints.
+pub fn hint_key(
+    conn: &Connection,
+    log: LocalLog,
+) -> Result<Option<(Gen, Epoch, HintKey)>, StoreError> {
+    let sql = "SELECT gen, epoch, hint_key FROM epoch WHERE log = ?1 AND hint_key NOT NULL";
+    let mut select = conn.prepare_cached(sql)?;
+    let found =
+        select.query_row([log.number], |row| Ok((cell(row, 0)?, cell(row, 1)?, cell(row, 2)?)));
     Ok(found.optional()?)
 }
 
@@ -52,8 +68,9 @@ pub fn begin(
     chains: &[(LeafIndex, Chain)],
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO epoch (log, gen, epoch, capsule_hash, capsule_body, capsule_seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO epoch
+             (log, gen, epoch, capsule_hash, capsule_body, capsule_seq, hint_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     insert.execute(params![
         log.number,
@@ -62,6 +79,7 @@ pub fn begin(
         C(epoch.capsule_hash),
         epoch.capsule_body,
         C(epoch.capsule_seq),
+        C(&epoch.hints),
     ])?;
     // The others are overwritten where they are.
     let kept: BTreeSet<LeafIndex> = chains.iter().map(|(leaf, _)| *leaf).collect();

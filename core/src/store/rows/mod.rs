@@ -30,6 +30,7 @@ pub mod own;
 pub mod person;
 pub mod picture;
 pub mod poll;
+pub mod presence;
 pub mod preview;
 pub mod quarantine;
 pub mod reaction;

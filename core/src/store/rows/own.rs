@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::log::{self, LocalLog};
 use super::message::SAID;
+use super::presence::{self, Trace};
 use super::{conversation, message, outbox, receipt};
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
@@ -138,10 +139,12 @@ pub fn hurry(tx: &Tx<'_>) -> Result<(), StoreError> {
 pub fn project(tx: &Tx<'_>, fact: &OwnFact, now_ms: TimeMs) -> Result<(), StoreError> {
     let subject = fact.subject();
     let Some(log) = subject.log else {
-        if let OwnFact::Setting { name, value } = fact
-            && name == receipt::WITHHELD
-        {
-            receipt::set_withheld(tx, value.is_some())?;
+        if let OwnFact::Setting { name, value } = fact {
+            if name == receipt::WITHHELD {
+                receipt::set_withheld(tx, value.is_some())?;
+            } else if let Some(trace) = Trace::named(name) {
+                presence::set_withheld(tx, trace, value.is_some())?;
+            }
         }
         tx.touch(Change::Account);
         return Ok(());

@@ -116,6 +116,7 @@ async fn an_epoch_replaces_all_chains_of_the_one_before() {
             capsule_hash: Digest([1; 32]),
             capsule_body: Some(vec![1, 2, 3]),
             capsule_seq: None,
+            hints: None,
         };
         let (zero, one) = (LeafIndex(0), LeafIndex(1));
         epoch::begin(tx, log, &row(1), &[(zero, chain(0, 1)), (one, chain(0, 2))])?;

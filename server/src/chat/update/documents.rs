@@ -89,6 +89,8 @@ pub(super) fn run(state: &mut State, command: Result<Command, Refusal>, effects:
         Command::Company => Effect::LoadCompany,
         Command::Quiet(plan) => Effect::SetQuiet(plan),
         Command::Receipts(sent) => Effect::Withhold(!sent),
+        Command::Trace(trace, shown) => Effect::WithholdTrace(trace, !shown),
+        Command::Bell(on) => Effect::SetBell(on),
     });
     effects.push(Effect::SaveDraft(log, None, version));
 }

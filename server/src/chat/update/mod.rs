@@ -4,6 +4,7 @@ mod cards;
 mod documents;
 mod keys;
 mod overlay;
+mod presence;
 mod rooms;
 pub mod talk;
 
@@ -34,13 +35,27 @@ const UNREAD: u64 = 60;
 
 /// What a client asks for when it begins.
 pub fn begin() -> Vec<Effect> {
-    vec![Effect::LoadPeople, Effect::LoadRooms(ROOMS), Effect::LoadAlarms]
+    vec![
+        Effect::LoadPeople,
+        Effect::LoadRooms(ROOMS),
+        Effect::LoadAlarms,
+        Effect::LoadBell,
+        // What came while nobody sat here does not ring.
+        Effect::TakeNotifications(false),
+        Effect::SetInFront(true),
+    ]
 }
 
 /// What an event makes of the client, and what is to be done for it.
 pub fn update(mut state: State, event: Event) -> (State, Vec<Effect>) {
     let mut effects = Vec::new();
+    let is_key = matches!(event, Event::Key(_) | Event::Paste(_));
+    let before = is_key.then(|| presence::written(&state));
     take(&mut state, event, &mut effects);
+    if let Some(before) = before {
+        let written = presence::written(&state).filter(|now| before.as_ref() != Some(now));
+        effects.extend(written.map(|(log, _)| Effect::Typing(log)));
+    }
     mark_read(&mut state, &mut effects);
     (state, effects)
 }
@@ -59,6 +74,10 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
             relay(state);
         }
         Event::Quit => end(state, effects),
+        Event::Focus(is_focused) => presence::focus(state, is_focused, effects),
+        Event::Presence(log, known, shown) => presence::known(state, log, known, shown),
+        Event::Notified(new) => presence::notified(state, &new),
+        Event::Bell(on, is_new) => presence::bell(state, on, is_new),
         Event::Changed(changes) => changed(state, &changes, effects),
         Event::Link(link) => state.link = link,
         // Those of the other list were asked for before it was left.
@@ -186,7 +205,13 @@ fn changed(state: &State, changes: &[Change], effects: &mut Vec<Effect>) {
     if changes.contains(&Change::Alarms) {
         effects.push(Effect::LoadAlarms);
     }
+    if every || changes.contains(&Change::Conversations) {
+        effects.push(Effect::TakeNotifications(true));
+    }
     let Some(dialog) = &state.dialog else { return };
+    if every || changes.contains(&Change::Presence) {
+        effects.push(Effect::LoadPresence(dialog.log));
+    }
     if every || changes.contains(&Change::Outbox) {
         effects.push(Effect::LoadFailedChanges(dialog.log));
     }
@@ -355,6 +380,7 @@ fn open(
     effects.push(Effect::LoadTimeline(log, span));
     effects.push(Effect::LoadFailedChanges(log));
     effects.push(Effect::LoadStanding(log));
+    effects.push(Effect::LoadPresence(log));
 }
 
 fn send(state: &mut State, effects: &mut Vec<Effect>) {
@@ -430,10 +456,10 @@ fn relay(state: &mut State) {
     }
 }
 
-/// What a person has on the screen is read.
+/// What a person has on the screen is read, if he looks at it.
 fn mark_read(state: &mut State, effects: &mut Vec<Effect>) {
     let height = usize::from(layout::areas(state).timeline.height);
-    if height == 0 || state.overlay.is_some() {
+    if height == 0 || state.overlay.is_some() || !state.is_focused {
         return;
     }
     let Some(dialog) = &mut state.dialog else { return };

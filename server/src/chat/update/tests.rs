@@ -170,7 +170,7 @@ fn scrolling_up_stays_at_its_place_when_messages_come_and_pages_older_ones() {
 #[test]
 fn changes_make_only_what_they_name_be_read_again() {
     let other = LogId([8; 16]);
-    let table: [(Change, Vec<Effect>); 7] = [
+    let table: [(Change, Vec<Effect>); 8] = [
         (
             Change::Log(LOG),
             vec![
@@ -180,11 +180,15 @@ fn changes_make_only_what_they_name_be_read_again() {
             ],
         ),
         (Change::Log(other), vec![]),
-        (Change::Conversations, vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
+        (
+            Change::Conversations,
+            vec![Effect::LoadRooms(100), Effect::LoadRoom(LOG), Effect::TakeNotifications(true)],
+        ),
         (Change::People, vec![Effect::LoadPeople, Effect::LoadRooms(100), Effect::LoadRoom(LOG)]),
         (Change::Company, vec![Effect::LoadStanding(LOG)]),
         (Change::Outbox, vec![Effect::LoadFailedChanges(LOG)]),
         (Change::Alarms, vec![Effect::LoadAlarms]),
+        (Change::Presence, vec![Effect::LoadPresence(LOG)]),
     ];
     for (change, effects) in table {
         let mut client = opened();
@@ -322,6 +326,7 @@ fn a_hit_of_a_search_opens_its_conversation_around_it() {
             Effect::LoadTimeline(LOG, Span::Around(Seq(5))),
             Effect::LoadFailedChanges(LOG),
             Effect::LoadStanding(LOG),
+            Effect::LoadPresence(LOG),
         ]
     );
     assert_eq!(client.state.dialog.unwrap().hit, Some(MessageId([5; 32])));

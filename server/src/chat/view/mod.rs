@@ -5,6 +5,7 @@ mod cards;
 mod company;
 mod documents;
 mod overlay;
+mod presence;
 mod rooms;
 mod talk;
 
@@ -205,9 +206,13 @@ fn dialog(state: &State, frame: &mut Frame<'_>, areas: &Areas) {
         Some(LogState::Stopped | LogState::Broken) => state.words.stopped[0],
         _ => "",
     };
-    let (title, standing) = ends(&format!(" {title}"), standing, columns);
+    let (beside, style) = match standing {
+        "" => (presence::beside(state, dialog), Style::new().remove_modifier(Modifier::BOLD)),
+        standing => (standing.to_owned(), warning()),
+    };
+    let (title, beside) = ends(&format!(" {title}"), &beside, columns);
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
-    let line = Line::from(vec![Span::raw(title), Span::styled(standing, warning())]);
+    let line = Line::from(vec![Span::raw(title), Span::styled(beside, style)]);
     put(frame, areas.title, &line.style(bold));
 
     let height = usize::from(areas.timeline.height);

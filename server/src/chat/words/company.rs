@@ -60,9 +60,25 @@ pub struct CompanyWords {
     pub help: &'static [(&'static str, &'static str)],
 }
 
+/// What this person does not show, and therefore does not see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Withheld {
+    /// What he read.
+    pub receipts: bool,
+    /// That he types.
+    pub typing: bool,
+    /// When he was last there.
+    pub last_seen: bool,
+}
+
 impl CompanyWords {
     /// The page, a paragraph each.
-    pub fn page(&self, policy: &PolicyInForce, quiet: &QuietHours, withheld: bool) -> Vec<String> {
+    pub fn page(
+        &self,
+        policy: &PolicyInForce,
+        quiet: &QuietHours,
+        withheld: Withheld,
+    ) -> Vec<String> {
         let (council, general) = (&policy.terms.council, &policy.terms.general);
         let opened = match policy.openings {
             0 => self.opened[0].to_owned(),
@@ -76,14 +92,22 @@ impl CompanyWords {
         if council.read_receipts {
             receipts.push(' ');
             receipts.push_str(&fill(self.kept, &[&council.behaviour_days.to_string()]));
-            if withheld {
+            if withheld.receipts {
                 receipts.push(' ');
                 receipts.push_str(self.withheld);
             }
         }
         page.push(receipts);
-        page.push(self.typing[usize::from(council.typing)].to_owned());
-        page.push(self.last_seen[usize::from(council.last_seen)].to_owned());
+        for (says, on, withheld) in [
+            (self.typing, council.typing, withheld.typing),
+            (self.last_seen, council.last_seen, withheld.last_seen),
+        ] {
+            let says = says[usize::from(on)];
+            page.push(match on && withheld {
+                true => format!("{says} {}", self.withheld),
+                false => says.to_owned(),
+            });
+        }
         page.push(self.statistics[usize::from(council.statistics)].to_owned());
         page.push(self.history[usize::from(council.history_for_members)].to_owned());
         page.push(self.handover[usize::from(council.handover_council)].to_owned());
@@ -153,11 +177,12 @@ pub(super) const ENGLISH: CompanyWords = CompanyWords {
     ],
     typing: [
         "Nobody sees that you are writing.",
-        "The company allows showing that somebody is writing; this version does not send it.",
+        "Colleagues see that you are writing to them just now, and you see it of them. Nobody keeps it.",
     ],
     last_seen: [
         "Nobody sees when you were last here.",
-        "The company allows showing when somebody was last here; this version does not send it.",
+        "In conversations of two your colleague sees whether you are here, or when you last were, and you see it of him. The \
+            server cannot read it, and forgets it after a day at most.",
     ],
     statistics: [
         "Nothing is counted for single people.",
@@ -222,11 +247,12 @@ pub(super) const GERMAN: CompanyWords = CompanyWords {
     ],
     typing: [
         "Niemand sieht, dass du gerade schreibst.",
-        "Die Firma erlaubt zu zeigen, dass jemand gerade schreibt; diese Version sendet es nicht.",
+        "Kollegen sehen, dass du ihnen gerade schreibst, und du siehst es von ihnen. Niemand hält es fest.",
     ],
     last_seen: [
         "Niemand sieht, wann du zuletzt da warst.",
-        "Die Firma erlaubt zu zeigen, wann jemand zuletzt da war; diese Version sendet es nicht.",
+        "In Unterhaltungen zu zweit sieht dein Gegenüber, ob du da bist oder wann du zuletzt da warst, und du siehst es von ihm. Der \
+            Server kann es nicht lesen und vergisst es spätestens nach einem Tag.",
     ],
     statistics: [
         "Für einzelne Menschen wird nichts gezählt.",
@@ -311,10 +337,11 @@ mod tests {
             history_for_members: true,
             later: Vec::new(),
         };
+        let all = Withheld { receipts: true, typing: true, last_seen: true };
         let watching = Terms { council, ..Terms::default() };
         for words in [&ENGLISH, &GERMAN] {
-            let off = words.page(&policy(Terms::default()), &quiet(None), false);
-            let on = words.page(&policy(watching.clone()), &quiet(None), true);
+            let off = words.page(&policy(Terms::default()), &quiet(None), Withheld::default());
+            let on = words.page(&policy(watching.clone()), &quiet(None), all);
             assert_eq!(off.len(), on.len());
             let changed = off.iter().zip(&on).filter(|(off, on)| off != on).count();
             // The days for which receipts are kept stand beside them.
@@ -330,7 +357,7 @@ mod tests {
         let span = |days| QuietSpan { days, from_minute: 1_200, to_minute: 360 };
         let plan = QuietPlan(vec![span(0b11), span(QuietSpan::EVERY_DAY)]);
         assert_eq!(GERMAN.plan(&plan), "Mo Di 20:00–06:00, 20:00–06:00");
-        let page = ENGLISH.page(&policy(Terms::default()), &quiet(Some(plan)), false);
+        let page = ENGLISH.page(&policy(Terms::default()), &quiet(Some(plan)), Withheld::default());
         assert!(page.iter().any(|line| line.contains("20:00–06:00 (Europe/Berlin)")));
     }
 }

@@ -1,4 +1,4 @@
-use super::{Words, alarms, cards, documents, enrol, rooms, talk};
+use super::{Words, alarms, cards, documents, enrol, presence, rooms, talk};
 
 /// English.
 pub static WORDS: Words = Words {
@@ -60,6 +60,7 @@ pub static WORDS: Words = Words {
         "a change of this conversation",
     ],
     talk: &talk::ENGLISH,
+    presence: &presence::ENGLISH,
     rooms: &rooms::ENGLISH,
     everybody: "all",
     marks: [

@@ -1,4 +1,4 @@
-use super::{Words, alarms, cards, documents, enrol, rooms, talk};
+use super::{Words, alarms, cards, documents, enrol, presence, rooms, talk};
 
 /// German.
 pub static WORDS: Words = Words {
@@ -64,6 +64,7 @@ pub static WORDS: Words = Words {
         "eine Änderung dieser Unterhaltung",
     ],
     talk: &talk::GERMAN,
+    presence: &presence::GERMAN,
     rooms: &rooms::GERMAN,
     everybody: "alle",
     marks: [

@@ -351,12 +351,12 @@ pub fn template(terms: &Terms, version: Option<u64>, people: &[Person]) -> Strin
     say(
         "typing",
         council.typing.to_string(),
-        "People see that somebody is writing just now. This version shows it to nobody.",
+        "People see that somebody is writing to them just now.",
     );
     say(
         "last_seen",
         council.last_seen.to_string(),
-        "People see when somebody was last there. This version shows it to nobody.",
+        "People see whether the other one of a conversation of two is there, or when he last was.",
     );
     say(
         "statistics",

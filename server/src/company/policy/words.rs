@@ -58,13 +58,13 @@ pub fn settings(terms: &Terms, name_of: &dyn Fn(UserId) -> String) -> Vec<Settin
         switch(
             "council.typing",
             council.typing,
-            "Colleagues may see that a person is writing just now; this version does not show it.",
+            "Colleagues see that a person is writing to them just now. Whoever withholds it does not see it either.",
             "Nobody sees that somebody is writing.",
         ),
         switch(
             "council.last_seen",
             council.last_seen,
-            "Colleagues may see when a person was last there; this version does not show it.",
+            "In conversations of two the other one sees whether a person is there or when he last was. Whoever withholds it does not see it either.",
             "Nobody sees when somebody was last there.",
         ),
         switch(

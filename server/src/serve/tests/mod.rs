@@ -5,6 +5,7 @@ mod documents;
 mod entering;
 mod grants;
 mod handover;
+mod hints;
 mod joining;
 mod refusing;
 mod reports;

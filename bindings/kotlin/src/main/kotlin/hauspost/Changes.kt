@@ -46,6 +46,12 @@ fun Account.firstConversations(limit: UInt = 50u): Flow<ConversationPage> =
         .map { conversations().use { it.page(null, limit) } }
         .distinctUntilChanged()
 
+/** Who is typing in a conversation, and whether the other person is there: at once, and again when it changed. */
+fun Account.presence(conversation: String): Flow<Presence> =
+    looks { it == Change.Presence || it == Change.EveryConversation }
+        .map { timeline(conversation).use { it.presence() } }
+        .distinctUntilChanged()
+
 /** Who this is and whether the company still knows this phone: at once, and again when it changed. */
 fun Account.infos(): Flow<AccountInfo> = looks { it == Change.Account }.map { info() }.distinctUntilChanged()
 
