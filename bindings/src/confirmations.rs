@@ -1,11 +1,11 @@
 //! Messages that everybody is to confirm: who has, who has not, and how the rest are reminded.
 
-use hauspost_core::account::ToConfirm as Due;
+use hauspost_core::account::{Announced, Announcement as CoreAnnouncement, ToConfirm as Due};
 use hauspost_core::read::{self, Confirming as Person};
 use hauspost_core::store::rows::confirmation::Asking as Asked;
 
 use crate::error::HauspostError;
-use crate::timeline::Timeline;
+use crate::timeline::{LineState, Timeline};
 use crate::{ids, runtime};
 
 /// That a message asks to be confirmed, and how far that is.
@@ -125,6 +125,48 @@ impl From<read::Confirmations> for Confirmations {
     }
 }
 
+/// An announcement in one of its rooms.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct AnnouncedIn {
+    /// The room.
+    pub conversation: String,
+    /// The message there.
+    pub message_id: String,
+    /// How far it is there.
+    pub state: LineState,
+    /// Why it failed there, if it did; an outcome's code.
+    pub reason: Option<u64>,
+}
+
+/// An announcement of this person, as it stands in its rooms.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Announcement {
+    /// The rooms.
+    pub rooms: Vec<AnnouncedIn>,
+    /// How many people are asked to confirm it, each counted once.
+    pub asked: u64,
+    /// How many of them have, in whichever room.
+    pub confirmed: u64,
+}
+
+impl From<Announced> for AnnouncedIn {
+    fn from(room: Announced) -> Self {
+        Self {
+            conversation: room.log.to_string(),
+            message_id: room.message_id.to_string(),
+            state: room.state.into(),
+            reason: room.reason,
+        }
+    }
+}
+
+impl From<CoreAnnouncement> for Announcement {
+    fn from(standing: CoreAnnouncement) -> Self {
+        let rooms = standing.rooms.into_iter().map(AnnouncedIn::from).collect();
+        Self { rooms, asked: standing.asked, confirmed: standing.confirmed }
+    }
+}
+
 #[uniffi::export]
 impl Timeline {
     /// Writes a text as it was typed that everybody who is there is to confirm, and gives its id. In groups and
@@ -135,6 +177,26 @@ impl Timeline {
             Ok(core.send_to_be_confirmed(log, &text, Vec::new()).await?.to_string())
         })
         .await
+    }
+
+    /// How an announcement of this person's stands in each of its rooms; null of a message that is none.
+    pub async fn announcement(
+        &self,
+        message_id: String,
+    ) -> Result<Option<Announcement>, HauspostError> {
+        let message = ids::message(&message_id)?;
+        let (core, log) = (self.core(), self.log());
+        runtime::run(
+            async move { Ok(core.announcement(log, message).await?.map(Announcement::from)) },
+        )
+        .await
+    }
+
+    /// Sends an announcement once more into each room in which it failed.
+    pub async fn announce_again(&self, message_id: String) -> Result<(), HauspostError> {
+        let message = ids::message(&message_id)?;
+        let (core, log) = (self.core(), self.log());
+        runtime::run(async move { Ok(core.announce_again(log, message).await?) }).await
     }
 
     /// The person has taken note of a message that asks for it. Nobody can take that back.

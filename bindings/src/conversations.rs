@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hauspost_core::account::{Account as Core, NewRoom};
+use hauspost_core::account::{Account as Core, NewRoom, OwnRoom};
 use hauspost_core::env::Clock as _;
 use hauspost_core::env::system::SystemClock;
 use hauspost_core::read::{self, ConversationCursor};
@@ -88,6 +88,15 @@ pub struct Conversation {
     pub draft: Option<String>,
     /// Which draft it is, for `set_draft_from`: it changes when another device of the person changes the draft.
     pub draft_version: u64,
+}
+
+/// A room for announcements in which the person may write.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct AnnouncementRoom {
+    /// Its id.
+    pub id: String,
+    /// Its name, if it has one.
+    pub title: Option<String>,
 }
 
 /// A conversation of several people that is to begin.
@@ -252,6 +261,37 @@ impl Conversations {
         let room = NewRoom { title: Some(title), people, announces: announcements, history };
         let core = self.0.clone();
         runtime::run(async move { Ok(core.create_room(room).await?.to_string()) }).await
+    }
+
+    /// The rooms for announcements in which the person may write, by name.
+    pub async fn announcement_rooms(&self) -> Result<Vec<AnnouncementRoom>, HauspostError> {
+        let core = self.0.clone();
+        runtime::run(async move {
+            let rooms = core.announcement_rooms().await?.into_iter();
+            let named =
+                |room: OwnRoom| AnnouncementRoom { id: room.log.to_string(), title: room.title };
+            Ok(rooms.map(named).collect())
+        })
+        .await
+    }
+
+    /// Writes a text as it was typed into several rooms for announcements, as one announcement, and gives the messages'
+    /// ids in the order of the rooms. Works offline. What is changed, taken back or reminded of then goes to all of
+    /// them, and `Timeline.confirmations` shows its author all rooms as one.
+    pub async fn announce(
+        &self,
+        rooms: Vec<String>,
+        text: String,
+        to_be_confirmed: bool,
+    ) -> Result<Vec<String>, HauspostError> {
+        let rooms =
+            rooms.iter().map(|room| ids::conversation(room)).collect::<Result<Vec<_>, _>>()?;
+        let core = self.0.clone();
+        runtime::run(async move {
+            let said = core.announce(&rooms, &text, to_be_confirmed).await?;
+            Ok(said.into_iter().map(|id| id.to_string()).collect())
+        })
+        .await
     }
 
     /// The messages of all conversations that the person has still to confirm, the longest known first. An app

@@ -12,11 +12,12 @@
 //! [`Message`] is the draft's form and [`Part`] what lies in it, [`Act`] what its author does by it,
 //! [`Control`] what is said about a message or the conversation, [`is_emoji`] what a reaction may be,
 //! [`Card`] what a message shows in the place of a text, [`Voice`] what one says of its sound,
-//! [`OwnState`] what a person's devices tell each other,
+//! [`AnnouncementId`] that one stands in several rooms, [`OwnState`] what a person's devices tell each other,
 //! [`picture()`] what a conversation's picture may be.
 
 mod act;
 mod alarm;
+mod announcement;
 mod card;
 mod control;
 mod emoji;
@@ -27,6 +28,7 @@ mod picture;
 mod voice;
 
 pub use act::Act;
+pub use announcement::AnnouncementId;
 pub use card::{Card, CardError, Choice, Contact, OPTIONS, Place, Poll, VCard};
 pub use control::Control;
 pub use emoji::is_emoji;

@@ -6,7 +6,7 @@
 
 use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::content::{
-    Card, CardError, Choice, Control, Message, OwnFact, TextForm, Voice, is_emoji,
+    AnnouncementId, Card, CardError, Choice, Control, Message, OwnFact, TextForm, Voice, is_emoji,
 };
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::ids::{CompanyId, LogId, MessageId, UserId};
@@ -14,7 +14,7 @@ use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
 
 use super::talk::{found, writable};
-use super::{Account, AccountError, Attachment};
+use super::{Account, AccountError};
 use crate::format;
 use crate::inbound::{Room, may};
 use crate::outbox::intent::{Say, id_of_this_phone};
@@ -44,6 +44,8 @@ pub struct Draft<'t> {
     pub origin: Option<UserId>,
     /// Whether everybody who is there is to confirm it; in groups and among announcements.
     pub asks: bool,
+    /// Under which id it is one announcement with others.
+    pub announcement: Option<AnnouncementId>,
     /// What it shows besides.
     pub shows: Shows<'t>,
 }
@@ -70,6 +72,7 @@ impl<'t> Draft<'t> {
             reply_to: None,
             origin: None,
             asks: false,
+            announcement: None,
             shows: Shows::Nothing,
         }
     }
@@ -110,6 +113,9 @@ impl<'t> Draft<'t> {
         if self.asks {
             message = message.asking_to_confirm();
         }
+        if let Some(id) = self.announcement {
+            message = message.announced_as(id);
+        }
         match self.origin {
             Some(author) => message.passed_on_from(author),
             None => message,
@@ -146,21 +152,6 @@ impl Account {
     ) -> Result<MessageId, AccountError> {
         let (text, form) = self.typed(log, text).await?;
         self.send(log, Draft { form, reply_to, ..Draft::plain(&text) }).await
-    }
-
-    /// Writes a text as it was typed, which everybody who is there is to confirm.
-    pub async fn send_to_be_confirmed(
-        &self,
-        log: LogId,
-        text: &str,
-        attachments: Vec<Attachment>,
-    ) -> Result<MessageId, AccountError> {
-        let (text, form) = self.typed(log, text).await?;
-        let draft = Draft { form, ..Draft::plain(&text) }.to_be_confirmed();
-        match attachments.is_empty() {
-            true => self.send(log, draft).await,
-            false => self.send_with(log, attachments, draft).await,
-        }
     }
 
     /// Changes a message of one's own to a text as it was typed, as [`Account::send_typed`] reads it.
@@ -201,7 +192,7 @@ impl Account {
         }))
     }
 
-    /// Changes a message of one's own. Everybody sees the last text, and that it was changed; all of
+    /// Changes a message of one's own, an announcement in all its rooms. Everybody sees the last text, and that it was changed; all of
     /// them stay in the log. One that is not sent yet is changed in its place, under another id, and nobody
     /// sees that; one that failed is sent so.
     pub async fn edit(
@@ -214,19 +205,30 @@ impl Account {
         if text.trim().is_empty() {
             return Err(AccountError::Message);
         }
-        if self.rewrite(log, message, text, form).await? {
-            return Ok(());
+        let mut done = Ok(());
+        for (log, message) in self.own_places(log, message).await? {
+            let changed = match self.rewrite(log, message, text, form).await {
+                Ok(false) => self.mark(log, message, Wish::Edit(text.to_owned(), form)).await,
+                changed => changed.map(|_| ()),
+            };
+            // A room that refuses holds up no other one.
+            done = done.and(changed);
         }
-        self.mark(log, message, Wish::Edit(text.to_owned(), form)).await
+        done
     }
 
-    /// Takes a message of one's own back: people see that it was, the archive keeps it. One that is not
+    /// Takes a message of one's own back, an announcement in all its rooms: people see that it was, the archive keeps it. One that is not
     /// sent yet is taken out, and nobody ever sees it.
     pub async fn delete(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
-        if self.take_out(log, message).await? {
-            return Ok(());
+        let mut done = Ok(());
+        for (log, message) in self.own_places(log, message).await? {
+            let taken = match self.take_out(log, message).await {
+                Ok(false) => self.mark(log, message, Wish::Delete).await,
+                taken => taken.map(|_| ()),
+            };
+            done = done.and(taken);
         }
-        self.mark(log, message, Wish::Delete).await
+        done
     }
 
     /// Hides anybody's message from people, as an owner of the conversation; the archive keeps it.
@@ -379,7 +381,8 @@ impl Account {
         }
         let (reply_to, origin, asks) = (draft.reply_to, draft.origin, draft.asks);
         let alarm = draft.shows == Shows::Alarm;
-        Ok((said.0, Saying { reply_to, origin, asks, alarm, ..said.1 }))
+        let announcement = draft.announcement;
+        Ok((said.0, Saying { reply_to, origin, asks, alarm, announcement, ..said.1 }))
     }
 
     pub(super) async fn mark(

@@ -3,11 +3,13 @@
 //! Everybody's phone has the confirmations, since they are records of the conversation; who asks and the
 //! owners see them as a list. The person's own phone reminds by itself of what is still to be confirmed.
 
+use std::collections::BTreeMap;
+
 use hauspost_protocol::content::TextForm;
-use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
+use hauspost_protocol::ids::{LogId, MessageId, TimeMs, UserId};
 
 use super::about::{Draft, Wish};
-use super::{Account, AccountError};
+use super::{Account, AccountError, Attachment};
 use crate::format::{calling, everybody_uri, person_uri};
 use crate::read::{self, Confirmations};
 use crate::store::StoreError;
@@ -32,19 +34,46 @@ pub struct ToConfirm {
 }
 
 impl Account {
-    /// Confirms that this person has taken note of a message that asks for it. Who has already changes
-    /// nothing; nobody can take it back.
-    pub async fn confirm(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
-        self.mark(log, message, Wish::Acknowledge).await
+    /// Writes a text as it was typed, which everybody who is there is to confirm.
+    pub async fn send_to_be_confirmed(
+        &self,
+        log: LogId,
+        text: &str,
+        attachments: Vec<Attachment>,
+    ) -> Result<MessageId, AccountError> {
+        let (text, form) = self.typed(log, text).await?;
+        let draft = Draft { form, ..Draft::plain(&text) }.to_be_confirmed();
+        match attachments.is_empty() {
+            true => self.send(log, draft).await,
+            false => self.send_with(log, attachments, draft).await,
+        }
     }
 
-    /// Who was asked to confirm a message and who has, for its author and the owners.
+    /// Confirms that this person has taken note of a message that asks for it; of an announcement in each room
+    /// in which he has it. Who has already changes
+    /// nothing; nobody can take it back.
+    pub async fn confirm(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
+        let mut done = Ok(());
+        for (there, message) in self.places_to_confirm(log, message).await? {
+            let confirmed = self.mark(there, message, Wish::Acknowledge).await;
+            // In another room that he left there is nothing to say any more.
+            if there == log {
+                done = confirmed;
+            }
+        }
+        done
+    }
+
+    /// Who was asked to confirm a message and who has, for its author and the owners; of an announcement its
+    /// author sees all rooms as one, each person once.
     pub async fn confirmations(
         &self,
         log: LogId,
         message: MessageId,
     ) -> Result<Confirmations, AccountError> {
-        let read = self.core.store.read(move |conn| Ok(read::confirmations(conn, log, message)?));
+        let me = self.user();
+        let read =
+            self.core.store.read(move |conn| Ok(read::confirmations_of(conn, me, log, message)?));
         let found = read.await.and_then(|found| found.ok_or(AccountError::NoMessage))?;
         if found.author == self.user() || self.standing(log).await?.is_owner {
             return Ok(found);
@@ -60,11 +89,31 @@ impl Account {
         message: MessageId,
         text: &str,
     ) -> Result<MessageId, AccountError> {
-        let missing: Vec<_> =
-            self.confirmations(log, message).await?.missing().map(|person| person.user).collect();
+        let missing: Vec<_> = self.confirmations(log, message).await?.missing().cloned().collect();
         if missing.is_empty() {
             return Err(AccountError::NobodyMissing);
         }
+        // Of an announcement each is reminded in the room in which he is asked.
+        let mut rooms: BTreeMap<(LogId, MessageId), Vec<UserId>> = BTreeMap::new();
+        for person in missing {
+            let (log, message, _) = person.place;
+            rooms.entry((log, message)).or_default().push(person.user);
+        }
+        let mut first = None;
+        for ((log, message), missing) in rooms {
+            let said = self.remind_in(log, message, text, missing).await?;
+            first.get_or_insert(said);
+        }
+        first.ok_or(AccountError::NobodyMissing)
+    }
+
+    async fn remind_in(
+        &self,
+        log: LogId,
+        message: MessageId,
+        text: &str,
+        missing: Vec<UserId>,
+    ) -> Result<MessageId, AccountError> {
         let company = self.company();
         let text = text.to_owned();
         let composed = self.core.store.read(move |conn| {

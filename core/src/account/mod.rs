@@ -15,6 +15,7 @@
 //! [`link`] what a status line shows, [`error`] how it fails.
 
 mod about;
+mod announce;
 mod behaviour;
 mod cards;
 mod checkpoints;
@@ -57,6 +58,7 @@ use std::sync::Arc;
 use hauspost_protocol::ids::{CompanyId, DeviceId, UserId};
 
 pub use about::{Draft, Shows};
+pub use announce::{ANNOUNCED_ROOMS, Announced, Announcement, OwnRoom};
 pub use behaviour::PolicyInForce;
 pub use checkpoints::{CheckpointState, WitnessState};
 pub use confirm::ToConfirm;

@@ -114,7 +114,10 @@ impl Walk<'_> {
                 // Whom the author elsewhere meant he did not mean here.
                 let (text, saying) = room.saying(text, form, origin.is_none());
                 let asks = is_room(conversation) && message.is_some_and(Message::asks_to_confirm);
-                let saying = Saying { reply_to, origin, asks, ..saying };
+                // Only among announcements one stands in several rooms.
+                let announces = conversation.genesis.r#type == LogType::Announce;
+                let announcement = message.filter(|_| announces).and_then(Message::announcement);
+                let saying = Saying { reply_to, origin, asks, announcement, ..saying };
                 match (first, text) {
                     (Some(first), text) => {
                         let text = said(&text.unwrap_or_default(), &first.name);

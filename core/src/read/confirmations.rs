@@ -1,6 +1,7 @@
 //! Who was asked to confirm a message, and who has: by people, counted by the log's order.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
 use jiff::Timestamp;
@@ -64,6 +65,9 @@ pub struct Confirming {
     pub is_here: bool,
     /// The confirmation, if there is one.
     pub confirmed: Option<Confirmed>,
+    /// The room, the message there and its number, where that one is asked or confirmed; of an announcement one of
+    /// several.
+    pub place: (LogId, MessageId, Option<Seq>),
 }
 
 /// A confirmation that counts: the first one of a person.
@@ -98,8 +102,15 @@ impl Confirmations {
         changed: Option<Seq>,
         name: impl Fn(UserId) -> Option<String>,
     ) -> Self {
+        // The first one of each.
+        let first: HashMap<UserId, &Confirmation> =
+            confirmations.iter().rev().map(|one| (one.user, one)).collect();
+        let mut stays_of: HashMap<UserId, Vec<&Stay>> = HashMap::new();
+        for stay in stays {
+            stays_of.entry(stay.user).or_default().push(stay);
+        }
         let confirmed = |user: UserId| {
-            let found = confirmations.iter().find(|one| one.user == user)?;
+            let found = first.get(&user)?;
             Some(Confirmed {
                 seq: found.seq,
                 t_ms: found.t_ms,
@@ -113,13 +124,14 @@ impl Confirmations {
         users.sort_unstable();
         users.dedup();
         let person = |user: UserId| {
-            let mine = || stays.iter().filter(move |stay| stay.user == user);
+            let mine = || stays_of.get(&user).into_iter().flatten();
             let confirming = Confirming {
                 user,
                 name: name(user),
                 was_asked: mine().any(|stay| stay.covers(seq)),
                 is_here: mine().any(|stay| stay.to.is_none()),
                 confirmed: confirmed(user),
+                place: (log, message_id, Some(seq)),
             };
             let counts = confirming.was_asked || confirming.is_here;
             (counts || confirming.confirmed.is_some()).then_some(confirming)
@@ -128,6 +140,26 @@ impl Confirmations {
         let mut people: Vec<Confirming> = others.filter_map(person).collect();
         people.sort_by_cached_key(Confirming::rank);
         Self { log, message_id, seq: Some(seq), author, t_ms, people }
+    }
+
+    /// The lists of one announcement as one, each person once: asked if he is asked anywhere, and confirmed by his
+    /// first confirmation wherever that is. It bears the name of the first list.
+    pub fn joined(lists: Vec<Self>) -> Option<Self> {
+        let mut lists = lists.into_iter();
+        let first = lists.next()?;
+        let mut people: HashMap<UserId, Confirming> = HashMap::new();
+        let (head, rest) = (Self { people: Vec::new(), ..first.clone() }, lists);
+        for person in first.people.into_iter().chain(rest.flat_map(|list| list.people)) {
+            match people.entry(person.user) {
+                Entry::Vacant(new) => {
+                    new.insert(person);
+                }
+                Entry::Occupied(mut known) => known.get_mut().join(person),
+            }
+        }
+        let mut people: Vec<_> = people.into_values().collect();
+        people.sort_by_cached_key(Confirming::rank);
+        Some(Self { people, ..head })
     }
 
     /// How many people are asked.
@@ -188,9 +220,9 @@ impl Confirmations {
 
     fn lines(&self) -> impl Iterator<Item = ListLine> {
         self.people.iter().map(|person| ListLine {
-            conversation: self.log.to_string(),
-            message: self.message_id.to_string(),
-            entry: self.seq.map(|seq| seq.0),
+            conversation: person.place.0.to_string(),
+            message: person.place.1.to_string(),
+            entry: person.place.2.map(|seq| seq.0),
             sent: time(self.t_ms),
             author: self.author.to_string(),
             person: person.user.to_string(),
@@ -212,6 +244,27 @@ impl Confirming {
     /// Whether it is still to be expected.
     pub fn is_missing(&self) -> bool {
         self.was_asked && self.is_here && self.confirmed.is_none()
+    }
+
+    /// What another room of the same announcement says of the same person.
+    fn join(&mut self, other: Self) {
+        let when = |person: &Self| {
+            let confirmed = person.confirmed?;
+            Some((confirmed.t_ms, person.place.0))
+        };
+        // Where he confirmed first; else where he is still to.
+        let is_better = match (when(self), when(&other)) {
+            (Some(mine), Some(theirs)) => theirs < mine,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            (None, None) => other.is_missing() && !self.is_missing(),
+        };
+        let (was_asked, is_here) =
+            (self.was_asked || other.was_asked, self.is_here || other.is_here);
+        if is_better {
+            *self = other;
+        }
+        (self.was_asked, self.is_here) = (was_asked, is_here);
     }
 
     fn rank(&self) -> (u8, Option<Seq>, String, UserId) {
@@ -273,7 +326,30 @@ fn escaped(field: &str) -> String {
 }
 
 /// Who was asked to confirm a message, and who has; `None` if there is no such message or it does not
-/// ask.
+/// ask. Its author sees an announcement in several rooms as one.
+pub fn confirmations_of(
+    conn: &Connection,
+    me: UserId,
+    log: LogId,
+    message_id: MessageId,
+) -> Result<Option<Confirmations>, StoreError> {
+    let own = confirmations(conn, log, message_id)?;
+    let Some(own) = own.filter(|own| own.author == me) else {
+        return confirmations(conn, log, message_id);
+    };
+    let local = log::local(conn, log)?.ok_or(StoreError::Missing("conversation"))?;
+    let found = message::find(conn, local, message_id)?;
+    let Some(id) = found.and_then(|found| found.saying.announcement) else { return Ok(Some(own)) };
+    let mut lists = vec![own];
+    for twin in message::twins(conn, me, id)? {
+        if twin.message_id != message_id {
+            lists.extend(confirmations(conn, twin.log.id, twin.message_id)?);
+        }
+    }
+    Ok(Confirmations::joined(lists))
+}
+
+/// The same of one room.
 pub fn confirmations(
     conn: &Connection,
     log: LogId,
@@ -293,7 +369,7 @@ pub fn confirmations(
     let changed = change.filter(|change| change.kind == MarkKind::Edit);
     let changed = changed.and_then(|change| key_seq(change.key));
     let mut names = HashMap::new();
-    for user in stays.iter().map(|stay| stay.user) {
+    for user in stays.iter().map(|stay| stay.user).collect::<BTreeSet<_>>() {
         let known = person::find(conn, user)?;
         names.extend(known.map(|known| (user, known.name.unwrap_or(known.handle))));
     }
@@ -334,6 +410,28 @@ mod tests {
         let about = (LogId([8; 16]), MessageId([7; 32]), Seq(10));
         let confirmations = [confirmation(EVA, 20), confirmation(DORA, 31)];
         Confirmations::of(about, (ANNA, 1), (&stays, &confirmations), Some(Seq(25)), names)
+    }
+
+    #[test]
+    fn an_announcement_in_several_rooms_has_one_list_with_each_person_once() {
+        let here = list(|_| None);
+        let other = LogId([9; 16]);
+        let stays = [stay(ANNA, 1, None), stay(BEN, 1, None), stay(DORA, 1, None)];
+        let about = (other, MessageId([6; 32]), Seq(10));
+        let early = confirmation(BEN, 11);
+        let there = Confirmations::of(about, (ANNA, 1), (&stays, &[early]), None, |_| None);
+        let both = Confirmations::joined(vec![here.clone(), there.clone()]).unwrap();
+        let mut users: Vec<_> = both.people.iter().map(|one| one.user).collect();
+        users.sort_unstable();
+        assert_eq!(users, [BEN, CEM, DORA, EVA], "each once, and not who asks");
+        let of = |user| both.people.iter().find(|one| one.user == user).unwrap();
+        assert_eq!(of(BEN).place.0, other, "where he confirmed");
+        assert!(of(DORA).was_asked && of(DORA).confirmed.is_some(), "asked there, confirmed here");
+        assert_eq!((both.asked(), both.confirmed()), (4, 3));
+        assert_eq!(both.missing().count(), 0, "who is left was put out");
+        assert_eq!((both.log, both.to_csv().lines().count()), (here.log, 5));
+        assert!(both.to_csv().contains(&other.to_string()));
+        assert!(Confirmations::joined(Vec::new()).is_none());
     }
 
     #[test]

@@ -18,7 +18,9 @@ mod timeline;
 
 pub use self::about::{Version, pinned, reactions, starred, versions, voters};
 pub use self::alarms::{AlarmKind, AlarmReport, AlarmRow, alarms};
-pub use self::confirmations::{Confirmations, Confirmed, Confirming, confirmations};
+pub use self::confirmations::{
+    Confirmations, Confirmed, Confirming, confirmations, confirmations_of,
+};
 pub use self::conversations::{
     ConversationCursor, ConversationRow, LastLine, archived, conversation, conversations,
     unread_total,

@@ -1,6 +1,7 @@
 //! How the protocol's types lie in columns: one [`Cell`] for each type, so that a row is read and
 //! written without a cast in sight.
 
+use hauspost_protocol::content::AnnouncementId;
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, decode, encode};
 use hauspost_protocol::epoch::{HintKey, RecordKey};
@@ -147,7 +148,7 @@ macro_rules! byte_cells {
 }
 byte_cells! {
     CompanyId[16] UserId[16] DeviceId[16] LogId[16] KeyId[16]
-    Digest[32] CoreHash[32] EntryHash[32] MessageId[32]
+    Digest[32] CoreHash[32] EntryHash[32] MessageId[32] AnnouncementId[16]
 }
 
 macro_rules! number_cells {

@@ -71,6 +71,8 @@ pub struct Readable {
     pub is_void: bool,
     /// Whether everybody who was there is to confirm it.
     pub asks_to_confirm: bool,
+    /// The id, in hexadecimal, under which it is one announcement with its author's in other rooms.
+    pub announcement: Option<String>,
     /// Who wrote it elsewhere, if it was passed on.
     pub origin: Option<String>,
     /// The documents that belong to it.
@@ -144,6 +146,9 @@ impl Readable {
         }
         if self.asks_to_confirm {
             mark.push_str(" [to be confirmed]");
+        }
+        if let Some(id) = &self.announcement {
+            mark.push_str(&format!(" [announcement {id}]"));
         }
         if let Some(origin) = &self.origin {
             mark.push_str(&format!(" [passed on from {}]", line(origin)));
@@ -332,6 +337,7 @@ fn readable(
         about_seq: None,
         is_void: false,
         asks_to_confirm: false,
+        announcement: None,
         origin: None,
         files: statement.files.iter().map(ReadableFile::of).collect(),
     };
@@ -402,6 +408,7 @@ impl Readable {
         self.about = message.in_reply_to.map(|id| id.to_string());
         self.replaces = message.replaces.map(|id| id.to_string());
         self.origin = message.origin().map(|user| user.to_string());
+        self.announcement = message.announcement().map(|id| id.to_string());
         self.asks_to_confirm = message.asks_to_confirm() && matches!(message.act(), Act::Write(..));
         let (kind, text) = match message.act() {
             Act::Write(text, _) | Act::Edit(_, Some((text, _))) => ("text", Some(text)),

@@ -40,6 +40,9 @@ pub enum Command {
     Bell(bool),
     /// Send a text that everybody is to confirm, with these files.
     Ask(Vec<PathBuf>, String),
+    /// Write a text that everybody is to confirm into these rooms for announcements, as one; none for all of this
+    /// person's.
+    Announce(Vec<String>, String),
     /// Give the conversation this picture, or none.
     Picture(Option<PathBuf>),
 }
@@ -74,6 +77,10 @@ const SEEN: Usage = ["/seen on | off", "/zuletzt an | aus"];
 const BELL: Usage = ["/bell on | off", "/klingel an | aus"];
 const ASK: Usage =
     ["/ask TEXT, /ask /file PATH… [-- TEXT]", "/fragen TEXT, /fragen /datei PFAD… [-- TEXT]"];
+const ANNOUNCE: Usage = [
+    "/announce ROOM; ROOM | TEXT, /announce * | TEXT",
+    "/aushang RAUM; RAUM | TEXT, /aushang * | TEXT",
+];
 const PICTURE: Usage = ["/picture [PATH]", "/bild [PFAD]"];
 
 /// The command that a text is, if it begins like one. Whatever does not, and all that begins with a
@@ -100,6 +107,7 @@ pub fn read(text: &str) -> Option<Result<Command, Refusal>> {
         "seen" | "zuletzt" => (switch(rest).map(|on| Command::Trace(Trace::LastSeen, on)), SEEN),
         "bell" | "klingel" => (switch(rest).map(Command::Bell), BELL),
         "ask" | "fragen" => (ask(rest), ASK),
+        "announce" | "aushang" => (announce(rest), ANNOUNCE),
         "picture" | "bild" => (picture(rest), PICTURE),
         // A path, a number or a slash alone is what somebody wants to say.
         other
@@ -125,6 +133,15 @@ fn switch(rest: &str) -> Option<bool> {
         "off" | "aus" => Some(false),
         _ => None,
     }
+}
+
+/// Rooms by their names, and what is announced in all of them. `*` are all of this person's.
+fn announce(rest: &str) -> Option<Command> {
+    let (rooms, text) = rest.split_once('|')?;
+    let rooms: Vec<_> = rooms.split(';').map(str::trim).map(str::to_owned).collect();
+    let fits = !text.trim().is_empty() && rooms.iter().all(|room| !room.is_empty());
+    let rooms = if rooms == ["*"] { Vec::new() } else { rooms };
+    fits.then(|| Command::Announce(rooms, text.trim().to_owned()))
 }
 
 /// Quiet hours of every day, none, or those of the policy.
@@ -339,6 +356,19 @@ mod tests {
         assert_eq!((read("/typing on"), read("/tippt aus")), (typing(true), typing(false)));
         assert_eq!(read("/klingel aus"), Some(Ok(Command::Bell(false))));
         assert_eq!(read("/bell laut"), wrong(BELL));
+    }
+
+    #[test]
+    fn an_announcement_names_its_rooms_and_never_guesses_them() {
+        let rooms = vec!["Halle 3".to_owned(), "Büro".to_owned()];
+        let wanted = Command::Announce(rooms, "Achtung: Montag | Dienstag".to_owned());
+        assert_eq!(read("/announce Halle 3; Büro | Achtung: Montag | Dienstag"), Some(Ok(wanted)));
+        let all = Command::Announce(Vec::new(), "an alle".to_owned());
+        assert_eq!(read("/aushang * | an alle"), Some(Ok(all)));
+        for wrong in ["/announce an alle", "/announce | x", "/announce * |", "/announce a;; b | x"]
+        {
+            assert!(matches!(read(wrong), Some(Err(_))), "{wrong}");
+        }
     }
 
     #[test]

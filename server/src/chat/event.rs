@@ -172,6 +172,9 @@ pub enum Effect {
     ExportConfirmations(LogId, MessageId),
     /// Send a text that everybody is to confirm, with these files; behind it stands what was typed.
     Ask(LogId, Vec<PathBuf>, String, String),
+    /// Announce a text, to be confirmed, in the rooms of these names, in all of this person's if none is named; behind
+    /// it stands what was typed, and where.
+    Announce(LogId, Vec<String>, String, String),
     /// Name a person an owner, or withdraw him.
     SetOwner(LogId, UserId, bool),
     /// Give a conversation this picture, or none.

@@ -108,6 +108,12 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
                 Err(error) => Event::NotSent(log, written, error.code()),
             }
         }
+        Effect::Announce(log, named, text, written) => {
+            match announce(account, &named, &text).await {
+                Ok(()) => return Ok(None),
+                Err(error) => Event::NotSent(log, written, error.code()),
+            }
+        }
         Effect::LoadPicture(log) => {
             let picture = account.picture(log).await?;
             let (columns, rows) = PICTURE;
@@ -284,6 +290,30 @@ async fn voice(account: &Account, log: LogId, path: &Path) -> Result<MessageId, 
     let heard = tokio::task::spawn_blocking(move || sound::heard(&file)).await;
     let voice = heard.ok().flatten().unwrap_or_default();
     account.send_voice(log, Attachment::path(path), &voice, None).await
+}
+
+/// Announces a text in the rooms of these names, or in all of this person's. A name that is none of them, or of two,
+/// announces nothing.
+async fn announce(account: &Account, named: &[String], text: &str) -> Result<(), AccountError> {
+    let own = account.announcement_rooms().await?;
+    let mut rooms = Vec::new();
+    for name in named {
+        let called = |title: &Option<String>| {
+            title.as_ref().is_some_and(|title| title.to_lowercase() == name.to_lowercase())
+        };
+        let mut called = own.iter().filter(|room| called(&room.title));
+        match (called.next(), called.next()) {
+            (Some(room), None) => rooms.push(room.log),
+            _ => return Err(AccountError::NoConversation),
+        }
+    }
+    if named.is_empty() {
+        rooms.extend(own.iter().map(|room| room.log));
+    }
+    if rooms.is_empty() {
+        return Err(AccountError::NoConversation);
+    }
+    account.announce(&rooms, text, true).await.map(|_| ())
 }
 
 async fn company(account: &Account) -> Result<Event, AccountError> {

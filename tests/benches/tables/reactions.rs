@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use hauspost_core::read::{Window, conversations, timeline};
+use hauspost_core::read::{Window, confirmations, conversations, timeline};
 use hauspost_core::store::rows::log::{self, LocalLog, Log};
 use hauspost_core::store::rows::mark::{self, MarkKind, NewMark};
 use hauspost_core::store::rows::message::{
     self, MessageKind, MessageState, NewMessage, Place, Saying,
 };
+use hauspost_core::store::rows::stay::{self, Move};
 use hauspost_core::store::{Store, StoreError};
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::{Card, Choice, Control, Message, Poll};
@@ -56,6 +57,74 @@ pub async fn print() {
     let single = self::polls(store, 5, company).await;
     vote(store, single, "one vote in one poll, stored, µs", |_| MESSAGES - 1).await;
     pages(store, single, "page of 50 polls with all of them in one, ms").await;
+    title("Who has confirmed, 1,000 people", &["p50", "p95", "goal p95"]);
+    let asked = confirmed(store, 6).await;
+    list_of(store, asked).await;
+}
+
+/// People in a room for announcements.
+const MEMBERS: u64 = 1_000;
+
+fn member(number: u64) -> UserId {
+    let mut id = [0xaa; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    UserId(id)
+}
+
+/// A room of a thousand in which all but a hundred have confirmed the one message.
+async fn confirmed(store: &Store, number: u8) -> LocalLog {
+    let made = store.write::<_, StoreError, _>(move |tx| {
+        let log = Log::new(LogId([number; 16]), LogType::Announce);
+        let log = log::insert(tx, &log, Some("Aushang"), 1)?;
+        let came = |number| Move { seq: Seq(0), user: member(number), is_in: true };
+        stay::note(tx, log, &(0..MEMBERS).map(came).collect::<Vec<_>>())?;
+        let mut asks = said(1);
+        asks.saying.asks = true;
+        message::insert(tx, log, &asks)?;
+        for number in 0..MEMBERS - 100 {
+            let mut message_id = MessageId([4; 32]);
+            message_id.0[8..16].copy_from_slice(&number.to_be_bytes());
+            let seq = Seq(2 + number);
+            mark::insert(
+                tx,
+                log,
+                &NewMark {
+                    place: Place::At(seq),
+                    message_id,
+                    about: asks.message_id,
+                    kind: MarkKind::Acknowledgement,
+                    valid: true,
+                    author: member(number),
+                    device: DeviceId(member(number).0),
+                    state: MessageState::Received,
+                    t_ms: 9_000 + number,
+                    sent_ms: 9_000 + number,
+                    text: None,
+                    saying: Saying::default(),
+                    content: encode(&Control::Acknowledge(asks.message_id)),
+                    record_key: None,
+                },
+            )?;
+        }
+        Ok(log)
+    });
+    made.await.unwrap()
+}
+
+async fn list_of(store: &Store, log: LocalLog) {
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let spent = store.read::<_, StoreError, _>(move |conn| {
+            let began = Instant::now();
+            let found = confirmations(conn, log.id, said(1).message_id)?.unwrap();
+            assert_eq!(found.people.len() as u64, MEMBERS);
+            Ok(began.elapsed())
+        });
+        times.push(spent.await.unwrap());
+    }
+    let times = Times::of(times);
+    let cells = [ms(times.median()), ms(times.at(0.95)), "10".to_owned()];
+    row("the list of who has and who has not, ms", &cells);
 }
 
 /// A dialog in which each message is a poll.

@@ -1,5 +1,6 @@
 //! Phones that talk over real TLS to the real server.
 
+mod announce;
 mod behaviour;
 mod cards;
 mod crashes;

@@ -1,4 +1,4 @@
--- version 19
+-- version 20
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -271,7 +271,7 @@ CREATE TABLE message (
     text TEXT,
     content BLOB,
     record_key BLOB
-, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0, asked INTEGER, confirmed INTEGER NOT NULL DEFAULT 0, confirmed_key INTEGER, to_confirm INTEGER NOT NULL DEFAULT 0) STRICT;
+, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0, asked INTEGER, confirmed INTEGER NOT NULL DEFAULT 0, confirmed_key INTEGER, to_confirm INTEGER NOT NULL DEFAULT 0, announcement BLOB, again INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE mls_state (
     key BLOB PRIMARY KEY,
     value BLOB NOT NULL
@@ -453,6 +453,7 @@ CREATE UNIQUE INDEX log_peer ON log (peer) WHERE peer IS NOT NULL;
 CREATE UNIQUE INDEX mark_by_id ON mark (key >> 40, message_id);
 CREATE INDEX mark_by_target ON mark (key >> 40, target, kind, author);
 CREATE INDEX mark_waiting ON mark (key >> 40, target) WHERE waits = 1;
+CREATE INDEX message_announcement ON message (announcement, author) WHERE announcement IS NOT NULL;
 CREATE UNIQUE INDEX message_by_id ON message (key >> 40, message_id);
 CREATE INDEX message_documents ON message (key) WHERE kind = 5;
 CREATE INDEX message_pinned ON message (key) WHERE pin_key IS NOT NULL;

@@ -188,7 +188,7 @@ const DUE_CHARS: u32 = 160;
 pub fn due(conn: &Connection, limit: u32) -> Result<Vec<Due>, StoreError> {
     let sql = "SELECT l.log, m.message_id, m.key, m.author, m.t_ms, substr(m.text, 1, ?2)
                FROM message m CROSS JOIN log l ON l.id = m.key >> 40
-               WHERE m.to_confirm = 1 AND l.state <> 1 ORDER BY m.t_ms LIMIT ?1";
+               WHERE m.to_confirm = 1 AND m.again = 0 AND l.state <> 1 ORDER BY m.t_ms LIMIT ?1";
     let mut select = conn.prepare_cached(sql)?;
     let rows = select.query_map([limit, DUE_CHARS], |row| {
         Ok(Due {

@@ -4,7 +4,7 @@ use hauspost_protocol::ids::{LogId, Seq, TimeMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::LocalLog;
-use super::message::SAID;
+use super::message::{SAID, recount_others};
 use super::{PENDING, key, own, seq_key};
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
@@ -119,6 +119,7 @@ pub fn mark_read(tx: &Tx<'_>, log: LocalLog, up_to: Seq) -> Result<bool, StoreEr
     let moved = update.execute(params![log.number, C(up_to)])? > 0;
     if moved {
         recount(tx, log)?;
+        recount_others(tx, log)?;
         tx.touch(Change::Conversations);
     }
     Ok(moved)
@@ -135,6 +136,7 @@ pub fn read_elsewhere(tx: &Tx<'_>, log: LocalLog, below: Seq) -> Result<(), Stor
     )?
     .execute(params![log.number, C(read)])?;
     recount(tx, log)?;
+    recount_others(tx, log)?;
     tx.touch(Change::Conversations);
     Ok(())
 }
@@ -151,7 +153,12 @@ pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), 
     conn.prepare_cached(&format!(
         "UPDATE conversation SET (unread, unread_mentions) =
              (SELECT count(*), coalesce(sum(mentions_me), 0) FROM message
-              WHERE key > ?2 AND key < ?3 AND kind IN {SAID} AND fate < 2
+              WHERE key > ?2 AND key < ?3 AND kind IN {SAID} AND fate < 2 AND again = 0
+                  AND (announcement IS NULL OR NOT EXISTS (
+                      SELECT 1 FROM message t JOIN conversation c ON c.log = t.key >> 40
+                      WHERE t.announcement = message.announcement AND t.author = message.author
+                          AND t.again = 1 AND t.key <= (t.key >> 40 << 40)
+                              + max(ifnull(c.read_seq, -1), ifnull(c.skip_seq, -1))))
                   AND author <> (SELECT user FROM account))
          WHERE log = ?1",
     ))?

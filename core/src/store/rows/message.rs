@@ -17,10 +17,12 @@ use super::{PENDING, key, key_seq, seq_key};
 use crate::store::cell::{C, cell, code_cell};
 use crate::store::{StoreError, Tx};
 
+mod announcement;
 mod card;
 mod fate;
 mod line;
 
+pub use announcement::{Twin, recount_others, twins};
 pub use card::ShownCard;
 pub(super) use card::poll_of;
 pub(crate) use card::{as_written, card, shown as shown_card, voice, words_of};
@@ -214,7 +216,8 @@ pub(crate) const COLUMNS: &str = "m.key, m.message_id, m.author, m.device, m.kin
         SELECT reason FROM outbox o WHERE o.message_id = m.message_id AND o.state = 4
     ) END,
     m.fate, m.change_key, m.reply_to, m.markdown, m.origin, m.mentions, m.mentions_me, m.pin_key,
-    m.starred_ms, m.reacted, m.alarm, m.asked, m.confirmed, m.confirmed_key, m.to_confirm";
+    m.starred_ms, m.reacted, m.alarm, m.asked, m.confirmed, m.confirmed_key, m.to_confirm,
+    m.announcement";
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     let key = row.get(0)?;
@@ -242,6 +245,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
             mentions: mentioned(row.get(17)?),
             alarm: row.get(22)?,
             asks: cell::<Option<u64>>(row, 23)?.is_some(),
+            announcement: cell(row, 27)?,
         },
         mentions_me: row.get(18)?,
         is_pinned: row.get::<_, Option<i64>>(19)?.is_some(),
@@ -261,17 +265,18 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
 /// The conversation's row follows: order, last line, unread count.
 pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, StoreError> {
     let text = card::words(tx, message)?;
+    let again = announcement::stands_elsewhere(tx, log, message)?;
     let search_id = match &text {
-        Some(_) => Some(next_search_id(tx, message.t_ms)?),
-        None => None,
+        Some(_) if !again => Some(next_search_id(tx, message.t_ms)?),
+        _ => None,
     };
     let mentions_me = mentions_reader(tx, message.author, &message.saying.mentions)?;
     let mut insert = tx.prepare_cached(
         "INSERT INTO message (key, message_id, author, device, kind, state, t_ms, sent_ms, missing,
              search_id, text, content, record_key, reply_to, markdown, origin, mentions,
-             mentions_me, alarm, asked)
+             mentions_me, alarm, asked, announcement, again)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20)
+             ?19, ?20, ?21, ?22)
          ON CONFLICT (key >> 40, message_id) DO NOTHING",
     )?;
     let inserted = insert.execute(params![
@@ -295,6 +300,8 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         mentions_me,
         message.saying.alarm,
         message.saying.asks.then_some(0),
+        C(message.saying.announcement),
+        again,
     ])?;
     if inserted == 0 {
         return Ok(false);
@@ -305,7 +312,10 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
     if let (Some(search_id), Some(text)) = (search_id, &text) {
         tx.index(search_id, index::words(log, message.author, message.kind, text, &[]));
     }
-    tx.refresh(log, u32::from(message.unread));
+    tx.refresh(log, u32::from(message.unread && !again));
+    if message.saying.announcement.is_some() {
+        announcement::settle(tx, log, message)?;
+    }
     if mentions_me {
         tx.recount(log);
     }

@@ -78,6 +78,7 @@ pub(super) fn run(state: &mut State, command: Result<Command, Refusal>, effects:
             dialog.scroll = Scroll::Follow;
             Effect::Ask(log, paths, text, written)
         }
+        Command::Announce(rooms, text) => Effect::Announce(log, rooms, text, written),
         Command::Picture(path) => Effect::SetPicture(log, path),
         Command::Save(number, folder) => Effect::SaveNth(log, number, folder),
         Command::Open(number) => Effect::OpenNth(log, number),

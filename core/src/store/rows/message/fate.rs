@@ -1,8 +1,10 @@
 //! What became of a message since it was written, and what it says besides its text.
 
+use hauspost_protocol::content::AnnouncementId;
 use hauspost_protocol::ids::{MessageId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::announcement::is_again;
 use super::{
     COLUMNS, Message, MessageKind, MessageState, SAID, as_written, find, next_search_id, read,
 };
@@ -49,6 +51,8 @@ pub struct Saying {
     pub alarm: bool,
     /// Whether everybody who is there is to confirm it.
     pub asks: bool,
+    /// Under which id it is one announcement with its author's in other rooms.
+    pub announcement: Option<AnnouncementId>,
 }
 
 /// Stands for all members among those who are mentioned.
@@ -156,8 +160,8 @@ pub(in super::super) fn set_fate(
     let mentions_me = !fate.is_hidden() && mentions_reader(tx, message.author, &mentions)?;
     index::remove(tx, index::find(tx, log, message.key)?)?;
     let search_id = match &text {
-        Some(_) => Some(next_search_id(tx, message.t_ms)?),
-        None => None,
+        Some(_) if !is_again(tx, &message)? => Some(next_search_id(tx, message.t_ms)?),
+        _ => None,
     };
     let mentions = Saying { mentions, ..Saying::default() }.mentions_blob();
     tx.prepare_cached(

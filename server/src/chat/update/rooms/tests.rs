@@ -82,6 +82,7 @@ fn the_list_shows_who_has_confirmed_and_reminds_and_exports() {
         was_asked,
         is_here: true,
         confirmed,
+        place: (LOG, id, Some(Seq(1))),
     };
     let confirmed = Confirmed {
         seq: Some(Seq(7)),
