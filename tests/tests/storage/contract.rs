@@ -83,6 +83,11 @@ fn a_chunk_that_is_not_there_is_damage_and_no_other_error() {
         assert!(blobs.found(ONE).unwrap().is_empty());
         blobs.create(ONE).unwrap();
         blobs.write(ONE, 0, b"four").unwrap();
+        assert!(matches!(blobs.read(ONE, 0, 5), Err(BlobError::Damaged)), "not durable yet");
+        assert_eq!(
+            (blobs.read(ONE, 0, 4).unwrap(), blobs.found(ONE).unwrap()),
+            (b"four".into(), vec![0])
+        );
         blobs.sync(ONE).unwrap();
         for blobs in [blobs, open()] {
             assert!(matches!(blobs.read(ONE, 1, 4), Err(BlobError::Damaged)), "another chunk");
@@ -106,6 +111,7 @@ fn what_was_removed_is_gone_for_every_node_and_may_be_removed_again() {
             one.sync(blob).unwrap();
         }
         assert_eq!(other.list().unwrap(), [ONE, TWO]);
+        one.read(ONE, 0, STORED_CHUNK_BYTES).unwrap();
         other.remove(ONE).unwrap();
         one.remove(ONE).unwrap();
         for blobs in [&one, &other] {
@@ -113,7 +119,17 @@ fn what_was_removed_is_gone_for_every_node_and_may_be_removed_again() {
             assert!(blobs.found(ONE).unwrap().is_empty());
             assert!(matches!(blobs.read(ONE, 0, STORED_CHUNK_BYTES), Err(BlobError::Damaged)));
         }
+        for blobs in [&one, &other] {
+            let read = blobs.read(ONE, 1, STORED_CHUNK_BYTES);
+            assert!(matches!(read, Err(BlobError::Damaged)), "what was read beside it");
+        }
         one.remove(TWO).unwrap();
         assert_eq!(other.list().unwrap(), []);
+        // What is removed before it is durable is gone as well.
+        one.create(ONE).unwrap();
+        one.write(ONE, 0, b"four").unwrap();
+        one.remove(ONE).unwrap();
+        assert!(one.found(ONE).unwrap().is_empty());
+        assert!(matches!(one.read(ONE, 0, 4), Err(BlobError::Damaged)));
     });
 }

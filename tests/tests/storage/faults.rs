@@ -60,6 +60,23 @@ fn chunks_lie_together_in_objects_that_say_nothing_and_are_read_in_few_requests(
 }
 
 #[test]
+fn what_is_in_the_storage_is_not_put_there_again_and_is_found_there_without_asking_anew() {
+    let world = World::start();
+    let blobs = world.open();
+    put_some(&blobs);
+    world.server.asked();
+    blobs.sync(ONE).unwrap();
+    assert_eq!(world.server.asked(), []);
+    blobs.read(ONE, 0, STORED_CHUNK_BYTES).unwrap();
+    assert_eq!(world.server.asked().len(), 2, "a list and a part of an object");
+    blobs.write(ONE, 2, &full(2)).unwrap();
+    blobs.sync(ONE).unwrap();
+    assert_eq!(world.server.asked().len(), 1, "the new one");
+    assert!(blobs.read(ONE, 2, STORED_CHUNK_BYTES).unwrap() == full(2));
+    assert_eq!(world.server.asked().len(), 1, "it is known where it lies");
+}
+
+#[test]
 fn answers_that_were_lost_are_asked_for_again_and_write_nothing_twice() {
     let world = World::start();
     let blobs = world.open();
