@@ -43,17 +43,15 @@ impl Asked {
     pub(super) fn which_in(&self, text: &str) -> Vec<bool> {
         let mut found = vec![false; self.words.len()];
         for span in spans(text) {
-            let word = Spellings::of(&text[span]);
             for (found, asked) in found.iter_mut().zip(&self.words) {
-                *found |= word.begins_with(asked);
+                *found = *found || asked.begin(&text[span.clone()]);
             }
         }
         found
     }
 
     fn is_asked(&self, word: &str) -> bool {
-        let word = Spellings::of(word);
-        self.words.iter().any(|asked| word.begins_with(asked))
+        self.words.iter().any(|asked| asked.begin(word))
     }
 
     /// The part of a text around the first word that was asked for, or its beginning.
@@ -63,7 +61,7 @@ impl Asked {
 
     /// The part of a text around this one of the words, or its beginning.
     pub(super) fn snippet_at(&self, text: &str, at: usize) -> Vec<SnippetPart> {
-        self.around(text, |word| Spellings::of(word).begins_with(&self.words[at]))
+        self.around(text, |word| self.words[at].begin(word))
     }
 
     fn around(&self, text: &str, is_it: impl Fn(&str) -> bool) -> Vec<SnippetPart> {

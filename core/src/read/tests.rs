@@ -12,6 +12,7 @@ use crate::store::{Store, StoreError};
 
 mod alarms;
 mod inside;
+mod scan;
 
 async fn add(store: &Store, log: LocalLog, messages: Vec<NewMessage>) -> Vec<bool> {
     store

@@ -29,10 +29,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/018.sql"),
     include_str!("migrations/019.sql"),
     include_str!("migrations/020.sql"),
+    include_str!("migrations/021.sql"),
 ];
 
 /// The last version whose migration emptied the full-text index, to be filled with other words.
-const INDEX_EMPTIED: u32 = 4;
+const INDEX_EMPTIED: u32 = 21;
 
 /// The schema's version of this build.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;

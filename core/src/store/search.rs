@@ -54,6 +54,31 @@ impl Spellings {
     }
 }
 
+impl Spellings {
+    /// Whether a word begins so, as it stands in a text: [`Spellings::begins_with`] without folding what
+    /// shows at once that it does, or does not. Thousands of words are looked at for a page of hits.
+    pub(crate) fn begin(&self, word: &str) -> bool {
+        let mut starts =
+            [Some(&self.plain), self.german.as_ref()].into_iter().flatten().map(String::as_bytes);
+        let bytes = word.as_bytes();
+        if word.is_ascii() {
+            let is_start = |start: &[u8]| {
+                bytes.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+            };
+            return starts.any(is_start);
+        }
+        // A letter that no mark follows is folded for itself.
+        if let [first, second, ..] = bytes
+            && first.is_ascii()
+            && second.is_ascii()
+            && !starts.any(|start| start.first() == Some(&first.to_ascii_lowercase()))
+        {
+            return false;
+        }
+        Self::of(word).begins_with(self)
+    }
+}
+
 fn strip(word: &str) -> String {
     let letters = word.nfkd().filter(|c| !is_combining_mark(*c));
     let mut plain = String::with_capacity(word.len());
@@ -76,7 +101,7 @@ fn strip(word: &str) -> String {
 
 /// Where the words of a text stand, in bytes.
 pub(crate) fn spans(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    let is_word = |c: char| c.is_alphanumeric() || is_combining_mark(c);
+    let is_word = |c: char| c.is_alphanumeric() || !c.is_ascii() && is_combining_mark(c);
     let mut from = 0;
     std::iter::from_fn(move || {
         let start = from + text[from..].find(is_word)?;
@@ -191,11 +216,10 @@ pub(super) fn folded(name: &str) -> String {
     spans(name).map(|span| Spellings::of(&name[span]).plain).collect::<Vec<_>>().join(" ")
 }
 
-/// Letters up to which the index has lists of their own for words that begin so (`prefix` in the
-/// schema).
-const LISTED_CHARS: usize = 3;
-/// Words that are asked for one by one in place of their beginning.
-const WORDS_OF_BEGINNING: usize = 200;
+/// Letters of the beginnings that the index has lists of (`prefix` in the schema), ascending.
+const LISTED_CHARS: [usize; 3] = [2, 4, 7];
+/// Lists that are asked for one by one in place of the beginning of them all.
+const LISTS_OF_BEGINNING: usize = 200;
 
 /// Gives a connection the words of the index in their order, as `search_words`.
 pub(super) fn attach_words(conn: &Connection) -> rusqlite::Result<()> {
@@ -228,29 +252,43 @@ pub(crate) fn query(
 
 /// What finds the words that begin so.
 ///
-/// For a beginning the index joins the lists of all its words before it gives the first message; the
-/// words themselves, and the beginnings that have lists of their own, it reads from the newest
-/// message on and stops at the end of the page. So a longer beginning is replaced by its words, unless
-/// it has very many.
+/// Of a word, and of a beginning that has a list of its own, the index reads the messages from the
+/// newest on and stops at the end of the page. For any other beginning it joins the lists of all its
+/// words before it gives the first message, which takes as long as there are such messages. So
+/// a beginning is replaced by what its words begin with, up to the next length that has lists,
+/// and a long one by the words themselves, unless that would be very many.
 fn beginning(conn: &Connection, start: &str) -> Result<Vec<String>, StoreError> {
     let as_beginning = || vec![format!("\"{start}\"*")];
-    if start.chars().count() <= LISTED_CHARS {
+    let letters = start.chars().count();
+    let listed = LISTED_CHARS.into_iter().find(|listed| *listed >= letters);
+    if listed == Some(letters) {
         return Ok(as_beginning());
     }
     let mut select = conn
         .prepare_cached("SELECT term FROM search_words WHERE term >= ?1 ORDER BY term LIMIT 1")?;
-    let (mut words, mut from) = (Vec::new(), start.to_owned());
+    let (mut lists, mut from) = (Vec::new(), start.to_owned());
     loop {
         let word: Option<String> = select.query_row([&from], |row| row.get(0)).optional()?;
-        let Some(word) = word.filter(|word| word.starts_with(start)) else { break };
-        if words.len() == WORDS_OF_BEGINNING {
+        let Some(mut word) = word.filter(|word| word.starts_with(start)) else { break };
+        if lists.len() == LISTS_OF_BEGINNING {
             return Ok(as_beginning());
         }
-        words.push(format!("\"{word}\""));
-        // The next word begins with a letter above this one, or not with this word.
-        from = word + "\u{1}";
+        match listed.and_then(|listed| word.char_indices().nth(listed - 1)) {
+            Some((at, last)) => {
+                word.truncate(at + last.len_utf8());
+                lists.push(format!("\"{word}\"*"));
+                // Behind all words that begin so.
+                word.push(char::MAX);
+            }
+            None => {
+                lists.push(format!("\"{word}\""));
+                // The next word begins with a letter above this one, or not with this word.
+                word.push('\u{1}');
+            }
+        }
+        from = word;
     }
-    Ok(if words.is_empty() { as_beginning() } else { words })
+    Ok(if lists.is_empty() { as_beginning() } else { lists })
 }
 
 pub(super) fn insert(conn: &Connection, search_id: i64, words: &str) -> Result<(), StoreError> {
@@ -272,7 +310,10 @@ mod tests {
     use super::*;
 
     fn finds(query: &str, word: &str) -> bool {
-        Spellings::of(word).begins_with(&Spellings::of(query))
+        let asked = Spellings::of(query);
+        let finds = Spellings::of(word).begins_with(&asked);
+        assert_eq!(asked.begin(word), finds, "{query} {word}");
+        finds
     }
 
     #[test]
@@ -295,6 +336,62 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_judged_alike_as_it_stands_and_folded() {
+        let words = [
+            "a",
+            "A",
+            "ae",
+            "Ae",
+            "ä",
+            "Ä",
+            "a\u{308}",
+            "A\u{308}rger",
+            "ab\u{308}",
+            "ss",
+            "ß",
+            "ẞ",
+            "SS",
+            "sß",
+            "ﬁn",
+            "fin",
+            "Łuk",
+            "luk",
+            "œ",
+            "oe",
+            "ö",
+            "ø",
+            "o",
+            "１2",
+            "12",
+            "1２",
+            "Straße",
+            "STRASSE",
+            "strase",
+            "Ωmega",
+            "ωm",
+            "İ",
+            "i",
+            "I",
+            "ı",
+            "K",
+            "k",
+            "zäh",
+            "Zah",
+            "zaeh",
+        ];
+        let mut found = 0;
+        for query in words {
+            for word in words {
+                found += usize::from(finds(query, word));
+            }
+        }
+        assert!(found > words.len() && found < words.len() * 10, "{found}");
+        let long = "x".repeat(WORD_CHARS + 5);
+        assert!(finds(&long, &long) && finds(&long, &long.to_uppercase()));
+        assert!(!finds(&long, &long[..WORD_CHARS - 1]));
+    }
+
+    #[test]
     fn words_stand_where_letters_and_digits_do() {
         let text = "E-Mail an Jo\u{308}rg: KB-4711!";
         let words: Vec<_> = spans(text).map(|span| &text[span]).collect();
@@ -305,7 +402,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(
             "CREATE VIRTUAL TABLE search USING fts5 (words, content = '', columnsize = 0,
-                 detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0')",
+                 detail = none, prefix = '2 4 7', tokenize = 'unicode61 remove_diacritics 0')",
         )
         .unwrap();
         attach_words(&conn).unwrap();
@@ -335,25 +432,46 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_of_more_than_three_letters_is_asked_for_by_the_words_that_begin_so() {
-        let conn =
-            indexed(&["Liefern, Lieferschein und Lied", "geliefert", "Müllerei", "Muellers"]);
-        let words = "(\"liefern\" OR \"lieferschein\")";
-        assert_eq!(asked(&conn, "liefer").as_deref(), Some(words));
-        assert_eq!(asked(&conn, "lie").as_deref(), Some("\"lie\"*"));
-        assert_eq!(asked(&conn, "liefert").as_deref(), Some("\"liefert\"*"), "no such word");
-        let both = "(\"mullerei\" OR \"muellerei\" OR \"muellers\")";
-        assert_eq!(asked(&conn, "Müller").as_deref(), Some(both));
+    fn a_beginning_that_has_no_list_is_asked_for_by_the_next_longer_lists_or_by_its_words() {
+        let conn = indexed(&[
+            "Lieferscheine liefern: Lied, Lieferscheinnummer, l, Los",
+            "geliefert",
+            "Müllereien",
+            "Muellers, Müll",
+        ]);
+        for (words, query) in [
+            ("l", r#"("l" OR "li"* OR "lo"*)"#),
+            ("li", r#""li"*"#),
+            ("lie", r#"("lied"* OR "lief"*)"#),
+            ("lief", r#""lief"*"#),
+            ("liefe", r#"("liefern"* OR "liefers"*)"#),
+            ("liefers", r#""liefers"*"#),
+            ("lieferschein", r#"("lieferscheine" OR "lieferscheinnummer")"#),
+            ("lieferscheinn", r#""lieferscheinnummer""#),
+            ("Müller", r#"("mullere"* OR "mueller"*)"#),
+        ] {
+            assert_eq!(asked(&conn, words).as_deref(), Some(query), "{words}");
+        }
+        for nothing in ["x", "lif", "liefert", "lieferscheinx"] {
+            assert_eq!(asked(&conn, nothing), Some(format!("\"{nothing}\"*")), "no such word");
+        }
+    }
+
+    #[test]
+    fn the_index_has_the_lists_that_are_asked_for() {
+        let schema = include_str!("migrations/snapshot.sql");
+        let lists = LISTED_CHARS.map(|letters| letters.to_string()).join(" ");
+        assert!(schema.contains(&format!("detail = none, prefix = '{lists}'")));
     }
 
     #[test]
     fn a_beginning_of_very_many_words_stays_one() {
         let many: Vec<String> =
-            (0..=WORDS_OF_BEGINNING).map(|number| format!("nummer{number:03}")).collect();
+            (0..=LISTS_OF_BEGINNING).map(|number| format!("vorgang2026{number:03}")).collect();
         let conn = indexed(&[&many[1..].join(" ")]);
-        let words = asked(&conn, "numm").unwrap();
-        assert_eq!(words.matches(" OR ").count() + 1, WORDS_OF_BEGINNING);
+        let words = asked(&conn, "vorgang2026").unwrap();
+        assert_eq!(words.matches(" OR ").count() + 1, LISTS_OF_BEGINNING);
         let conn = indexed(&[&many.join(" ")]);
-        assert_eq!(asked(&conn, "numm").as_deref(), Some("\"numm\"*"));
+        assert_eq!(asked(&conn, "vorgang2026").as_deref(), Some("\"vorgang2026\"*"));
     }
 }

@@ -1,4 +1,4 @@
--- version 20
+-- version 21
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -404,7 +404,7 @@ CREATE TABLE sealed_key (
     record_key BLOB NOT NULL
 ) STRICT;
 CREATE VIRTUAL TABLE search USING fts5 (
-    words, content = '', columnsize = 0, detail = none, prefix = '1 2 3', tokenize = 'unicode61 remove_diacritics 0'
+    words, content = '', columnsize = 0, detail = none, prefix = '2 4 7', tokenize = 'unicode61 remove_diacritics 0'
 );
 CREATE TABLE 'search_config'(k PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE 'search_data'(id INTEGER PRIMARY KEY, block BLOB);

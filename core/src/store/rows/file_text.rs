@@ -338,7 +338,8 @@ impl Known {
                 break;
             }
             let words = read(piece as i64)?;
-            let lines = words.lines().filter(|line| line.starts_with(start));
+            let lines = from_word(&words, start).lines();
+            let lines = lines.take_while(|line| line.starts_with(start));
             let parts = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok());
             found = parts.chain(found).min();
         }
@@ -358,6 +359,24 @@ impl Known {
         let key = self.id << PART_BITS | part;
         Ok(conn.prepare_cached(sql)?.query_row([key], |row| row.get(0))?)
     }
+}
+
+/// The lines of a piece from the first one that does not stand before this word: they are sorted.
+fn from_word<'w>(words: &'w str, start: &str) -> &'w str {
+    let bytes = words.as_bytes();
+    let (mut low, mut high) = (0, bytes.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let before = bytes[low..middle].iter().rposition(|byte| *byte == b'\n');
+        let line = before.map_or(low, |at| low + at + 1);
+        if &bytes[line..] < start.as_bytes() {
+            let end = bytes[middle..high].iter().position(|byte| *byte == b'\n');
+            low = end.map_or(high, |at| middle + at + 1);
+        } else {
+            high = line;
+        }
+    }
+    &words[low..]
 }
 
 /// The documents of a message bear another id of it.
@@ -412,6 +431,16 @@ mod tests {
         assert!(cut.iter().all(|part| part.len() <= PART_BYTES));
         assert!(cut[0].ends_with("größer "));
         assert_eq!(parts("").count(), 0);
+    }
+
+    #[test]
+    fn the_lines_from_a_word_on_are_those_that_do_not_stand_before_it() {
+        let words = "a 0\nab 11\nabc 2\nb 3\nbauer 0\nzahl 7\nö 1\n";
+        for start in ["", "a", "ab", "abc", "abcd", "b", "ba", "c", "zahl", "zz", "ö", "ü"] {
+            let expected: Vec<_> = words.lines().skip_while(|line| *line < start).collect();
+            assert_eq!(from_word(words, start).lines().collect::<Vec<_>>(), expected, "{start}");
+        }
+        assert_eq!(from_word("", "a"), "");
     }
 
     #[test]
