@@ -166,7 +166,7 @@ pub struct Document {
     pub size: u64,
     /// Whether all of it lies on this phone.
     pub is_here: bool,
-    /// How many pages it has, if it has pages and was looked into on this phone.
+    /// How many pages it has, if it is known to have pages: before it is fetched as its author's phone said.
     pub pages: Option<u32>,
     /// How far its preview is, if it has one.
     pub preview: Option<PreviewState>,

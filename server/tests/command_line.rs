@@ -3,6 +3,11 @@
 // clippy knows tests by #[test]; the helpers of an integration test are tests as well.
 #![allow(clippy::unwrap_used)]
 
+#[path = "command_line/lacking.rs"]
+mod lacking;
+#[path = "command_line/storage.rs"]
+mod storage;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -50,14 +55,19 @@ fn hauspost() -> Command {
 
 impl Company {
     fn served() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut server = hauspost()
-            .args(["serve", "--listen", "127.0.0.1:0", "--checkpoint-seconds", "1", "--data"])
-            .arg(folder.path().join("server"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::of(tempfile::tempdir().unwrap(), |folder| {
+            let mut serve = hauspost();
+            serve
+                .args(["serve", "--listen", "127.0.0.1:0", "--checkpoint-seconds", "1", "--data"])
+                .arg(folder.join("server"));
+            serve
+        })
+    }
+
+    /// One whose server is started by this command.
+    fn of(folder: TempDir, serve: impl FnOnce(&Path) -> Command) -> Self {
+        let mut server =
+            serve(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("hauspost serves ").unwrap().to_owned();

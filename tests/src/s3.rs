@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -78,13 +78,28 @@ impl S3Server {
 
     /// Starts one at this address.
     pub async fn start_at(address: SocketAddr) -> Self {
+        Self::start_behind(address, |stream| async { Some(stream) }).await
+    }
+
+    /// Starts one at this address whose connections pass this first, such as TLS; none goes no further.
+    pub async fn start_behind<A, F, S>(address: SocketAddr, accept: A) -> Self
+    where
+        A: Fn(TcpStream) -> F + Send + 'static,
+        F: Future<Output = Option<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State { page: Mutex::new(1_000), ..State::default() });
         let served = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&served)));
+                let (accepted, served) = (accept(stream), Arc::clone(&served));
+                tokio::spawn(async move {
+                    if let Some(stream) = accepted.await {
+                        serve(stream, served).await;
+                    }
+                });
             }
         });
         Self { address, state, task }
@@ -181,7 +196,7 @@ impl Response {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<State>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         let asked = Asked { method: request.method.clone(), key: key(&request.path) };
@@ -219,7 +234,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
 }
 
 /// The next request of a connection; `None` at its end.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<Request> {
     let end = loop {
         if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             break at;

@@ -12,7 +12,8 @@
 //! [`Message`] is the draft's form and [`Part`] what lies in it, [`Act`] what its author does by it,
 //! [`Control`] what is said about a message or the conversation, [`is_emoji`] what a reaction may be,
 //! [`Card`] what a message shows in the place of a text, [`Voice`] what one says of its sound,
-//! [`AnnouncementId`] that one stands in several rooms, [`OwnState`] what a person's devices tell each other,
+//! [`AnnouncementId`] that one stands in several rooms, [`Message::pages`] how long its documents are,
+//! [`OwnState`] what a person's devices tell each other,
 //! [`picture()`] what a conversation's picture may be.
 
 mod act;
@@ -23,6 +24,7 @@ mod control;
 mod emoji;
 mod message;
 mod own;
+mod pages;
 mod part;
 mod picture;
 mod voice;

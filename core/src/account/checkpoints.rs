@@ -302,17 +302,18 @@ impl Core {
             return Ok(false);
         }
         let t_ms = self.env.clock.now_ms();
-        let (ledger, taken_back) = self
+        let (ledger, secured, taken_back) = self
             .store
             .write(move |tx| {
                 let local = ledger.row.local;
                 let end = Seq(covered.size);
+                let mut secured = Vec::new();
                 let last = end.0.checked_sub(1).map(Seq);
                 // What this phone does not have yet is compared when it has it.
                 let known = last.map(|last| entry::hash_at(tx, local, last)).transpose()?;
                 match known.flatten() {
                     Some(hash) if hash == covered.hash => {
-                        outbox::secure(tx, covered.log, end)?;
+                        secured = outbox::secure(tx, covered.log, end)?;
                         message::secure(tx, local, end)?;
                         left_out(tx, &ledger.row, end, made_ms, t_ms)?;
                     }
@@ -336,9 +337,10 @@ impl Core {
                     }
                 }
                 log::update(tx, &ledger.row)?;
-                Ok::<_, AccountError>((ledger, taken_back))
+                Ok::<_, AccountError>((ledger, secured, taken_back))
             })
             .await?;
+        self.secured(&secured);
         Self::put_ledger(&mut engine, ledger);
         if taken_back {
             self.to_send.notify_one();

@@ -140,7 +140,8 @@ impl Account {
         }
         let mut salt = [0; 16];
         self.core.env.randomness.rng().fill_bytes(&mut salt);
-        let message = draft.message(salt, self.core.me.company);
+        let pages: Vec<Option<u32>> = attached.iter().map(|attached| attached.pages).collect();
+        let message = draft.message(salt, self.core.me.company).with_pages(&pages);
         let card = match draft.shows {
             Shows::Card(card) => Some(MessageKind::of(card)),
             _ => None,

@@ -34,7 +34,7 @@ use crate::store::{StoreError, Tx};
 pub(super) struct Handed {
     /// On its way now.
     going: HashSet<CoreHash>,
-    /// Was on its way, and nobody knows whether it came there, or stays.
+    /// Was on its way, and nobody knows whether it came there, or stays; until a checkpoint covers it.
     doubtful: HashSet<CoreHash>,
     withdrawn: HashSet<CoreHash>,
 }
@@ -76,6 +76,12 @@ impl Handed {
         }
     }
 
+    fn secured(&mut self, cores: &[CoreHash]) {
+        for core in cores {
+            self.doubtful.remove(core);
+        }
+    }
+
     /// `inherited` is the newest intent of an earlier process, which may have sent all that it had.
     fn withdraw(&mut self, sealed: &[(i64, CoreHash)], inherited: i64) -> bool {
         let may_be_there = |(id, core): &(i64, CoreHash)| {
@@ -101,10 +107,16 @@ impl Core {
         lock(&self.handed).not_answered(sealed, left_nothing);
     }
 
-    /// They were answered, and the answer was taken in. What the server took is doubtful for good: it may
-    /// say later that it did not.
+    /// They were answered, and the answer was taken in. What the server took is doubtful until a checkpoint
+    /// covers it: before that it may say that it did not.
     pub(super) fn answered(&self, sealed: &Sealed, outcomes: &[Outcome]) {
         lock(&self.handed).answered(sealed, outcomes);
+    }
+
+    /// A checkpoint covers them: the server cannot say any more that it did not take them, so nothing is
+    /// to be remembered of them.
+    pub(super) fn secured(&self, cores: &[CoreHash]) {
+        lock(&self.handed).secured(cores);
     }
 
     /// A batch that is made now holds nothing that was taken back before.
@@ -385,5 +397,25 @@ mod tests {
         assert!(!handed.withdraw(&[(10, ONE), (11, TWO)], 10));
         assert!(handed.withdraw(&[(11, TWO)], 10));
         assert!(handed.hand_over(&sealed(&[ONE])));
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_what_a_checkpoint_covers_and_all_else_that_may_be_there_is() {
+        let mut handed = Handed::default();
+        let one = |number: u8| [(10, CoreHash([number; 32]), RecordIndex(0))];
+        for number in 0..100 {
+            assert!(handed.hand_over(&one(number)));
+            match number {
+                0..50 => handed.answered(&one(number), &[Outcome::Ok(Seq(u64::from(number)))]),
+                50..75 => handed.not_answered(&one(number), false),
+                _ => handed.not_answered(&one(number), true),
+            }
+        }
+        let secured: Vec<_> = (0..60).map(|number| CoreHash([number; 32])).collect();
+        handed.secured(&secured);
+        let mut doubtful: Vec<_> = handed.doubtful.iter().map(|core| core.0[0]).collect();
+        doubtful.sort_unstable();
+        assert_eq!(doubtful, (60..75).collect::<Vec<_>>());
+        assert!(handed.going.is_empty());
     }
 }

@@ -15,11 +15,13 @@ pub const LOOKED_AT: usize = 8_192;
 /// What nothing is known of.
 const UNKNOWN: &str = "application/octet-stream";
 const TEXT: &str = "text/plain";
+/// A document with pages.
+pub const PDF: &str = "application/pdf";
 
 /// Endings, what they stand for, and whether the content always shows it: a `.pdf` without a PDF's
 /// beginning is none.
 const ENDINGS: &[(&str, &str, bool)] = &[
-    ("pdf", "application/pdf", true),
+    ("pdf", PDF, true),
     ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", true),
     ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", true),
     ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation", true),

@@ -57,40 +57,103 @@ pub fn named(export: &Export) -> BTreeMap<(LogId, Digest), Named> {
     named
 }
 
-/// Fetches the documents of an export into a folder, each whole or not at all. What the server has
-/// not, or not whole, is left out: the verifier names it.
+/// Why a document is not in an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// The server says that it has it not, or not whole any more.
+    #[error("the server does not have it")]
+    Missing,
+    /// The server's answer ended before the document did.
+    #[error("what the server gave is cut off")]
+    Cut,
+    /// The server gave other bytes.
+    #[error("what the server gave is not what the record names")]
+    Other,
+}
+
+/// A document that an export should hold and does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lacking {
+    /// The conversation.
+    pub log: LogId,
+    /// The first record that names it.
+    pub seq: Seq,
+    /// The document.
+    pub root: Digest,
+    /// Why it is not there.
+    pub why: Lack,
+}
+
+/// The server is given up after it broke off over so many documents in a row.
+const BROKEN_OFF: usize = 3;
+
+/// Fetches the documents of an export into a folder, each whole or not at all; which ones the server has
+/// not, or not as their records name them. The rest is there: what a company still has is worth more the
+/// more of it is lost.
 pub async fn fetch(
     client: &Client,
     export: &Export,
     folder: &Path,
+    progress: impl FnMut(u64, u64),
+) -> Result<Vec<Lacking>, FetchError> {
+    fetch_by(async |place| client.bytes(path::ARCHIVE_BLOB, place).await, export, folder, progress)
+        .await
+}
+
+async fn fetch_by(
+    get: impl AsyncFn(&str) -> Result<Vec<u8>, ClientError>,
+    export: &Export,
+    folder: &Path,
     mut progress: impl FnMut(u64, u64),
-) -> Result<(), FetchError> {
-    let Some(opening) = export.manifest.opening else { return Ok(()) };
+) -> Result<Vec<Lacking>, FetchError> {
+    let Some(opening) = export.manifest.opening else { return Ok(Vec::new()) };
     let all = named(export);
     let total = all.len() as u64;
+    let (mut lacking, mut broken_off) = (Vec::new(), 0);
     for (done, ((log, root), document)) in (1..).zip(all) {
         let path = folder.join(log.to_string()).join(root.to_string());
         let parent = path.parent().expect("a document lies in a folder");
         fs::create_dir_all(parent).map_err(io_error(parent))?;
         let mut file = File::create(&path).map_err(io_error(&path))?;
         let mut leaves = Leaves::default();
+        let (mut why, mut ends) = (Lack::Other, None);
         for chunk in 0..document.layout.chunks() {
-            let place = format!("/{opening}/{log}/{root}/{chunk}");
-            let bytes = match client.bytes(path::ARCHIVE_BLOB, &place).await {
-                Err(ClientError::Refused { status: 404 | 503, .. }) => break,
-                other => other?,
+            let bytes = match get(&format!("/{opening}/{log}/{root}/{chunk}")).await {
+                Ok(bytes) => bytes,
+                Err(ClientError::Answer(_)) => break,
+                Err(ClientError::Refused { status: 404 | 503, .. }) => {
+                    why = Lack::Missing;
+                    break;
+                }
+                Err(error) => {
+                    broken_off += 1;
+                    let may_go_on = matches!(error, ClientError::Unreachable { .. });
+                    ends = (!may_go_on || broken_off == BROKEN_OFF).then_some(error);
+                    why = Lack::Cut;
+                    break;
+                }
             };
+            broken_off = 0;
             leaves.push(&bytes);
+            let whole = document.layout.sealed_len(chunk);
+            if whole.is_none_or(|whole| bytes.len() != whole) {
+                why = if whole > Some(bytes.len()) { Lack::Cut } else { Lack::Other };
+                break;
+            }
             file.write_all(&bytes).map_err(io_error(&path))?;
         }
         if leaves.are_of(root, document.layout) {
             file.sync_all().map_err(io_error(&path))?;
         } else {
             fs::remove_file(&path).map_err(io_error(&path))?;
+            lacking.push(Lacking { log, seq: document.seq, root, why });
+        }
+        if let Some(error) = ends {
+            return Err(error.into());
         }
         progress(done, total);
     }
-    Ok(())
+    Ok(lacking)
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ExportError + '_ {

@@ -94,6 +94,8 @@ pub struct ReadableFile {
     pub bytes: u64,
     /// SHA-256 of its bytes in hexadecimal, as the author signed it.
     pub sha256: String,
+    /// How many pages it has, as its author's phone said.
+    pub pages: Option<u32>,
 }
 
 /// Content is not for logs.
@@ -162,8 +164,7 @@ impl Readable {
         if let Some(alternative) = &self.alternative {
             mark.push_str(&format!(" [older apps showed: {}]", line(alternative)));
         }
-        let files: String =
-            self.files.iter().map(|file| format!(" [file: {}]", line(&file.name))).collect();
+        let files: String = self.files.iter().map(ReadableFile::mark).collect();
         format!("{:>5}  {}  {name}: {what}{mark}{files}", self.seq, time::show(self.t_ms))
     }
 }
@@ -346,6 +347,9 @@ fn readable(
             readable.message_id =
                 Some(message.id(&statement.content, company, author.user, log).to_string());
             readable.fill(&message);
+            for (position, file) in readable.files.iter_mut().enumerate() {
+                file.pages = message.pages(position);
+            }
             if statement.files.is_empty() {
                 readable.show(&message, company, people);
             } else if readable.replaces.is_none() && is_spoken(&statement.files) {
@@ -394,6 +398,16 @@ impl ReadableFile {
             media_type: file.media_type.clone(),
             bytes: file.plain_size,
             sha256: file.plain_hash.to_string(),
+            pages: None,
+        }
+    }
+
+    fn mark(&self) -> String {
+        let name = line(&self.name);
+        match self.pages {
+            Some(1) => format!(" [file: {name}, 1 page]"),
+            Some(pages) => format!(" [file: {name}, {pages} pages]"),
+            None => format!(" [file: {name}]"),
         }
     }
 }

@@ -39,6 +39,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
+use super::documents;
 use super::export::{Export, HeadPlace, Manifest, Proofs};
 use crate::company::founding::{Ceremony, Founding};
 use crate::company::holder::Holder;
@@ -422,12 +423,6 @@ impl World {
     ) -> Seq {
         let index = *room.next.entry(leaf).and_modify(|next| *next += 1).or_insert(0);
         let slot = Slot { leaf: LeafIndex(leaf), index: RecordIndex(index), cap: room.cap };
-        let head = Head {
-            slot: Some(slot),
-            transient,
-            ..Head::plain(Kind::Record, room.log, room.binding.r#gen, room.epoch)
-        };
-        let head = encode(&head);
         let dctr = author.dctr.entry(room.log).or_default();
         let mut statement = Statement {
             device: DeviceId([author.number; 16]),
@@ -441,6 +436,13 @@ impl World {
         };
         *dctr += 1;
         change(&mut statement);
+        let head = Head {
+            slot: Some(slot),
+            transient,
+            blobs: statement.blobs().collect(),
+            ..Head::plain(Kind::Record, room.log, room.binding.r#gen, room.epoch)
+        };
+        let head = encode(&head);
         let key = room.chains.as_mut().unwrap().take(slot.leaf, slot.index).unwrap();
         let payload = record::seal(&key, &head, &statement.to_bytes().unwrap(), &author.key);
         self.append(room.log, (Bytes(head), Bytes(payload)))
@@ -472,7 +474,7 @@ impl World {
             leaf: Bytes(encode(leaf)),
             path: tree.inclusion(leaf.log_no.0).unwrap(),
         };
-        Export {
+        let mut export = Export {
             manifest: Manifest {
                 company: self.id(),
                 pin: self.company.pin(),
@@ -492,7 +494,9 @@ impl World {
             documents: BTreeSet::new(),
             people: BTreeMap::from([(UserId([1; 16]), "Anna Berg".to_owned())]),
             changed_files: Vec::new(),
-        }
+        };
+        export.documents = documents::named(&export).into_keys().collect();
+        export
     }
 }
 

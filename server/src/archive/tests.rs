@@ -1,5 +1,7 @@
 //! The archive's promises, on a company with real keys, groups and records.
 
+mod cards;
+
 use hauspost_protocol::archive_key::ShareError;
 use hauspost_protocol::company::body::{Scope, history_key_hash};
 use hauspost_protocol::encoding::Bytes;

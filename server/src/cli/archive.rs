@@ -13,7 +13,7 @@ use hauspost_protocol::ids::{LogId, Seq};
 use super::admin::Keys;
 use super::terminal::{self, Terminal};
 use super::{Failure, now_ms, rng};
-use crate::archive::documents;
+use crate::archive::documents::{self, Lacking};
 use crate::archive::export::{Export, ExportError};
 use crate::archive::fetch::{FetchError, Wanted, fetch};
 use crate::archive::opening::{Opening, OpeningError};
@@ -153,7 +153,7 @@ impl Fetch {
             bar.set_length(total);
             bar.set_position(done);
         };
-        documents::fetch(&client, &export, &fetched.0, progress).await?;
+        let lacking = documents::fetch(&client, &export, &fetched.0, progress).await?;
         bar.finish_and_clear();
         export.write(&self.out, Some(&fetched.0))?;
         let entries: usize = export.logs.values().map(Vec::len).sum();
@@ -166,7 +166,10 @@ impl Fetch {
             export.company.len(),
             self.out.display()
         ));
-        Ok(())
+        for Lacking { log, seq, root, why } in &lacking {
+            terminal::result(format_args!("log {log}, entry {seq}: document {root}: {why}"));
+        }
+        if lacking.is_empty() { Ok(()) } else { Err(Failure::incomplete(lacking.len())) }
     }
 }
 

@@ -36,6 +36,15 @@ impl Failure {
         Self { message: format!("{count} finding{plural}"), next: None, code: 10 }
     }
 
+    /// `archive fetch` got everything but some documents, which were named.
+    pub fn incomplete(documents: usize) -> Self {
+        let plural = if documents == 1 { " is" } else { "s are" };
+        let message = format!("{documents} document{plural} not in the export; the rest is");
+        let next = "Fetch again into another folder when the server has its documents back; \
+                    `hauspost archive verify` names what is missing as well.";
+        Self { message, next: Some(next.to_owned()), code: 10 }
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn next(mut self, next: impl Display) -> Self {

@@ -10,7 +10,7 @@
 //! | 2 | the command line is wrong |
 //! | 3 | the server cannot be reached |
 //! | 4 | the server, or a rule, refuses |
-//! | 10 | `archive verify` has findings |
+//! | 10 | `archive verify` has findings, or `archive fetch` got not all documents |
 
 mod admin;
 mod archive;

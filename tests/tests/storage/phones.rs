@@ -1,11 +1,16 @@
 //! Phones, over the real server, whose documents lie in a storage.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use hauspost::serve::Documents;
 use hauspost_core::read::Window;
 use hauspost_core::store::rows::message::{MessageKind, MessageState};
+use hauspost_core::sync::{Https, Method, Network, NetworkError, Request};
 use hauspost_protocol::ids::{LogId, MessageId};
+use hauspost_protocol::wire::path;
+use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{Phone, World};
 use hauspost_tests::s3::Fault;
 
@@ -19,12 +24,17 @@ fn text(size: usize) -> Vec<u8> {
 }
 
 async fn found(storage: &S3Server) -> (World, Phone, Phone, LogId) {
+    found_over(storage, Arc::new(Https)).await
+}
+
+/// The same, with Anna's phone over this network.
+async fn found_over(storage: &S3Server, network: Arc<dyn Network>) -> (World, Phone, Phone, LogId) {
     let settings = settings(storage);
     let configure = |config: &mut hauspost::serve::ServeConfig| {
         config.documents = Documents::S3(Box::new(settings));
     };
     let mut world = World::found_with(configure).await;
-    let (anna, ben) = (world.phone("anna").await, world.phone("ben").await);
+    let (anna, ben) = (world.phone_over("anna", network).await, world.phone("ben").await);
     let log = anna.account.create_dm(ben.account.user()).await.unwrap();
     anna.settle().await;
     ben.settle().await;
@@ -97,6 +107,61 @@ async fn an_upload_goes_on_through_every_failure_of_the_storage() {
         let files: Vec<_> = rows.iter().filter(|row| row.kind == MessageKind::File).collect();
         assert_eq!(files.len(), ids.len());
     }
+}
+
+/// A network that lets so many chunks reach the server, and counts how often each did.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(usize, BTreeMap<String, usize>)>>);
+
+impl Gate {
+    fn of(network: &Hostile) -> Self {
+        let gate = Self::default();
+        let of_network = gate.clone();
+        network.answers(move |request: &Request| {
+            if request.method != Method::Put || !request.path.starts_with(path::BLOB) {
+                return None;
+            }
+            let (open, seen) = &mut *of_network.0.lock().unwrap();
+            if *open == 0 {
+                return Some(Err(NetworkError::Unreachable));
+            }
+            *open -= 1;
+            *seen.entry(request.path.clone()).or_default() += 1;
+            None
+        });
+        gate
+    }
+
+    fn let_through(&self, chunks: usize) {
+        self.0.lock().unwrap().0 = chunks;
+    }
+
+    fn counts(&self) -> Vec<usize> {
+        self.0.lock().unwrap().1.values().copied().collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_killed_at_every_chunks_border_goes_on_where_it_was() {
+    const CHUNKS: usize = 6;
+    let storage = S3Server::start().await;
+    let network = Hostile::default();
+    let (world, mut anna, ben, log) = found_over(&storage, network.network()).await;
+    let bytes = text(CHUNKS * CHUNK);
+    let source = written(&world, &bytes);
+    let gate = Gate::of(&network);
+    let id = send(&anna, log, &source).await;
+    for _ in 0..CHUNKS {
+        gate.let_through(1);
+        let _ = anna.account.send_once().await;
+        let rows = anna.account.timeline(log, Window::Newest, 9).await.unwrap().rows;
+        assert_ne!(rows.last().unwrap().state, MessageState::Failed);
+        anna = anna.restart().await;
+    }
+    anna.settle().await;
+    ben.settle().await;
+    assert!(content(&ben, log, id).await == bytes);
+    assert_eq!(gate.counts(), [1; CHUNKS], "no chunk travelled twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

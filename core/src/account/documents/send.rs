@@ -13,6 +13,7 @@ use crate::account::engine::Core;
 use crate::account::{Account, AccountError, Draft, Shows};
 use crate::file::kind::{self, Rule};
 use crate::file::source;
+use crate::file::text::{self, INPUT_BYTES};
 use crate::file::vault::Vault;
 use crate::file::{DocumentError, kind::LOOKED_AT};
 use crate::outbox::{REASON_CHANGED, REASON_GIVEN_UP};
@@ -22,6 +23,8 @@ use crate::store::rows::message::{self, MessageState};
 use crate::store::rows::outbox::{self, Intent, IntentState};
 use crate::store::{StoreError, Tx};
 
+/// How long counting the pages of one document may take.
+const PAGES_MS: u64 = 3_000;
 /// Bytes of a document that is handed over in memory, at most.
 const MEMORY_BYTES: usize = 1 << 20;
 
@@ -70,6 +73,8 @@ impl Attachment {
 /// A document that was looked at and is to be noted with its message.
 pub(in crate::account) struct Attached {
     pub file: File,
+    /// How many pages it has, if it has pages and they were counted.
+    pub pages: Option<u32>,
     origin: Origin,
     bytes: Option<(Vec<u8>, Secret)>,
 }
@@ -247,9 +252,40 @@ impl Core {
             };
             let rule = rule.clone();
             let looked = move || look(attachment, known, keys, &rule);
-            attached.push(blocking(looked).await?);
+            let mut one = blocking(looked).await?;
+            if one.file.media_type == kind::PDF && one.file.role == FileRole::Original {
+                one.pages = self.pages(&one).await?;
+            }
+            attached.push(one);
         }
         Ok(attached)
+    }
+
+    /// How many pages a PDF has: receivers are to see it before they fetch it. None of one that cannot be
+    /// read, or not in a moment.
+    async fn pages(&self, attached: &Attached) -> Result<Option<u32>, AccountError> {
+        let document = match (&attached.origin, &attached.bytes) {
+            (Origin::Document(of), _) => {
+                let of = *of;
+                return self
+                    .store
+                    .read(move |conn| {
+                        let local =
+                            log::local(conn, of.log)?.ok_or(AccountError::NoConversation)?;
+                        let files = file::shown(conn, local.number, of.message_id)?;
+                        let file = files.into_iter().find(|file| file.position == of.position);
+                        Ok(file.and_then(|file| file.pages))
+                    })
+                    .await;
+            }
+            (_, Some((bytes, _))) => bytes.clone(),
+            (Origin::Path(path), None) if attached.file.plain_size <= INPUT_BYTES => {
+                let path = path.clone();
+                blocking(move || std::fs::read(path).map_err(DocumentError::Unreadable)).await?
+            }
+            _ => return Ok(None),
+        };
+        Ok(text::pages(document, self.env.clock.sleep(PAGES_MS)).await)
     }
 
     /// A document of a message, as its author named it.
@@ -301,7 +337,7 @@ fn look(
         None => kind::media_type(&beginning, &name, media_type.as_deref()),
     };
     let file = File { name, media_type, role, of, ..unread(key, size)? };
-    Ok(Attached { file, origin, bytes })
+    Ok(Attached { file, pages: None, origin, bytes })
 }
 
 /// What the statement will name of a document that nobody has read yet.

@@ -87,6 +87,15 @@ pub(crate) async fn read(
     }
 }
 
+/// How many pages a document has, counted as [`read`] reads; none if it has none or cannot be read.
+pub(crate) async fn pages(document: Vec<u8>, deadline: BoxFuture<'static, ()>) -> Option<u32> {
+    let count = move |_: &Stop| match Kind::of(&document) {
+        Kind::Pdf => pdf::pages(&document),
+        _ => None,
+    };
+    apart::run(count, deadline, ()).await.ok().flatten()
+}
+
 /// The text of a document, by what its first bytes say that it is.
 fn inside(document: &[u8], stop: &Stop) -> Result<Inside, TextError> {
     let mut out = Output::new(stop);

@@ -22,15 +22,23 @@ const FORM_LEVELS: usize = 4;
 /// A step back of so many thousandths of the font's size within a line parts two words.
 const WORD_STEP: f32 = -180.0;
 
-/// The number of pages.
-pub(super) fn read(document: &[u8], out: &mut Output<'_>) -> Result<Option<u32>, TextError> {
+/// The number of pages, without a look at any of them; none if it cannot be read.
+pub(super) fn pages(document: &[u8]) -> Option<u32> {
+    let pages = opened(document).ok()?.page_iter().take(PAGES).count();
+    u32::try_from(pages).ok().filter(|pages| *pages > 0)
+}
+
+fn opened(document: &[u8]) -> Result<Document, TextError> {
     check_structure(document)?;
     let options =
         LoadOptions { max_decompressed_size: Some(STREAM_BYTES), ..LoadOptions::default() };
     let pdf = Document::load_mem_with_options(document, options).map_err(fault)?;
-    if pdf.is_encrypted() {
-        return Err(TextError::Locked);
-    }
+    if pdf.is_encrypted() { Err(TextError::Locked) } else { Ok(pdf) }
+}
+
+/// The number of pages.
+pub(super) fn read(document: &[u8], out: &mut Output<'_>) -> Result<Option<u32>, TextError> {
+    let pdf = opened(document)?;
     let (mut pages, mut left) = (0, DECOMPRESSED_BYTES);
     for page in pdf.page_iter().take(PAGES) {
         pages += 1;

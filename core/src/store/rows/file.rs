@@ -1,5 +1,6 @@
 //! Documents: what messages name, what is on its way to the server, and what lies on this phone.
 
+use hauspost_protocol::content::Message;
 use hauspost_protocol::crypto::Secret;
 use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::file::Leaves;
@@ -10,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::log::LocalLog;
 use super::preview::PreviewState;
 use super::{file_text, index, preview};
+use crate::file::kind::PDF;
 use crate::observe::Change;
 use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
@@ -29,7 +31,8 @@ pub struct ShownFile {
     pub role: FileRole,
     /// Whether all of it lies on this phone.
     pub is_here: bool,
-    /// How many pages it has, if it has pages and was looked into on this phone.
+    /// How many pages it has, if it is known to have pages: by a look into it on this phone, before that as
+    /// its author's phone said.
     pub pages: Option<u32>,
     /// How far its preview is, if it has one.
     pub preview: Option<PreviewState>,
@@ -108,7 +111,36 @@ pub fn shown(
             preview: cell(row, 4)?,
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut files: Vec<ShownFile> = rows.collect::<Result<_, _>>()?;
+    if files.iter().any(ShownFile::lacks_pages) {
+        said_pages(conn, log, message_id, &mut files)?;
+    }
+    Ok(files)
+}
+
+impl ShownFile {
+    /// Whether it may have pages, and nobody here has counted them.
+    fn lacks_pages(&self) -> bool {
+        self.pages.is_none() && self.role == FileRole::Original && self.media_type == PDF
+    }
+}
+
+/// Fills in what the message itself says of its documents' pages.
+fn said_pages(
+    conn: &Connection,
+    log: i64,
+    message_id: MessageId,
+    files: &mut [ShownFile],
+) -> Result<(), StoreError> {
+    let sql = "SELECT content FROM message WHERE key >> 40 = ?1 AND message_id = ?2";
+    let mut select = conn.prepare_cached(sql)?;
+    let said = select.query_row(params![log, C(message_id)], |row| row.get(0)).optional()?;
+    let said: Option<Vec<u8>> = said.flatten();
+    let said = said.and_then(|content| Message::parse(&content).ok());
+    for file in files.iter_mut().filter(|file| file.lacks_pages()) {
+        file.pages = said.as_ref().and_then(|said| said.pages(file.position as usize));
+    }
+    Ok(())
 }
 
 /// The documents of a message that moves to another log under another id are uploaded for that one.

@@ -408,18 +408,18 @@ pub fn reopen(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
     change(tx, "UPDATE outbox SET state = 1, seq = NULL WHERE id = ?1 AND state = 2", [id])
 }
 
-/// Accepted → Secured for entries below `below`: the sealed bytes are let go. The messages follow by
-/// [`message::secure`](super::message::secure).
-pub fn secure(tx: &Tx<'_>, log: LogId, below: Seq) -> Result<(), StoreError> {
-    change(
-        tx,
-        &format!(
-            "UPDATE outbox SET state = 3, head = NULL, payload = NULL,
-                 body = CASE kind WHEN 7 THEN x'' ELSE body END
-             WHERE log = ?1 AND state = 2 AND {UNDER_WAY} AND seq < ?2"
-        ),
-        params![C(log), C(below)],
-    )
+/// Accepted → Secured for entries below `below`: the sealed bytes are let go. Which records those were; the
+/// messages follow by [`message::secure`](super::message::secure).
+pub fn secure(tx: &Tx<'_>, log: LogId, below: Seq) -> Result<Vec<CoreHash>, StoreError> {
+    let mut update = tx.prepare_cached(&format!(
+        "UPDATE outbox SET state = 3, head = NULL, payload = NULL,
+             body = CASE kind WHEN 7 THEN x'' ELSE body END
+         WHERE log = ?1 AND state = 2 AND {UNDER_WAY} AND seq < ?2 RETURNING core"
+    ))?;
+    let rows = update.query_map(params![C(log), C(below)], |row| cell(row, 0))?;
+    let secured: Vec<Option<CoreHash>> = rows.collect::<Result<_, _>>()?;
+    tx.touch(Change::Outbox);
+    Ok(secured.into_iter().flatten().collect())
 }
 
 /// Ends an intent with a reason that the person sees.

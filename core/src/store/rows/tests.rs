@@ -173,9 +173,9 @@ async fn an_intent_walks_from_queued_to_secured_and_back_when_it_must_be_sealed_
 
         outbox::seal(tx, first, &sealed(3))?;
         outbox::accept(tx, first, Seq(8))?;
-        outbox::secure(tx, log.id, Seq(8))?;
+        assert_eq!(outbox::secure(tx, log.id, Seq(8))?, []);
         assert_eq!(outbox::accepted(tx, log.id)?, [(first, Seq(8))], "8 is not below 8");
-        outbox::secure(tx, log.id, Seq(9))?;
+        assert_eq!(outbox::secure(tx, log.id, Seq(9))?, [CoreHash([3; 32])]);
         let done = outbox::find(tx, first)?.unwrap();
         assert_eq!((done.state, done.sealed), (IntentState::Secured, None));
 

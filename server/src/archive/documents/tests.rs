@@ -153,6 +153,105 @@ fn only_the_documents_of_released_records_are_asked_for() {
     assert!(named(&export).is_empty());
 }
 
+/// The export with so many documents more, each of one chunk; which ones, in the order of fetching.
+fn with_more(count: u8) -> (Export, BTreeMap<Digest, Vec<u8>>) {
+    let mut export = with_document();
+    export.manifest.opening = Some(Seq(1));
+    let (file, stored) = document();
+    let mut all = BTreeMap::from([(file.blob_root, stored)]);
+    let entry = &mut export.logs.get_mut(&LOG).unwrap()[2].entry;
+    let mut head = Head::parse(&entry.head).unwrap();
+    for number in 0..count {
+        let bytes = vec![number; 100 + usize::from(number)];
+        let mut leaves = Leaves::default();
+        leaves.push(&bytes);
+        head.blobs.push((leaves.root(), bytes.len() as u64));
+        all.insert(leaves.root(), bytes);
+    }
+    entry.head = Bytes(encode(&head));
+    (export, all)
+}
+
+/// How the server treats a document.
+#[derive(Debug, Clone, Copy)]
+enum Treats {
+    Well,
+    Loses,
+    Cuts,
+    Ends,
+    Adds,
+    Changes,
+    BreaksOff,
+}
+
+fn served(treats: Treats, stored: &[u8], chunk: usize) -> Result<Vec<u8>, ClientError> {
+    let mut chunk = stored.chunks(SEALED_CHUNK_BYTES).nth(chunk).unwrap().to_vec();
+    let refused = |status| Err(ClientError::Refused { status, reason: "not here".to_owned() });
+    match treats {
+        Treats::Well => {}
+        Treats::Loses => return refused(404),
+        Treats::Cuts => chunk.truncate(chunk.len() / 2),
+        Treats::Ends => chunk.clear(),
+        Treats::Adds => chunk.push(0),
+        Treats::Changes => chunk[9] ^= 1,
+        Treats::BreaksOff => {
+            let (server, reason) = ("https://here".to_owned(), "closed".to_owned());
+            return Err(ClientError::Unreachable { server, reason });
+        }
+    }
+    Ok(chunk)
+}
+
+async fn fetched(
+    folder: &Path,
+    treats: impl Fn(usize) -> Treats,
+) -> (Result<Vec<Lacking>, FetchError>, Vec<Digest>) {
+    let (export, all) = with_more(6);
+    let roots: Vec<Digest> = all.keys().copied().collect();
+    let get = async |place: &str| {
+        let mut parts = place.rsplit('/');
+        let chunk: usize = parts.next().unwrap().parse().unwrap();
+        let root = parts.next().unwrap();
+        let at = roots.iter().position(|known| known.to_string() == root).unwrap();
+        served(treats(at), &all[&roots[at]], chunk)
+    };
+    let fetched = fetch_by(get, &export, folder, |_, _| {}).await;
+    for (root, stored) in &all {
+        let path = folder.join(LOG.to_string()).join(root.to_string());
+        assert!(fs::read(path).map_or(true, |found| found == *stored), "whole, or not at all");
+    }
+    (fetched, roots)
+}
+
+#[tokio::test]
+async fn a_wrong_a_cut_and_a_missing_document_are_named_and_the_others_are_fetched() {
+    use Treats::*;
+    let treats = [Loses, Cuts, Well, Changes, Adds, Ends, Well];
+    let folder = tempfile::tempdir().unwrap();
+    let (lacking, roots) = fetched(folder.path(), |at| treats[at]).await;
+    let lacking = lacking.unwrap();
+    let expected: Vec<_> =
+        [(0, Lack::Missing), (1, Lack::Cut), (3, Lack::Other), (4, Lack::Other), (5, Lack::Cut)]
+            .map(|(at, why)| Lacking { log: LOG, seq: Seq(2), root: roots[at], why })
+            .into();
+    assert_eq!(lacking, expected);
+    let kept = fs::read_dir(folder.path().join(LOG.to_string())).unwrap().count();
+    assert_eq!(kept, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_now_and_then_is_asked_on_and_one_that_is_gone_is_not() {
+    use Treats::*;
+    let folder = tempfile::tempdir().unwrap();
+    let treats = [BreaksOff, BreaksOff, Well, BreaksOff, BreaksOff, Well, Well];
+    let (lacking, _) = fetched(folder.path(), |at| treats[at]).await;
+    let why: Vec<_> = lacking.unwrap().iter().map(|lacking| lacking.why).collect();
+    assert_eq!(why, [Lack::Cut; 4]);
+    let folder = tempfile::tempdir().unwrap();
+    let (gone, _) = fetched(folder.path(), |at| if at < 2 { Well } else { BreaksOff }).await;
+    assert!(matches!(gone, Err(FetchError::Client(ClientError::Unreachable { .. }))));
+}
+
 #[test]
 fn the_verifier_names_a_document_that_is_not_there_and_its_record() {
     let (file, _) = document();

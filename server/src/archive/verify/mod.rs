@@ -74,6 +74,8 @@ impl fmt::Display for Finding {
 pub struct Report {
     /// What does not fit, by place and entry.
     pub findings: Vec<Finding>,
+    /// How many of these are documents that the export lacks; what people said is whole all the same.
+    pub lacking: usize,
     /// What could not be checked, and why.
     pub unchecked: Vec<String>,
     /// How many logs were walked, the company log among them.
@@ -155,6 +157,7 @@ pub fn examine(
     for ((log, root), missing) in documents {
         let what = format!("its document {root} is not in the export, or not whole");
         report.find(Place::Log(log), Some(missing.seq), &what);
+        report.lacking += 1;
     }
     let own_pin = export.manifest.pin;
     let known = match pin {

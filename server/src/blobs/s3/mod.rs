@@ -70,6 +70,11 @@ pub enum S3Error {
         "the storage of {0} refuses these credentials, or they may not list, read and write there"
     )]
     Denied(String),
+    /// What answers there is not vouched for: another storage, or somebody in between.
+    #[error(
+        "the storage of {0} shows a certificate that is not trusted here; name its authority with --s3-ca, and the storage by a name of its certificate with --s3-endpoint"
+    )]
+    Untrusted(String),
     /// It holds what another server keeps.
     #[error("{0} holds the documents of another server; each needs a place of its own")]
     Foreign(String),
@@ -116,7 +121,8 @@ impl Default for Waiting {
 
 impl S3Blobs {
     /// The blobs of the server with this id. A place that is refused, not there or another's is an error;
-    /// one that cannot be reached now is not, since conversations go on without documents.
+    /// one that
+    /// cannot be reached now is not, since conversations go on without documents.
     pub async fn open(settings: &S3Settings, owner: [u8; 16]) -> Result<Self, S3Error> {
         let blobs = Self {
             storage: client(settings)?,
@@ -166,6 +172,7 @@ impl S3Blobs {
                 Unready::Never(S3Error::NoBucket(place()))
             }
             Unready::Later(Fault::Denied) => Unready::Never(S3Error::Denied(place())),
+            Unready::Later(Fault::Untrusted) => Unready::Never(S3Error::Untrusted(place())),
             unready => unready,
         })
     }
@@ -181,6 +188,7 @@ impl S3Blobs {
                 Unready::Later(fault) => fault,
                 Unready::Never(S3Error::Foreign(_)) => Fault::Foreign,
                 Unready::Never(S3Error::Denied(_)) => Fault::Denied,
+                Unready::Never(S3Error::Untrusted(_)) => Fault::Untrusted,
                 Unready::Never(_) => Fault::NoBucket,
             })?;
             request.await.map_err(Fault::from)
@@ -418,6 +426,8 @@ enum Fault {
     Full,
     #[error("the place holds the documents of another server")]
     Foreign,
+    #[error("the storage shows a certificate that is not trusted")]
+    Untrusted,
     #[error("the storage cannot be reached")]
     Unreachable,
     #[error("the storage does not answer in time")]
@@ -443,6 +453,7 @@ impl From<Error> for Fault {
             // A list that is refused has no kind of its own.
             _ if says(&["code: 401", "code: 403"]) => Self::Denied,
             _ if says(&["code: 503", "code: 429", "SlowDown"]) => Self::Busy,
+            _ if is_untrusted(&error) => Self::Untrusted,
             _ => match transport(&error) {
                 Some(HttpErrorKind::Connect) => Self::Unreachable,
                 Some(HttpErrorKind::Timeout) => Self::Late,
@@ -457,7 +468,7 @@ impl Fault {
         let kind = match self {
             Self::Missing => return BlobError::Damaged,
             Self::Full => return BlobError::Full,
-            Self::Denied | Self::Foreign => io::ErrorKind::PermissionDenied,
+            Self::Denied | Self::Foreign | Self::Untrusted => io::ErrorKind::PermissionDenied,
             Self::NoBucket => io::ErrorKind::NotFound,
             Self::Unreachable => io::ErrorKind::NotConnected,
             Self::Late => io::ErrorKind::TimedOut,
@@ -478,6 +489,20 @@ fn transport(error: &Error) -> Option<HttpErrorKind> {
         cause = error.source();
     }
     None
+}
+
+/// Whether no answer came because the other side's certificate was not taken.
+fn is_untrusted(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
+        }
+        // An I/O error hides what it carries from those who ask for its source.
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = carried.map(|carried| carried as _).or_else(|| error.source());
+    }
+    false
 }
 
 fn client(settings: &S3Settings) -> Result<AmazonS3, S3Error> {
