@@ -65,7 +65,7 @@ impl Core {
             let cursors = &request.cursors;
             let is_named =
                 request.since.is_none() || cursors.iter().any(|(named, _)| *named == log);
-            let (new, of_it) = self.take_in_log(&mut engine, news, is_named).await?;
+            let (new, of_it) = Box::pin(self.take_in_log(&mut engine, news, is_named)).await?;
             moved |= new;
             took.push((log, of_it));
         }
@@ -135,7 +135,7 @@ impl Core {
     /// Pulls until there is no more.
     pub(super) async fn pull_all(&self) -> Result<(), AccountError> {
         for _ in 0..PULLS {
-            if !self.pull().await? {
+            if !Box::pin(self.pull()).await? {
                 self.pulled.store(true, Ordering::Release);
                 break;
             }

@@ -101,7 +101,7 @@ impl Core {
             }
         }
         for log in logs.into_iter().filter(|log| self.deferred.is_due(*log, now_ms)) {
-            round.note(self.push_log(log).await);
+            round.note(Box::pin(self.push_log(log)).await);
         }
         self.enter_all(&mut round).await?;
         round.failed.map_or(Ok(round.pushed), Err)
@@ -119,7 +119,7 @@ impl Core {
                 .read(move |conn| Ok::<_, AccountError>(outbox::logs_with_work(conn, now_ms)?));
             let said = if round.failed.is_none() { said.await? } else { Vec::new() };
             for log in said.into_iter().chain([log]) {
-                round.note(self.push_log(log).await);
+                round.note(Box::pin(self.push_log(log)).await);
             }
         }
         Ok(())
@@ -137,7 +137,7 @@ impl Core {
     }
 
     pub(super) async fn push_log(&self, log: LogId) -> Result<Pushed, AccountError> {
-        let first = self.step(log).await?;
+        let first = Box::pin(self.step(log)).await?;
         self.push_from(log, first).await
     }
 
@@ -149,7 +149,7 @@ impl Core {
         for _ in 0..STEPS {
             let step = match first.take() {
                 Some(first) => first,
-                None => self.step(log).await?,
+                None => Box::pin(self.step(log)).await?,
             };
             let next = match step {
                 Step::Rest => return Ok(Pushed::All),
@@ -175,13 +175,15 @@ impl Core {
                     self.set_body(id, for_what.with(taken.collect())).await?;
                     continue;
                 }
-                Step::Migrate(id) => match self.reset(log, ResetReason::Migrate, Some(id)).await? {
-                    true => continue,
-                    false => break,
-                },
-                Step::Enter if self.enter(log).await? => continue,
+                Step::Migrate(id) => {
+                    match Box::pin(self.reset(log, ResetReason::Migrate, Some(id))).await? {
+                        true => continue,
+                        false => break,
+                    }
+                }
+                Step::Enter if Box::pin(self.enter(log)).await? => continue,
                 Step::Enter => break,
-                Step::Send(batch) => self.send(log, batch).await?,
+                Step::Send(batch) => Box::pin(self.send(log, batch)).await?,
                 // The others were carried out under the lock.
                 _ => continue,
             };

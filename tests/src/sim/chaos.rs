@@ -19,7 +19,7 @@ const YEAR_MS: i64 = 365 * 86_400_000;
 pub async fn step(world: &mut World) {
     let phone = world.dice.random_range(0..world.phones.len());
     make_room(world).await;
-    if events::happens(world, phone).await {
+    if Box::pin(events::happens(world, phone)).await {
         return;
     }
     match world.dice.random_range(0..100) {
