@@ -125,6 +125,39 @@ final class TwoPhonesTests {
         #expect(try await ben.conversations().toConfirm().isEmpty)
     }
 
+    @Test func anAnnouncementInTwoRoomsIsConfirmedOnceAndTheListSaysWhatHappenedLast() async throws {
+        let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
+        let bens = try await ben.info().person
+        var rooms: [String] = []
+        for title in ["Halle 3", "Büro"] {
+            let begun = RoomToBegin(title: title, people: [bens], announcements: true, newcomersSeePast: false)
+            rooms.append(try await anna.conversations().createRoom(room: begun))
+        }
+        #expect(try await anna.conversations().announcementRooms().map(\.title) == ["Büro", "Halle 3"])
+        let said = try await anna.conversations().announce(
+            rooms: rooms, text: "Bitte **Helme** tragen", toBeConfirmed: true)
+        for (room, id) in zip(rooms, said) {
+            let page = try await ben.reads(room).first { $0.rows.contains { $0.messageId == id } }
+            #expect(page?.texts == ["Bitte Helme tragen"])
+        }
+        // He is in both, and is asked once.
+        #expect(try await ben.conversations().toConfirm().count == 1)
+        try await ben.timeline(conversation: rooms[1]).confirm(messageId: said[1])
+        _ = try await anna.reads(rooms[1]).first { $0.rows.contains { $0.talk?.asking?.confirmed == 1 } }
+        let standing = try await anna.timeline(conversation: rooms[0]).announcement(messageId: said[0])
+        #expect(standing?.asked == 1 && standing?.confirmed == 1)
+        #expect(Set(standing?.rooms.map(\.messageId) ?? []) == Set(said))
+        #expect(try await ben.conversations().toConfirm().isEmpty)
+
+        let hall = rooms[0]
+        try await anna.timeline(conversation: hall).setOwner(person: bens, owner: true)
+        let list = try await ben.firstConversations().first { page in
+            page.rows.contains { $0.id == hall && $0.last?.event == .madeOwner(person: bens) }
+        }
+        #expect(list?.rows.first { $0.id == hall }?.last?.kind == .event)
+        #expect(try await ben.conversations().announcementRooms().map(\.id) == [hall])
+    }
+
     @Test func theSequenceOfChangesNamesTheConversationThatChanged() async throws {
         let (anna, ben) = (try await phone("anna", "Anna"), try await phone("ben", "Ben"))
         let room = try await anna.talk(to: ben)
@@ -314,8 +347,11 @@ final class TwoPhonesTests {
         anna.setInFront(inFront: true)
         let seen = try await ben.presence(conversation: room).first { $0.lastSeen != nil }
         #expect(seen?.lastSeen?.here == true)
-        try anna.timeline(conversation: room).typing()
-        _ = try await ben.presence(conversation: room).first { $0.typing == [annas] }
+        // She begins when he is looking already: what he sees of it lasts for six seconds.
+        for try await presence in try ben.presence(conversation: room) {
+            if presence.typing == [annas] { break }
+            try anna.timeline(conversation: room).typing()
+        }
         _ = try await ben.presence(conversation: room).first { $0.typing.isEmpty }
         try await anna.suspend(deadlineMs: 5_000)
         let gone = try await ben.presence(conversation: room).first { $0.lastSeen?.here == false }

@@ -7,6 +7,7 @@ import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 
@@ -26,8 +27,10 @@ class PresenceTest {
                 anna.setInFront(true)
                 val seen = ben.presence(room).first { it.lastSeen != null }
                 assertTrue(seen.lastSeen!!.here)
-                anna.timeline(room).use { it.typing() }
-                ben.presence(room).first { it.typing == listOf(anna.info().person) }
+                // She begins when he is looking already: what he sees of it lasts for six seconds.
+                val annas = anna.info().person
+                ben.presence(room).onEach { if (it.typing.isEmpty()) anna.timeline(room).use { here -> here.typing() } }
+                    .first { it.typing == listOf(annas) }
                 // Nobody has to stop: it ends by itself, and the app hears of it.
                 ben.presence(room).first { it.typing.isEmpty() }
                 anna.suspend(deadlineMs = 5_000u)

@@ -118,6 +118,41 @@ class TwoPhonesTest {
     }
 
     @Test
+    fun `an announcement in two rooms is confirmed once, and the list says what happened last`() = story {
+        val (anna, ben) = phone("anna13", "Anna") to phone("ben13", "Ben")
+        val rooms = listOf("Halle 3", "Büro").map { title ->
+            val begun = RoomToBegin(title, listOf(ben.me()), announcements = true, newcomersSeePast = false)
+            anna.conversations().use { it.createRoom(begun) }
+        }
+        assertEquals(
+            listOf(AnnouncementRoom(rooms[1], "Büro"), AnnouncementRoom(rooms[0], "Halle 3")),
+            anna.conversations().use { it.announcementRooms() },
+        )
+        val said = anna.conversations().use { it.announce(rooms, "Bitte **Helme** tragen", true) }
+        for ((room, id) in rooms.zip(said)) {
+            val row = ben.reads(room).map { page -> page.rows.find { it.messageId == id } }.first { it != null }
+            assertEquals(Line.Text("Bitte Helme tragen"), row!!.line)
+        }
+        // He is in both, and is asked once.
+        assertEquals(1, ben.conversations().use { it.toConfirm() }.size)
+        ben.timeline(rooms[1]).use { it.confirm(said[1]) }
+        anna.reads(rooms[1]).first { page -> page.rows.any { it.talk?.asking?.confirmed == 1uL } }
+        val standing = anna.timeline(rooms[0]).use { it.announcement(said[0]) }!!
+        assertEquals(1uL to 1uL, standing.asked to standing.confirmed)
+        assertEquals(rooms.zip(said).toSet(), standing.rooms.map { it.conversation to it.messageId }.toSet())
+        assertTrue(ben.conversations().use { it.toConfirm() }.isEmpty())
+
+        anna.timeline(rooms[0]).use { it.setOwner(ben.me(), true) }
+        val owner = Line.MadeOwner(ben.me())
+        val last = ben.firstConversations().map { page -> page.rows.find { it.id == rooms[0] }?.last }
+            .first { it?.event == owner }!!
+        assertEquals(LastLineKind.EVENT to anna.me(), last.kind to last.author)
+        assertEquals(
+            listOf(AnnouncementRoom(rooms[0], "Halle 3")), ben.conversations().use { it.announcementRooms() },
+        )
+    }
+
+    @Test
     fun `a message is answered, reacted to, changed and taken back`() = story {
         val (anna, ben) = phone("anna9", "Anna") to phone("ben9", "Ben")
         val room = anna.talkTo(ben)
