@@ -3,6 +3,8 @@
 // clippy knows tests by #[test]; the helpers of an integration test are tests as well.
 #![allow(clippy::unwrap_used)]
 
+#[path = "command_line/handover.rs"]
+mod handover;
 #[path = "command_line/lacking.rs"]
 mod lacking;
 #[path = "command_line/storage.rs"]
