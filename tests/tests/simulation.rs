@@ -7,7 +7,7 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 8] = [
+const ALL: [Event; 10] = [
     Event::Device,
     Event::Restore,
     Event::Bomb,
@@ -16,6 +16,8 @@ const ALL: [Event; 8] = [
     Event::Own,
     Event::Rooms,
     Event::Hints,
+    Event::Several,
+    Event::Handover,
 ];
 
 fn play(seed: u64, plan: Plan) -> Course {
@@ -100,6 +102,24 @@ fn who_is_asked_to_confirm_and_who_has_is_the_same_on_all_phones_and_in_the_arch
 #[test]
 fn who_types_and_who_is_there_is_shown_of_those_who_are_and_disturbs_nothing() {
     play_all(1000..1008, Plan { phones: 3, steps: 100, events: &[Event::Hints], ..LARGE });
+}
+
+#[test]
+fn one_announcement_in_several_rooms_is_new_found_and_due_once_and_the_same_in_all_of_them() {
+    play_all(1100..1108, Plan { phones: 3, steps: 100, events: &[Event::Several], ..LARGE });
+    let events = &[Event::Several, Event::Device, Event::Own];
+    play_all(1108..1112, Plan { phones: 3, steps: 100, events, ..LARGE });
+}
+
+#[test]
+fn a_successor_reads_what_was_handed_over_to_him_and_nothing_else() {
+    // In the last one a phone takes in a conversation and its new group at once.
+    let seeds = (1200..1205).chain([3]);
+    play_all(seeds, Plan { phones: 4, steps: 100, events: &[Event::Handover], ..LARGE });
+    // In these a grant comes when its handover has ended, and a wrong clock puts off what is due.
+    play_all([5000, 5011, 5015].into_iter(), Plan { events: &[Event::Handover], ..LARGE });
+    let events = &[Event::Handover, Event::Device, Event::Talk];
+    play_all(1208..1211, Plan { phones: 4, steps: 100, events, ..LARGE });
 }
 
 #[test]

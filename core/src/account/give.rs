@@ -44,6 +44,8 @@ const ASKS_AT_ONCE: u32 = 4;
 const AGAIN_MS: TimeMs = 600_000;
 /// … up to this.
 const AGAIN_LONGEST_MS: TimeMs = limits::DAY_MS;
+/// Nothing is put off for longer than this.
+const PUT_OFF_LONGEST_MS: TimeMs = 2 * limits::DAY_MS;
 /// Asking is counted anew after so long without any.
 const QUIET_MS: TimeMs = 7 * limits::DAY_MS;
 
@@ -86,7 +88,9 @@ impl Core {
                 self.store.read(|conn| Ok::<_, AccountError>(history::asked(conn)?)).await?;
             let now_ms = self.env.clock.now_ms();
             let mut moved = false;
-            for asked in asked.iter().filter(|asked| asked.due_ms <= now_ms) {
+            // What a clock put off that went wrong meanwhile is due as well.
+            let is_due = |due_ms| due_ms <= now_ms || due_ms > now_ms + PUT_OFF_LONGEST_MS;
+            for asked in asked.iter().filter(|asked| is_due(asked.due_ms)) {
                 moved = true;
                 if let Err(error) = self.give_one(asked, now_ms).await {
                     tracing::debug!(log = %asked.log.id, code = error.code(), "giving failed");

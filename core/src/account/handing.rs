@@ -53,11 +53,16 @@ impl Core {
         Ok(mine)
     }
 
-    /// The handover that this company entry says, while it is in force.
-    pub(super) async fn handover(&self, seq: Seq) -> Result<Option<Handover>, AccountError> {
+    /// Whether the handover that this company entry says is in force, and those by which a grant on its
+    /// ground may still give something: it, or what came to this person instead of it.
+    pub(super) async fn handovers(&self, seq: Seq) -> Result<(bool, Vec<Handover>), AccountError> {
         let mut engine = self.engine.lock().await;
         let company = self.company(&mut engine).await?;
-        Ok(company.now().handover(seq).cloned())
+        let (now, me) = (company.now(), self.me.user);
+        Ok(match now.handover(seq) {
+            Some(known) => (true, vec![known.clone()]),
+            None => (false, now.handovers().filter(|known| known.to == me).cloned().collect()),
+        })
     }
 
     /// Notes what this phone is to give to devices of successors, for each of them once.

@@ -187,16 +187,17 @@ impl Core {
             Ok(opened) => opened,
         };
         let now_ms = self.env.clock.now_ms();
-        let handover = match waiting.body.basis {
-            GrantBasis::Handover(seq) => self.handover(seq).await?,
-            _ => None,
+        let (is_in_force, handovers) = match waiting.body.basis {
+            GrantBasis::Handover(seq) => self.handovers(seq).await?,
+            _ => (true, Vec::new()),
         };
         self.store
             .write(move |tx| {
                 let honest = match &opened {
                     Ok(keys) => {
-                        let handover = handover.as_ref();
-                        keep_keys(tx, log, seq, (&waiting.body, handover), keys)?
+                        let honest = keep_keys(tx, log, seq, (&waiting.body, &handovers), keys)?;
+                        // What it named ended or changed since: nobody is to blame.
+                        honest || !is_in_force
                     }
                     Err(_) => false,
                 };
@@ -331,16 +332,16 @@ fn keep_keys(
     tx: &Tx<'_>,
     log: LocalLog,
     by: Seq,
-    (body, handover): (&GrantBody, Option<&Handover>),
+    (body, handovers): (&GrantBody, &[Handover]),
     keys: &KeyList,
 ) -> Result<bool, StoreError> {
     let mut honest = true;
     for (seq, key) in keys.iter() {
-        let is_covered = match (body.basis, handover) {
-            (GrantBasis::Handover(_), None) => false,
-            (_, Some(known)) => handover::link(tx, log, seq)?
-                .is_some_and(|(t_ms, co)| known.covers(log.id, seq, t_ms, co)),
-            (_, None) => true,
+        let is_covered = match body.basis {
+            GrantBasis::Handover(_) => handover::link(tx, log, seq)?.is_some_and(|(t_ms, co)| {
+                handovers.iter().any(|known| known.covers(log.id, seq, t_ms, co))
+            }),
+            _ => true,
         };
         if is_covered && grant::names(&body.ranges, seq) {
             history::give_key(tx, log, seq, key, by)?;
@@ -442,9 +443,16 @@ mod tests {
             }
             let list =
                 |keys: &[(Seq, hauspost_protocol::epoch::RecordKey)]| KeyList::new(keys.to_vec());
-            let outside = keep_keys(tx, log, Seq(9), (&body, Some(&handover)), &list(&keys))?;
-            let gone = keep_keys(tx, log, Seq(9), (&body, None), &list(&keys))?;
-            let inside = keep_keys(tx, log, Seq(9), (&body, Some(&handover)), &list(&keys[..1]))?;
+            let outside =
+                keep_keys(tx, log, Seq(9), (&body, std::slice::from_ref(&handover)), &list(&keys))?;
+            let gone = keep_keys(tx, log, Seq(9), (&body, &[]), &list(&keys))?;
+            let inside = keep_keys(
+                tx,
+                log,
+                Seq(9),
+                (&body, std::slice::from_ref(&handover)),
+                &list(&keys[..1]),
+            )?;
             let taken: Vec<_> = history::granted(tx, log, 9)?.iter().map(|row| row.seq).collect();
             Ok::<_, AccountError>((outside, gone, inside, taken))
         });

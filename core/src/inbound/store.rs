@@ -4,6 +4,7 @@ use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::OwnState;
 use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq, TimeMs, UserId};
+use hauspost_protocol::mls::public::Member;
 use hauspost_protocol::statement::File;
 use hauspost_protocol::tree::checkpoint::TreeHead;
 
@@ -300,7 +301,10 @@ impl Changes {
         if self.moves.is_empty() && !self.lines.iter().any(asks) {
             return Ok(());
         }
-        let here = known.roster.iter().filter(|(_, member)| known.is_member(member.user));
+        // Who moves here is told of by that: he may have come, gone and come again meanwhile.
+        let moves = |user| self.moves.iter().any(|known| known.user == user);
+        let is_still = |member: &Member| known.is_member(member.user) && !moves(member.user);
+        let here = known.roster.iter().filter(|(_, member)| is_still(member));
         stay::begin(tx, ledger.row.local, here.map(|(_, member)| (member.user, member.entered)))?;
         stay::note(tx, ledger.row.local, &self.moves)
     }

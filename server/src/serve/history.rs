@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use hauspost_protocol::company::handover::Handover;
+use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::entry::{Entry, Kind};
-use hauspost_protocol::ids::{DeviceId, LogId, LogNo};
+use hauspost_protocol::ids::{DeviceId, LogId, LogNo, UserId};
 use hauspost_protocol::wire::HistoryRequest;
 
 use super::answer::{Answer, Cbor, Refusal};
 use super::limits::{GRANTED_AT_ONCE, PAGE_BYTES};
 use super::node::Node;
 use super::session::{Claim, Session};
-use crate::store::{EntryRow, ReadTx};
+use crate::store::{EntryRow, ReadTx, StoreError};
 
 /// POST: those of the records asked for that were granted to the session's device, as many as fit.
 pub async fn entries(
@@ -73,7 +74,13 @@ impl Granted {
         }
         let company = session.company.now();
         let in_force = company.handovers().filter(|known| known.to == user && known.is_about(log));
-        let in_force: Vec<_> = in_force.cloned().collect();
+        let mut there = Vec::new();
+        for known in in_force {
+            if had_a_leaf(tx, no, &company, known.from)? {
+                there.push(known.clone());
+            }
+        }
+        let in_force = there;
         if in_force.is_empty() {
             Err(Refusal::NotFound)
         } else {
@@ -90,6 +97,21 @@ impl Granted {
             }
         }
     }
+}
+
+/// Whether a device of this user ever had a leaf in a log: who never was there hands nothing of it over.
+pub fn had_a_leaf(
+    tx: &dyn ReadTx,
+    no: LogNo,
+    company: &CompanyAt<'_>,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    for device in company.all_devices_of(user) {
+        if !tx.stays(no, device.device)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// GET: the key that grants to a device are sealed to. Whether it is the device's own its reader sees

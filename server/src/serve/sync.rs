@@ -18,6 +18,7 @@ use hauspost_protocol::wire::{LogNews, Principal, SyncAnswer, SyncRequest};
 use super::answer::{Answer, Cbor, Refusal};
 use super::checkpoint;
 use super::company::COMPANY_LOG;
+use super::history::had_a_leaf;
 use super::limits::{CURSORS, PAGE_BYTES, PAGE_ENTRIES};
 use super::node::Node;
 use super::session::{Claim, Session};
@@ -152,9 +153,11 @@ fn handed_over(
         return Ok(handed);
     }
     for (no, size) in tx.handed_over(user)? {
-        let log = tx.log_by_no(no)?;
-        if log.is_some_and(|log| in_force.iter().any(|known| known.is_about(log.log))) {
-            handed.insert(no, size);
+        let Some(log) = tx.log_by_no(no)? else { continue };
+        for known in in_force.iter().filter(|known| known.is_about(log.log)) {
+            if had_a_leaf(tx, no, &company, known.from)? {
+                handed.insert(no, size);
+            }
         }
     }
     Ok(handed)

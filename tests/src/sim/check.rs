@@ -1,6 +1,8 @@
 //! The promises, checked when everything is healed: nothing lost, nothing doubled, one order
 //! everywhere, the archive equal to the phones, and no alarm for honest faults.
 
+mod given;
+mod handed;
 mod promises;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,7 +20,7 @@ use hauspost_core::store::rows::message::{Message, MessageKind};
 use hauspost_core::store::rows::stay::Stay;
 use hauspost_core::store::rows::{alarm, entry, quarantine};
 use hauspost_protocol::authorise::Conversation;
-use hauspost_protocol::body::{GrantBody, LogType, SignedPayload};
+use hauspost_protocol::body::LogType;
 use hauspost_protocol::capsule::{self, HalfA, HalfB};
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::content::{Card, Content};
@@ -32,12 +34,15 @@ use hauspost_protocol::tree::heads::{HeadsLeaf, LogHead};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+use super::announced::{self, Promised};
 use super::company::{COMPANY, archive_keys, archive_seeds, pin};
+use super::handing::{self, Handed};
 use super::own;
 use super::rooms;
 use super::talk::{self, Said, What};
 
 use super::world::World;
+use given::{granted, places, unreadable};
 
 /// A record as the archive opens it.
 struct Opened {
@@ -71,6 +76,10 @@ struct Truth {
     records: Vec<Opened>,
     /// Who belonged to it from when to when, as the archive tells.
     stays: Vec<Stay>,
+    /// What was handed over to successors.
+    handed: Vec<Handed>,
+    /// Whether it is somebody's own notes.
+    is_own: bool,
 }
 
 /// All checks. Also the number of records that the archive opened.
@@ -91,9 +100,11 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
             broken.extend(company.findings().map(|(seq, what)| format!("company {seq}: {what}")));
             continue;
         }
+        let handed = handing::handed(&rows);
+        let (records, stays) = (Vec::new(), Vec::new());
         truths.insert(
             row.log,
-            Truth { row, rows, members, let_in, records: Vec::new(), stays: Vec::new() },
+            Truth { row, rows, members, let_in, records, stays, handed, is_own: false },
         );
     }
     for truth in truths.values_mut() {
@@ -108,19 +119,22 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
         match world.wire.account(number) {
             Some(account) => {
                 let case = Case::of(world, number);
-                let shown = phone(case, &account, &truths, &mut broken).await;
+                let shown = phone(case, &account, (&truths, &company), &mut broken).await;
+                announced::right(case.promised(), &account, &mut broken).await;
                 let person = world.phones[number].person;
                 further.entry(person).or_default().push((number, account.device(), shown));
             }
             None => broken.push(format!("phone {number} does not run")),
         }
     }
+    handed::all_is_given(world, (&truths, &company), &further, &mut broken);
     further.values().for_each(|devices| alike(devices, &truths, &mut broken));
     for devices in further.values() {
         let phones = devices.iter().map(|(number, ..)| *number);
         let accounts = phones.filter_map(|number| Some((number, world.wire.account(number)?)));
         own::agree(accounts.collect(), &mut broken).await;
     }
+    announced::kept(world, &places(&truths), &mut broken).await;
     promises::kept(world, &truths, &mut broken).await;
     let records = truths.values().map(|truth| truth.records.len()).sum();
     for truth in truths.values() {
@@ -259,6 +273,8 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             }
         }
     }
+    let kind = replayed.genesis.as_ref().map(|genesis| genesis.r#type);
+    truth.is_own = kind == Some(LogType::SelfNotes);
     truth.stays = replayed.stays;
     let records = truth.rows.iter().filter(|row| is_record(row)).count();
     if truth.records.len() != records {
@@ -305,6 +321,8 @@ struct Case {
     bombed: bool,
     /// It may have to say that something is not readable.
     may_miss: bool,
+    /// It failed in the middle of a change.
+    torn: bool,
 }
 
 impl Case {
@@ -321,7 +339,14 @@ impl Case {
             lost_the_way,
             bombed,
             may_miss: lost_the_way || devices.count() > 1,
+            torn: world.torn.contains(&number),
         }
+    }
+
+    /// What this means for announcements.
+    fn promised(self) -> Promised {
+        let missed_nothing = !self.may_miss;
+        Promised { number: self.number, missed_nothing, is_whole: missed_nothing && !self.torn }
     }
 }
 
@@ -345,7 +370,12 @@ fn alike(devices: &[Device], truths: &BTreeMap<LogId, Truth>, broken: &mut Vec<S
             if theirs != others {
                 let differ = theirs.iter().flatten().collect::<BTreeSet<_>>();
                 let others = others.iter().flatten().collect();
-                let differ: Vec<_> = differ.symmetric_difference(&others).collect();
+                let handed = |seq: &Seq| truth.handed.iter().any(|one| one.given.contains(seq));
+                let differ: Vec<_> =
+                    differ.symmetric_difference(&others).filter(|seq| !handed(seq)).collect();
+                if differ.is_empty() {
+                    continue;
+                }
                 broken.push(format!("log {id}: phones {one} and {other} differ in {differ:?}"));
             }
         }
@@ -356,7 +386,7 @@ fn alike(devices: &[Device], truths: &BTreeMap<LogId, Truth>, broken: &mut Vec<S
 async fn phone(
     case: Case,
     account: &Account,
-    truths: &BTreeMap<LogId, Truth>,
+    (truths, company): (&BTreeMap<LogId, Truth>, &Company),
     broken: &mut Vec<String>,
 ) -> Seen {
     let mut seen = Seen::new();
@@ -415,11 +445,18 @@ async fn phone(
             // A device without a leaf reads to the word by which its person was put out.
             until => ends.max().max(until.copied().flatten()).unwrap_or(0),
         };
-        if row.next_seq.0 != readable {
-            broken.push(tell(format!("read to {} of {readable}", row.next_seq)));
-        }
         let is_in = truth.let_in.get(&account.user()) == Some(&None);
-        if is_in == (row.state == LogState::Left) {
+        let succession = truth.succession(company, account);
+        // What ended may have been read before it did.
+        let most = if is_in { readable } else { readable.max(succession.most) };
+        let least = if is_in { readable } else { readable.max(succession.least) };
+        if !(least..=most).contains(&row.next_seq.0) {
+            broken.push(tell(format!("read to {} of {least} to {most}", row.next_seq)));
+        }
+        let readable = row.next_seq.0.clamp(least, most);
+        let is_out = row.state == LogState::Left
+            || row.state == LogState::HandedOver && handed::is_about(company, id, account.user());
+        if is_in == is_out {
             broken.push(tell(format!("is {:?} and may enter: {is_in}", row.state)));
         }
         for (seq, hash) in hashes.iter().enumerate() {
@@ -430,6 +467,8 @@ async fn phone(
             }
         }
         let granted = granted(truth, device);
+        // Who was there himself, or got it by several handovers, may have passed it by before.
+        let may_lack = |seq: Seq| !succession.is_plain && succession.given.contains(&seq);
         let expected: Vec<_> = truth
             .records
             .iter()
@@ -450,18 +489,20 @@ async fn phone(
         };
         let lost = expected.iter().filter(|one| !shown.contains(one));
         // Who left and lost the keys is told nothing of what came then, not even of his own.
-        let is_out = case.may_miss && row.state == LogState::Left;
-        let lost = lost.filter(|one| !is_out && !unreadable.contains(&one.0)).count();
+        let is_out = case.may_miss && is_out;
+        let lost = lost.filter(|one| !is_out && !unreadable.contains(&one.0) && !may_lack(one.0));
+        let lost = lost.count();
         let in_order = expected.iter().filter(|one| shown.contains(one)).eq(&shown);
         if lost > 0 || !in_order {
             let more = shown.iter().filter(|one| !expected.contains(one)).count();
             broken.push(tell(format!("{lost} messages are not shown, {more} should not be")));
         }
         seen.insert(id, shown.iter().map(|(seq, _)| *seq).collect());
+        let lacks = expected.iter().any(|one| may_lack(one.0) && !shown.contains(one));
         if waiting > 0 {
             broken.push(tell(format!("{waiting} changes of messages still wait")));
         }
-        if !case.lost_the_way {
+        if !case.lost_the_way && !lacks {
             let has = |seq: Seq| {
                 let covered = stays.iter().any(|stay| stay.covers(seq)) || granted.contains(&seq);
                 seq.0 < readable && covered && !unreadable.contains(&seq)
@@ -493,7 +534,8 @@ async fn phone(
             }
         }
         for row in &rows {
-            let is_said = row.kind == MessageKind::Unreadable && case.may_miss;
+            let may_miss = case.may_miss || handed::is_about(company, id, account.user());
+            let is_said = row.kind == MessageKind::Unreadable && may_miss;
             if row.kind == MessageKind::Gap && row.seq.is_some_and(|seq| unheeded.contains(&seq)) {
                 continue;
             }
@@ -505,6 +547,7 @@ async fn phone(
     for truth in truths.values() {
         let member = truth.members.iter().any(|member| member.device == device);
         let member = member || truth.let_in.get(&account.user()) == Some(&None);
+        let member = member || truth.succession(company, account).least > 0;
         if member && !has.contains(&truth.row.log) {
             broken.push(format!("phone {number} knows nothing of log {}", truth.row.log));
         }
@@ -512,39 +555,14 @@ async fn phone(
     seen
 }
 
-/// The entries whose keys a device was given.
-fn granted(truth: &Truth, device: DeviceId) -> BTreeSet<Seq> {
-    let mut granted = BTreeSet::new();
-    for row in truth.rows.iter().filter(|row| row.kind == Kind::Grant) {
-        let signed = row.entry.payload.bytes().and_then(|bytes| decode(bytes).ok());
-        let body = signed.and_then(|signed: SignedPayload| decode::<GrantBody>(&signed.body).ok());
-        let Some(body) = body.filter(|body| body.grantee.0 == device.0) else { continue };
-        let ranges = body.ranges.iter();
-        granted.extend(ranges.flat_map(|(from, to)| (from.0..=to.0).map(Seq)));
-    }
-    granted
-}
-
-/// The records that the timeline says are not readable: so many from each line on.
-fn unreadable(rows: &[Message], marks: &BTreeSet<Seq>, truth: &Truth) -> BTreeSet<Seq> {
-    let read: BTreeSet<_> =
-        rows.iter().filter(|row| is_message(row)).filter_map(|row| row.seq).collect();
-    let mut said = BTreeSet::new();
-    for line in rows.iter().filter(|row| row.kind == MessageKind::Unreadable) {
-        let from = line.seq.unwrap_or_default();
-        let records = truth.records.iter().map(|record| record.seq);
-        let records =
-            records.filter(|seq| *seq >= from && !read.contains(seq) && !marks.contains(seq));
-        said.extend(records.take(line.missing as usize));
-    }
-    said
-}
-
 fn is_message(row: &Message) -> bool {
     matches!(row.kind, MessageKind::Text | MessageKind::Unknown | MessageKind::Poll)
 }
 
-fn all_rows(conn: &rusqlite::Connection, log: LogId) -> Result<Vec<Message>, PhoneError> {
+pub(super) fn all_rows(
+    conn: &rusqlite::Connection,
+    log: LogId,
+) -> Result<Vec<Message>, PhoneError> {
     let mut rows: Vec<Message> = Vec::new();
     loop {
         let after = rows.last().map_or(-1, |row| row.key);

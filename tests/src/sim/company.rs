@@ -1,7 +1,9 @@
 //! The simulated company: its keys, its founding, and what its offices sign.
 
 use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
-use hauspost_protocol::company::body::{ResetOrder, RevokeEntry, RevokeReason, Role, company_pin};
+use hauspost_protocol::company::body::{
+    HandoverEntry, ResetOrder, RevokeEntry, RevokeReason, Role, Scope, company_pin,
+};
 use hauspost_protocol::company::entry::company_entry;
 use hauspost_protocol::company::founding::{Founders, Office};
 use hauspost_protocol::company::policy::{CouncilPart, PolicyDocument, Terms};
@@ -98,6 +100,12 @@ pub fn invitation(number: u8, is_further: bool, not_after: TimeMs) -> String {
 pub fn revocation(device: DeviceId, seen: Option<Seen>) -> NewEntry {
     let body = RevokeEntry { seen, device, reason: RevokeReason::Left };
     company_entry(COMPANY, body, &[&key(HR)])
+}
+
+/// HR's and the council's word that the past of one person goes to another one.
+pub fn handover((from, to): (UserId, UserId), scope: Scope, seen: Option<Seen>) -> NewEntry {
+    let body = HandoverEntry { seen, from, to, scope };
+    company_entry(COMPANY, body, &[&key(HR), &key(COUNCIL)])
 }
 
 /// An admin's word that a conversation gets a new group.

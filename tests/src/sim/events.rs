@@ -5,7 +5,7 @@ use hauspost_core::store::rows::account;
 use rand::RngExt as _;
 
 use super::world::World;
-use super::{Event, chaos, hints, own, rooms, talk};
+use super::{Event, announced, chaos, handing, hints, own, rooms, talk};
 
 /// How many of a hundred steps are an event, if the plan has any.
 const SELDOM: u32 = 8;
@@ -20,7 +20,8 @@ const FURTHER_DEVICES: usize = 2;
 pub async fn happens(world: &mut World, phone: usize) -> bool {
     let events = world.plan.events;
     let often = match events {
-        [Event::Talk] | [Event::Rooms] | [Event::Hints] | [Event::Device, Event::Own] => OFTEN,
+        [Event::Talk] | [Event::Rooms] | [Event::Hints] | [Event::Several] => OFTEN,
+        [Event::Device, Event::Own] => OFTEN,
         _ => SELDOM,
     };
     if events.is_empty() || world.dice.random_range(0..100) >= often {
@@ -34,6 +35,8 @@ pub async fn happens(world: &mut World, phone: usize) -> bool {
         Event::Talk => talk::about(world, phone).await,
         Event::Own => own::acts(world, phone).await,
         Event::Rooms => rooms::about(world, phone).await,
+        Event::Several => announced::about(world, phone).await,
+        Event::Handover => handing::about(world, phone).await,
         Event::Hints => hints::about(world, phone).await,
     }
     true

@@ -12,10 +12,12 @@
 //! seed does not fix are the bytes of HPKE ciphertexts inside OpenMLS (they draw from the system), and
 //! with them hashes of entries; no decision depends on them.
 
+pub mod announced;
 pub mod chaos;
 pub mod check;
 pub mod company;
 pub mod events;
+mod handing;
 mod hints;
 pub mod network;
 mod own;
@@ -56,6 +58,10 @@ pub enum Event {
     Own,
     /// Somebody announces, asks for confirmations, confirms, names owners.
     Rooms,
+    /// Somebody announces something in several rooms at once, changes it, takes it back, confirms it.
+    Several,
+    /// HR and the council hand over to somebody what another one had in conversations.
+    Handover,
     /// Somebody types, is there, goes, or withholds that; the policy lets people see it.
     Hints,
 }
@@ -93,10 +99,10 @@ pub async fn run(seed: u64, plan: Plan) -> Course {
     let mut world = World::found(seed, plan).await;
     for step in 0..plan.steps {
         world.trace(format!("{step}"));
-        chaos::step(&mut world).await;
+        Box::pin(chaos::step(&mut world)).await;
     }
-    let mut broken = world.heal().await;
-    let (found, records) = check::all(&mut world).await;
+    let mut broken = Box::pin(world.heal()).await;
+    let (found, records) = Box::pin(check::all(&mut world)).await;
     broken.extend(found);
     let (digest, lines) = world.end();
     Course { broken, digest, lines, sent: world.sent.len(), records }

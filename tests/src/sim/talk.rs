@@ -51,7 +51,11 @@ pub(super) async fn about(world: &mut World, phone: usize) {
                 _ => account.reply(log, &said, id).await.map(|_| true),
             }
         });
-        if let Some(Ok(true)) = done.await {
+        let done = done.await;
+        if !matches!(done, Some(Ok(_))) {
+            world.torn.insert(phone);
+        }
+        if let Some(Ok(true)) = done {
             world.sent.push(Sent { phone, text, undone: false });
         }
     }

@@ -1,5 +1,6 @@
 //! The simulated world: folders, clocks, phones and the server, and how each is killed and started.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use hauspost_core::env::seeded::{ManualClock, MemoryKeyStore, SeededRandomness};
 use hauspost_core::store::StoreError;
 use hauspost_core::store::rows::{history, outbox};
 use hauspost_core::sync::{Method, Request};
+use hauspost_protocol::company::body::Scope;
 use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::{Entry, Seen};
@@ -26,7 +28,10 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-use super::company::{ADMIN, COMPANY, founding, invitation, key, pin, reset_order, revocation};
+use super::announced::Announced;
+use super::company::{
+    ADMIN, COMPANY, founding, handover, invitation, key, pin, reset_order, revocation,
+};
 use super::network::{SimNetwork, Weather, Wire};
 use super::trace::Trace;
 use super::{Event, Harm, Plan};
@@ -89,6 +94,10 @@ pub struct World {
     pub phones: Vec<Phone>,
     /// What was promised to be sent.
     pub sent: Vec<Sent>,
+    /// What was promised to be announced in several rooms.
+    pub announced: Vec<Announced>,
+    /// Phones that died or failed while they changed something: it may have changed in some rooms only.
+    pub torn: BTreeSet<usize>,
     /// The server's data folder.
     pub data: PathBuf,
     /// How many texts were written, so that each is another one.
@@ -114,6 +123,8 @@ impl World {
             wire,
             phones: Vec::new(),
             sent: Vec::new(),
+            announced: Vec::new(),
+            torn: BTreeSet::new(),
             data,
             texts: 0,
             seed,
@@ -185,6 +196,11 @@ impl World {
     /// The seed.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// What the server's clock says.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::SeqCst)
     }
 
     /// Lets time pass for everybody.
@@ -305,6 +321,9 @@ impl World {
         for sent in self.sent[promised..].iter_mut().filter(|sent| sent.phone == number) {
             sent.undone = true;
         }
+        for announced in self.announced.iter_mut().filter(|one| one.phone == number) {
+            announced.undone = true;
+        }
         self.trace(format!("  phone {number} is restored"));
     }
 
@@ -333,7 +352,8 @@ impl World {
         let done = tokio::select! {
             biased;
             () = killed.notified() => None,
-            done = job(account) => Some(done),
+            // What a phone does is large; in a box, who lets it needs no stack for it.
+            done = Box::pin(job(account)) => Some(done),
         };
         let code = done.as_ref().map(|done| done.as_ref().map(|_| ()).map_err(AccountError::code));
         self.trace(format!("  phone {number} {what} {code:?}"));
@@ -356,6 +376,19 @@ impl World {
         self.append_company(|newest| revocation(device, newest)).await;
         self.phones[number].revoked = true;
         true
+    }
+
+    /// HR and the council hand the past of one person over to another one, if both ever had a device and
+    /// the one who takes over has one still; whether they did.
+    pub async fn hand_over(&mut self, (from, to): (UserId, UserId), scope: Scope) -> bool {
+        let token = self.admin().await;
+        let company = self.company(&token).await;
+        let now = company.now();
+        let can = now.has_had_device(from) && now.devices_of(to).next().is_some();
+        if can {
+            self.append_company(|newest| handover((from, to), scope, newest)).await;
+        }
+        can
     }
 
     /// An admin orders a reset of a conversation.

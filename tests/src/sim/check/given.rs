@@ -1,0 +1,50 @@
+//! What the server's log says a device was given, and a phone's timeline says it was not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use hauspost_core::store::rows::message::{Message, MessageKind};
+use hauspost_protocol::body::{GrantBody, SignedPayload};
+use hauspost_protocol::encoding::decode;
+use hauspost_protocol::entry::Kind;
+use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq};
+
+use super::{Opened, Truth, is_message};
+
+/// How often each message stands in the logs.
+pub(super) fn places(truths: &BTreeMap<LogId, Truth>) -> HashMap<(LogId, MessageId), usize> {
+    let mut places = HashMap::new();
+    for truth in truths.values() {
+        for (id, _) in truth.records.iter().filter_map(Opened::message) {
+            *places.entry((truth.row.log, id)).or_default() += 1;
+        }
+    }
+    places
+}
+
+/// The entries whose keys a device was given.
+pub(super) fn granted(truth: &Truth, device: DeviceId) -> BTreeSet<Seq> {
+    let mut granted = BTreeSet::new();
+    for row in truth.rows.iter().filter(|row| row.kind == Kind::Grant) {
+        let signed = row.entry.payload.bytes().and_then(|bytes| decode(bytes).ok());
+        let body = signed.and_then(|signed: SignedPayload| decode::<GrantBody>(&signed.body).ok());
+        let Some(body) = body.filter(|body| body.grantee.0 == device.0) else { continue };
+        let ranges = body.ranges.iter();
+        granted.extend(ranges.flat_map(|(from, to)| (from.0..=to.0).map(Seq)));
+    }
+    granted
+}
+
+/// The records that the timeline says are not readable: so many from each line on.
+pub(super) fn unreadable(rows: &[Message], marks: &BTreeSet<Seq>, truth: &Truth) -> BTreeSet<Seq> {
+    let read: BTreeSet<_> =
+        rows.iter().filter(|row| is_message(row)).filter_map(|row| row.seq).collect();
+    let mut said = BTreeSet::new();
+    for line in rows.iter().filter(|row| row.kind == MessageKind::Unreadable) {
+        let from = line.seq.unwrap_or_default();
+        let records = truth.records.iter().map(|record| record.seq);
+        let records =
+            records.filter(|seq| *seq >= from && !read.contains(seq) && !marks.contains(seq));
+        said.extend(records.take(line.missing as usize));
+    }
+    said
+}
