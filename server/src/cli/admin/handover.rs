@@ -100,7 +100,7 @@ pub struct Submit {
 
 #[derive(Args)]
 #[command(
-    after_help = "One line for each handover in force: entry, time, leaver, successor, extent; separated by tabs.\n\n\
+    after_help = "One line for the newest handover between each two: entry, time, leaver, successor, extent, or that nothing is handed over any more; separated by tabs.\n\n\
     Example:\n  hauspost admin handover list --keys keys/council-1"
 )]
 pub struct List {
