@@ -140,6 +140,24 @@ async fn a_room_in_which_an_announcement_fails_is_named_and_tried_again_and_the_
     assert_eq!(dora.texts(office).await, ["Halle gesperrt"]);
 }
 
+/// What is told of in the first room counts there; without that message, in the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_that_is_put_aside_in_one_room_is_found_in_the_other() {
+    let (_world, [anna, ben, ..], [hall, office]) = rooms().await;
+    let (first, other) = (hall.min(office), hall.max(office));
+    anna.account.set_owner(first, ben.account.user(), true).await.unwrap();
+    settle(&[&anna, &ben]).await;
+    ben.account.set_owner(first, anna.account.user(), false).await.unwrap();
+    let said = anna.account.announce(&[first, other], "Halle gesperrt", false).await.unwrap();
+    settle(&[&ben, &anna]).await;
+    assert_eq!(row(&anna, first, said[0]).await.state, MessageState::Failed);
+    assert_eq!(hits(&anna, "gesperrt").await, 1);
+    anna.account.discard(first, said[0]).await.unwrap();
+    assert_eq!((rows(&anna, first).await.len(), hits(&anna, "gesperrt").await), (0, 1));
+    let found = anna.account.search(SearchQuery::words("gesperrt"), None, 9).await.unwrap();
+    assert_eq!(found.hits[0].log, other);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_is_written_into_all_rooms_or_into_none() {
     let (_world, [anna, ben, ..], [hall, office]) = rooms().await;

@@ -488,6 +488,9 @@ pub fn discard(tx: &Tx<'_>, log: LocalLog, message_id: MessageId) -> Result<(), 
     file::forget(tx, log.number, message_id)?;
     tx.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([message.key])?;
     tx.refresh(log, 0);
+    if let Some(id) = message.saying.announcement {
+        announcement::left(tx, message.author, id)?;
+    }
     Ok(())
 }
 

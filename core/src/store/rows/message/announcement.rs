@@ -8,6 +8,7 @@ use hauspost_protocol::content::AnnouncementId;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::fate::set_fate;
 use super::{Message, NewMessage, SAID};
 use crate::store::cell::{C, cell};
 use crate::store::rows::log::LocalLog;
@@ -82,6 +83,18 @@ pub(super) fn settle(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result
         if twin.log != log {
             tx.touch(crate::observe::Change::Conversations);
         }
+    }
+    Ok(())
+}
+
+/// A message of an announcement is gone: the first that is left of it counts now.
+pub(super) fn left(tx: &Tx<'_>, author: UserId, id: AnnouncementId) -> Result<(), StoreError> {
+    let Some(first) = twins(tx, author, id)?.into_iter().next() else { return Ok(()) };
+    let sql = "UPDATE message SET again = 0 WHERE key = ?1 AND again = 1";
+    if tx.prepare_cached(sql)?.execute([first.key])? > 0 {
+        set_fate(tx, first.log, first.message_id)?;
+        tx.recount(first.log);
+        tx.touch(crate::observe::Change::Conversations);
     }
     Ok(())
 }
