@@ -99,7 +99,7 @@ pub static GERMAN: RoomWords = RoomWords {
         "{}: Bild entfernt",
     ],
     handed: [
-        "Vergangenheit hier übergeben von {} an {} (unterschrieben {})",
+        "Vergangenheit hier übergeben: {} → {} (unterschrieben {})",
         "übergeben von {}",
         "übergeben von {}: nur zum Lesen",
     ],
