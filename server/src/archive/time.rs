@@ -17,7 +17,7 @@ pub fn show(t_ms: TimeMs) -> String {
 }
 
 /// The first millisecond of a day `2026-11-25`.
-pub fn start_of_day(text: &str) -> Option<TimeMs> {
+fn start_of_day(text: &str) -> Option<TimeMs> {
     let mut parts = text.split('-');
     let mut part = |len| parts.next().filter(|part: &&str| part.len() == len)?.parse::<u64>().ok();
     let (year, month, day) = (part(4)?, part(2)?, part(2)?);
@@ -30,7 +30,7 @@ pub fn start_of_day(text: &str) -> Option<TimeMs> {
 }
 
 /// The last millisecond of a day.
-pub fn end_of_day(text: &str) -> Option<TimeMs> {
+fn end_of_day(text: &str) -> Option<TimeMs> {
     start_of_day(text).map(|start| start + DAY_MS - 1)
 }
 
@@ -62,6 +62,18 @@ fn date(days: u64) -> (u64, u64, u64) {
     }
     (year, month, rest + 1)
 }
+
+/// The first moment of a day, or how a day is written; for a command's argument.
+pub fn parse_start(text: &str) -> Result<TimeMs, String> {
+    start_of_day(text).ok_or_else(|| NO_DAY.to_owned())
+}
+
+/// The same for its last moment.
+pub fn parse_end(text: &str) -> Result<TimeMs, String> {
+    end_of_day(text).ok_or_else(|| NO_DAY.to_owned())
+}
+
+const NO_DAY: &str = "not a day; write it as 2026-05-31";
 
 #[cfg(test)]
 mod tests {

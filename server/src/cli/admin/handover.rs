@@ -8,7 +8,7 @@ use hauspost_protocol::ids::{LogId, TimeMs};
 use super::Keys;
 use super::policy::Desk;
 use crate::archive::approval::Approval;
-use crate::archive::time::{end_of_day, start_of_day};
+use crate::archive::time::{parse_end, parse_start};
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::{Failure, now_ms};
 use crate::company::handover::{self, HandoverError, Wanted};
@@ -106,14 +106,6 @@ pub struct Submit {
 pub struct List {
     #[command(flatten)]
     keys: Keys,
-}
-
-fn parse_start(text: &str) -> Result<TimeMs, String> {
-    start_of_day(text).ok_or_else(|| "not a day; write it as 2026-05-31".into())
-}
-
-fn parse_end(text: &str) -> Result<TimeMs, String> {
-    end_of_day(text).ok_or_else(|| "not a day; write it as 2026-05-31".into())
 }
 
 impl Handover {

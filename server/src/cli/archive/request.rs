@@ -7,7 +7,7 @@ use hauspost_protocol::company::body::{CompanyBody, OpeningEntry, Scope};
 use hauspost_protocol::ids::{LogId, Seq, TimeMs, UserId};
 
 use crate::archive::approval::{Approval, ApprovalError};
-use crate::archive::time::{end_of_day, start_of_day};
+use crate::archive::time::{parse_end, parse_start};
 use crate::cli::admin::Keys;
 use crate::cli::terminal::{self, Terminal};
 use crate::cli::{Failure, now_ms, rng};
@@ -79,14 +79,6 @@ pub struct Submit {
     request: PathBuf,
     #[command(flatten)]
     keys: Keys,
-}
-
-fn parse_start(text: &str) -> Result<TimeMs, String> {
-    start_of_day(text).ok_or_else(|| "not a day; write it as 2026-05-31".into())
-}
-
-fn parse_end(text: &str) -> Result<TimeMs, String> {
-    end_of_day(text).ok_or_else(|| "not a day; write it as 2026-05-31".into())
 }
 
 impl Request {
