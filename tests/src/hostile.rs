@@ -28,6 +28,7 @@ struct Lies {
     change: Option<(&'static str, Change)>,
     twist: Option<Twist>,
     lost: Option<&'static str>,
+    held: Option<(&'static str, Held)>,
     silent: bool,
     /// Who may say something on the live streams that are open.
     streams: Vec<mpsc::UnboundedSender<Bytes>>,
@@ -71,6 +72,13 @@ impl Hostile {
     /// Lets the server act on requests of this path, and loses its answers.
     pub fn loses_answers(&self, at: &'static str) {
         self.0.lock().unwrap().lost = Some(at);
+    }
+
+    /// Holds the next request of this path up on its way to the server.
+    pub fn holds(&self, at: &'static str) -> Held {
+        let held = Held::default();
+        self.0.lock().unwrap().held = Some((at, held.clone()));
+        held
     }
 
     /// Changes the server's answers of this path.
@@ -167,12 +175,32 @@ impl Hostile {
         lies.change = None;
         lies.twist = None;
         lies.lost = None;
+        lies.held = None;
         lies.silent = false;
     }
 
     /// Every answer that the server gave, with the path that was asked.
     pub fn answers_seen(&self) -> Vec<(String, Vec<u8>)> {
         self.0.lock().unwrap().answers.clone()
+    }
+}
+
+/// A request that is held up.
+#[derive(Clone, Default)]
+pub struct Held {
+    came: Arc<Notify>,
+    released: Arc<Notify>,
+}
+
+impl Held {
+    /// Waits until the phone has sent it.
+    pub async fn came(&self) {
+        self.came.notified().await;
+    }
+
+    /// Lets it go on to the server.
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 }
 
@@ -202,6 +230,12 @@ impl Connection for Between {
             };
             if let Some(made_up) = made_up {
                 return made_up;
+            }
+            let is_held = |held: &mut (&str, Held)| request.path.starts_with(held.0);
+            let held = self.lies.lock().unwrap().held.take_if(is_held);
+            if let Some((_, held)) = held {
+                held.came.notify_one();
+                held.released.notified().await;
             }
             let mut response = self.honest.request(request.clone()).await?;
             let mut lies = self.lies.lock().unwrap();

@@ -43,6 +43,8 @@ pub(super) struct Hints {
     came: Mutex<(VecDeque<SealedHint>, Gate)>,
     to_say: Notify,
     to_hear: Notify,
+    /// One speaker at a time: the server keeps what came last, and cannot tell what was said last.
+    speaking: tokio::sync::Mutex<()>,
 }
 
 /// What is known of the people of a conversation now.
@@ -170,11 +172,10 @@ impl Core {
         lock(&self.hints.saying).wrote(log);
     }
 
-    /// Goes out of sight before the phone is put away; a server that does not answer holds nobody up.
+    /// Goes out of sight before the phone is put away, and waits for what is being said already; a server
+    /// that does not answer holds nobody up.
     pub(super) async fn go_out_of_sight(&self) {
-        if !lock(&self.hints.saying).set_in_front(false, self.env.clock.now_ms()) {
-            return;
-        }
+        lock(&self.hints.saying).set_in_front(false, self.env.clock.now_ms());
         tokio::select! {
             said = self.say_hints() => if let Err(error) = said {
                 tracing::debug!(code = error.code(), "the last word was not sent");
@@ -185,6 +186,7 @@ impl Core {
 
     /// Says what there is to say. What the server does not take is lost, and the next one says the same.
     async fn say_hints(&self) -> Result<(), AccountError> {
+        let _speaking = self.hints.speaking.lock().await;
         let (due, in_front) = {
             let mut saying = lock(&self.hints.saying);
             (saying.due(self.env.clock.now_ms()), saying.is_in_front())

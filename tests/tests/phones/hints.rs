@@ -234,6 +234,28 @@ async fn a_phone_that_is_switched_on_later_learns_when_the_other_was_last_there(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_said_in_its_order_and_who_is_put_away_has_said_it_all() {
+    let (_world, [anna, ben, _], dm, _) = three(with_hints()).await;
+    ben.phone.account.suspend().await;
+    // That she is there is under way for long, and nothing overtakes it.
+    let held = anna.network.holds(path::HINTS);
+    anna.phone.account.set_in_front(true);
+    held.came().await;
+    let said = anna.phone.account.say_hints();
+    let put_away = anna.phone.account.suspend();
+    tokio::pin!(said, put_away);
+    assert!(futures_util::poll!(&mut said).is_pending());
+    assert!(futures_util::poll!(&mut put_away).is_pending());
+    held.release();
+    let (said, ()) = tokio::join!(said, put_away);
+    said.unwrap();
+    ben.phone.account.resume().await.unwrap();
+    ben.phone.account.start();
+    let seen = ben.sees(dm, |shown| shown.last_seen.is_some()).await.last_seen.unwrap();
+    assert!(!seen.is_here, "she has gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attacks_33_nobody_learns_who_types_or_is_there_until_the_policy_says_so() {
     let (mut world, [anna, ben, carla], dm, group) = three(Terms::default()).await;
     for phone in [&anna, &ben] {
