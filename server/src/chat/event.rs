@@ -101,6 +101,8 @@ pub enum Event {
     Approved,
     /// This text was not taken, for the reason of this code.
     NotSent(LogId, String, &'static str),
+    /// This text was not taken, since here it names a file that is none or cannot be read.
+    NoFile(LogId, String, PathBuf),
     /// Something else failed, for the reason of this code.
     Failed(&'static str),
 }

@@ -102,6 +102,9 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             Event::Saved(documents::write_list(&list).await?)
         }
         Effect::Ask(log, paths, text, written) => {
+            if let Some(none) = documents::no_file(&paths).await {
+                return Ok(Some(Event::NoFile(log, written, none)));
+            }
             let attachments = paths.into_iter().map(Attachment::path).collect();
             match account.send_to_be_confirmed(log, &text, attachments).await {
                 Ok(_) => return Ok(None),
@@ -140,6 +143,9 @@ async fn carry_out(account: &Account, effect: Effect) -> Result<Option<Event>, A
             Err(error) => Event::NotSent(log, text, error.code()),
         },
         Effect::SendFiles(log, paths, text, written) => {
+            if let Some(none) = documents::no_file(&paths).await {
+                return Ok(Some(Event::NoFile(log, written, none)));
+            }
             let attachments = paths.into_iter().map(Attachment::path).collect();
             match account.send_files(log, attachments, &text).await {
                 Ok(_) => return Ok(None),

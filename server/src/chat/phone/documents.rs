@@ -86,6 +86,17 @@ async fn nth(account: &Account, log: LogId, number: usize) -> Result<DocumentId,
     }
 }
 
+/// The first of these that is no file or cannot be opened: a text behind the files was perhaps taken for one.
+pub(super) async fn no_file(paths: &[PathBuf]) -> Option<PathBuf> {
+    for path in paths {
+        let opened = async { tokio::fs::File::open(path).await?.metadata().await };
+        if !opened.await.is_ok_and(|file| file.is_file()) {
+            return Some(path.clone());
+        }
+    }
+    None
+}
+
 /// Where documents are saved unless somebody says otherwise: in the person's downloads, if there is such
 /// a folder, else where the program was started.
 fn usual_folder() -> PathBuf {

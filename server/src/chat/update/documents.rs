@@ -246,6 +246,10 @@ mod tests {
         client.hear(Event::NotSent(LOG, written, "document-unreadable"));
         assert!(client.shows("/file \"a b.pdf\" c.png"), "to be typed again");
         assert!(client.shows("a file cannot be read"));
+        let written = "/file a.pdf bitte\u{1b}[2J".to_owned();
+        client.hear(Event::NoFile(LOG, written.clone(), PathBuf::from("bitte\u{1b}[2J")));
+        assert!(client.shows("/file \"a b.pdf\" c.png"), "what stands there stays");
+        assert!(client.shows("bitte␛[2J is no file that can be read; a text stands behind --"));
 
         let mut client = open();
         client.types("/file");

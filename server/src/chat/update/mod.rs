@@ -60,6 +60,17 @@ pub fn update(mut state: State, event: Event) -> (State, Vec<Effect>) {
     (state, effects)
 }
 
+/// What was written comes back to be mended, unless something else was begun.
+fn not_sent(state: &mut State, log: LogId, written: &str, why: String) {
+    let dialog = state.dialog.as_mut().filter(|dialog| dialog.log == log);
+    if let Some(dialog) = dialog.filter(|dialog| dialog.composer.is_blank()) {
+        dialog.composer = Editor::new(written);
+        dialog.is_unsaved = true;
+        dialog.is_untold = true;
+    }
+    state.notice = Some(Notice::Failed(why));
+}
+
 fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
     match event {
         Event::Key(key) => keys::key(state, key, effects),
@@ -128,14 +139,13 @@ fn take(state: &mut State, event: Event, effects: &mut Vec<Effect>) {
         Event::Found(wanted, page, more) => overlay::found(state, &wanted, page, more),
         Event::Begun(log) => open(state, log, None, effects),
         Event::NotSent(log, written, why) => {
-            let dialog = state.dialog.as_mut().filter(|dialog| dialog.log == log);
-            if let Some(dialog) = dialog.filter(|dialog| dialog.composer.is_blank()) {
-                dialog.composer = Editor::new(&written);
-                dialog.is_unsaved = true;
-                dialog.is_untold = true;
-            }
             let why = fill(state.words.not_sent, &[state.words.error(why)]);
-            state.notice = Some(Notice::Failed(why));
+            not_sent(state, log, &written, why);
+        }
+        Event::NoFile(log, written, path) => {
+            let path = text::line(&path.to_string_lossy());
+            let why = fill(state.words.documents.no_file, &[&path]);
+            not_sent(state, log, &written, why);
         }
         Event::Documents(log, kind, page, more) => {
             documents::listed(state, (log, kind), page, more);

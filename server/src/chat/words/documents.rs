@@ -21,6 +21,8 @@ pub struct DocumentWords {
     /// Why nothing was saved in a folder, which is filled in: there is none, it is none, it may not be
     /// written, names are used up, something else.
     pub not_saved: [&'static str; 5],
+    /// Nothing was sent, since this is no file or cannot be read.
+    pub no_file: &'static str,
     /// What is given up: so many documents, or none.
     pub stopped: [&'static str; 2],
     /// How a command is written.
@@ -61,6 +63,7 @@ pub static ENGLISH: DocumentWords = DocumentWords {
         "not saved: too many documents of this name are in {}",
         "not saved: {} cannot be written",
     ],
+    no_file: "not sent: {} is no file that can be read; a text stands behind --",
     stopped: ["given up: {}", "nothing is under way"],
     usage: "written like this: {}",
     no_command: "no such command, and nothing was sent (a blank before it sends it as it is)",
@@ -96,6 +99,7 @@ pub static GERMAN: DocumentWords = DocumentWords {
         "nicht gespeichert: zu viele Dokumente dieses Namens liegen in {}",
         "nicht gespeichert: in {} lässt sich nichts schreiben",
     ],
+    no_file: "nicht gesendet: {} ist keine lesbare Datei; ein Text steht hinter --",
     stopped: ["aufgegeben: {}", "nichts ist unterwegs"],
     usage: "so geschrieben: {}",
     no_command: "diesen Befehl gibt es nicht, nichts wurde gesendet (mit einem Leerzeichen davor doch)",
@@ -127,11 +131,11 @@ mod tests {
             let mut all = words.states.to_vec();
             all.extend(words.looked);
             all.extend(words.not_saved);
-            all.extend([words.saved, words.opened, words.usage, words.stopped[0]]);
+            all.extend([words.saved, words.opened, words.usage, words.stopped[0], words.no_file]);
             all.iter().map(|text| gaps(text)).collect::<Vec<_>>()
         };
         assert_eq!(all(&ENGLISH), all(&GERMAN));
-        assert_eq!(all(&ENGLISH), [0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(all(&ENGLISH), [0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
         assert_eq!(ENGLISH.help.len(), GERMAN.help.len());
         for (key, what) in ENGLISH.help.iter().chain(GERMAN.help) {
             assert!(key.chars().count() <= 22 && 24 + what.chars().count() <= 66, "{key}");
