@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use hauspost_protocol::hint::{
-    AHEAD_MS, HERE_EVERY_MS, Hint, SealedHint, TYPING_EVERY_MS, TYPING_SHOWN_MS,
+    AHEAD_MS, HERE_EVERY_MS, HERE_SHOWN_MS, Hint, SealedHint, TYPING_EVERY_MS, TYPING_SHOWN_MS,
 };
 use hauspost_protocol::ids::{DeviceId, LogId, TimeMs, UserId};
 
@@ -139,8 +139,19 @@ struct Heard {
     newest_ms: TimeMs,
     /// Since when and until when somebody types there, by this phone's clock.
     typing: Option<(TimeMs, TimeMs)>,
+    /// When somebody was there last, by this phone's clock; 0 if he did not say so.
+    seen_ms: TimeMs,
     /// Until when somebody is there.
     here_until_ms: TimeMs,
+}
+
+/// What was heard of whether a person is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When he was there last.
+    pub seen_ms: TimeMs,
+    /// Whether he is still.
+    pub is_here: bool,
 }
 
 impl Hearing {
@@ -158,13 +169,14 @@ impl Hearing {
                 self.devices.remove(&place);
             }
         }
-        let new = Heard { user, newest_ms: 0, typing: None, here_until_ms: 0 };
+        let new = Heard { user, newest_ms: 0, typing: None, seen_ms: 0, here_until_ms: 0 };
         let heard = self.devices.entry(place).or_insert(new);
         heard.user = user;
         heard.newest_ms = hint.t_ms;
         let since_ms = heard.typing.filter(|typing| is_on(*typing, now_ms)).map(|(since, _)| since);
         heard.typing = hint.types(now_ms).map(|until_ms| (since_ms.unwrap_or(now_ms), until_ms));
         if let Some(presence) = hint.presence(now_ms) {
+            heard.seen_ms = presence.seen_ms;
             heard.here_until_ms = presence.here_until_ms;
         }
     }
@@ -195,9 +207,13 @@ impl Hearing {
         self.of(log).any(|heard| heard.typing.is_some())
     }
 
-    /// Whether this person is there, by what was heard in a conversation.
-    pub fn is_here(&self, log: LogId, user: UserId, now_ms: TimeMs) -> bool {
-        self.of(log).any(|heard| heard.user == user && is_ahead(heard.here_until_ms, now_ms))
+    /// When this person was there last, if that was heard so lately that it may not be stored yet.
+    pub fn seen(&self, log: LogId, user: UserId, now_ms: TimeMs) -> Option<Seen> {
+        let is_late = |heard: &Heard| now_ms.abs_diff(heard.seen_ms) > HERE_SHOWN_MS;
+        let of_him = self.of(log).filter(|heard| heard.user == user && !is_late(heard));
+        let seen_ms = of_him.clone().map(|heard| heard.seen_ms).max()?;
+        let is_here = of_him.into_iter().any(|heard| is_ahead(heard.here_until_ms, now_ms));
+        Some(Seen { seen_ms, is_here })
     }
 
     /// How long until something is not so any more that was heard.
@@ -208,12 +224,12 @@ impl Hearing {
         ends.min().map(|until_ms| until_ms - now_ms)
     }
 
-    /// Nothing was heard: people do not see it any more.
-    pub fn forget(&mut self) {
-        self.devices.clear();
+    /// Nobody was there, as far as this person may see.
+    pub fn forget_seen(&mut self) {
+        self.devices.values_mut().for_each(|heard| (heard.seen_ms, heard.here_until_ms) = (0, 0));
     }
 
-    fn of(&self, log: LogId) -> impl Iterator<Item = &Heard> {
+    fn of(&self, log: LogId) -> impl Iterator<Item = &Heard> + Clone {
         let (first, last) = (DeviceId([0; 16]), DeviceId([255; 16]));
         self.devices.range((log, first)..=(log, last)).map(|(_, heard)| heard)
     }

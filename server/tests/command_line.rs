@@ -35,6 +35,9 @@ use tempfile::TempDir;
 #[path = "command_line/policy.rs"]
 mod policy;
 
+/// How long a test waits for what must come: no promise of speed, but an end to a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A company of this test's own: its folder, and its server as a process.
 struct Company {
     folder: TempDir,
@@ -450,7 +453,7 @@ async fn covered(phone: &Account, said: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("a checkpoint a second");
+    tokio::time::timeout(PATIENCE, waits).await.expect("a checkpoint at all");
 }
 
 /// The council's witness, on a machine of its own.

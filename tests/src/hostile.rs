@@ -29,11 +29,15 @@ struct Lies {
     twist: Option<Twist>,
     lost: Option<&'static str>,
     held: Option<(&'static str, Held)>,
+    held_back: Option<(&'static str, Held)>,
     silent: bool,
     /// Who may say something on the live streams that are open.
     streams: Vec<mpsc::UnboundedSender<Bytes>>,
     /// Rings when one more is open.
     opened: Arc<Notify>,
+    /// How many lines were made up for them and not heard yet, and what rings when there are none.
+    unheard: usize,
+    heard: Arc<Notify>,
     /// All that the server said on them.
     said: Vec<u8>,
     answers: Vec<(String, Vec<u8>)>,
@@ -78,6 +82,13 @@ impl Hostile {
     pub fn holds(&self, at: &'static str) -> Held {
         let held = Held::default();
         self.0.lock().unwrap().held = Some((at, held.clone()));
+        held
+    }
+
+    /// Holds the server's next answer of this path up on its way to the phone.
+    pub fn holds_back(&self, at: &'static str) -> Held {
+        let held = Held::default();
+        self.0.lock().unwrap().held_back = Some((at, held.clone()));
         held
     }
 
@@ -138,7 +149,23 @@ impl Hostile {
     /// Says this on every live stream that is open.
     pub fn says(&self, line: &str) {
         let line = Bytes::from(format!("{line}\n"));
-        self.0.lock().unwrap().streams.retain(|stream| stream.send(line.clone()).is_ok());
+        let mut lies = self.0.lock().unwrap();
+        lies.streams.retain(|stream| stream.send(line.clone()).is_ok());
+        lies.unheard += lies.streams.len();
+    }
+
+    /// Waits until the phone has taken in all that was said so, on streams that stayed open.
+    pub async fn was_heard(&self) {
+        loop {
+            let heard = {
+                let lies = self.0.lock().unwrap();
+                if lies.unheard == 0 {
+                    return;
+                }
+                lies.heard.clone()
+            };
+            heard.notified().await;
+        }
     }
 
     /// Waits until the server has a live stream of the phone.
@@ -176,6 +203,7 @@ impl Hostile {
         lies.twist = None;
         lies.lost = None;
         lies.held = None;
+        lies.held_back = None;
         lies.silent = false;
     }
 
@@ -185,7 +213,7 @@ impl Hostile {
     }
 }
 
-/// A request that is held up.
+/// A request, or its answer, that is held up.
 #[derive(Clone, Default)]
 pub struct Held {
     came: Arc<Notify>,
@@ -193,14 +221,19 @@ pub struct Held {
 }
 
 impl Held {
-    /// Waits until the phone has sent it.
+    /// Waits until it was sent.
     pub async fn came(&self) {
         self.came.notified().await;
     }
 
-    /// Lets it go on to the server.
+    /// Lets it go on.
     pub fn release(&self) {
         self.released.notify_one();
+    }
+
+    async fn wait(self) {
+        self.came.notify_one();
+        self.released.notified().await;
     }
 }
 
@@ -231,13 +264,16 @@ impl Connection for Between {
             if let Some(made_up) = made_up {
                 return made_up;
             }
-            let is_held = |held: &mut (&str, Held)| request.path.starts_with(held.0);
+            let is_held = |held: &mut (&'static str, Held)| request.path.starts_with(held.0);
             let held = self.lies.lock().unwrap().held.take_if(is_held);
             if let Some((_, held)) = held {
-                held.came.notify_one();
-                held.released.notified().await;
+                held.wait().await;
             }
             let mut response = self.honest.request(request.clone()).await?;
+            let held = self.lies.lock().unwrap().held_back.take_if(is_held);
+            if let Some((_, held)) = held {
+                held.wait().await;
+            }
             let mut lies = self.lies.lock().unwrap();
             lies.answers.push((request.path.clone(), response.body.clone()));
             if lies.lost.is_some_and(|at| request.path.starts_with(at)) {
@@ -263,20 +299,30 @@ impl Connection for Between {
                 lies.opened.clone()
             };
             opened.notify_one();
-            let from = (honest, made_up, self.lies.clone());
-            let lines =
-                futures_util::stream::unfold(from, |(mut honest, mut made_up, lies)| async {
-                    let piece = tokio::select! {
+            let from = (honest, made_up, self.lies.clone(), false);
+            let lines = futures_util::stream::unfold(
+                from,
+                |(mut honest, mut made_up, lies, was)| async move {
+                    // Whoever asks for the next line has taken in the one before.
+                    if was {
+                        let mut lies = lies.lock().unwrap();
+                        lies.unheard -= 1;
+                        if lies.unheard == 0 {
+                            lies.heard.notify_one();
+                        }
+                    }
+                    let (piece, is_made_up) = tokio::select! {
                         piece = honest.next() => {
                             if let Some(Ok(piece)) = &piece {
                                 lies.lock().unwrap().said.extend_from_slice(piece);
                             }
-                            piece?
+                            (piece?, false)
                         }
-                        Some(line) = made_up.recv() => Ok(line),
+                        Some(line) = made_up.recv() => (Ok(line), true),
                     };
-                    Some((piece, (honest, made_up, lies)))
-                });
+                    Some((piece, (honest, made_up, lies, is_made_up)))
+                },
+            );
             Ok(lines.boxed())
         })
     }

@@ -29,7 +29,7 @@ use hauspost_protocol::encoding::Bytes;
 use hauspost_protocol::ids::{CompanyId, DeviceId, LogId, Seq, UserId};
 use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::mls::member::Suite;
-use hauspost_protocol::wire::path;
+use hauspost_protocol::wire::{Person, path};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustls::pki_types::CertificateDer;
@@ -184,6 +184,13 @@ impl World {
                 .await
                 .unwrap();
         (invitation.user, invitation.to_text())
+    }
+
+    /// Gives somebody another name in the directory.
+    pub async fn renames(&self, user: UserId, handle: &str, name: &str) {
+        let client = self.admin().client(Some(self.server.url())).await.unwrap();
+        let person = Person { user, handle: handle.to_owned(), name: Some(name.to_owned()) };
+        client.put_people(&vec![person]).await.unwrap();
     }
 
     /// Enrols a phone by an invitation.

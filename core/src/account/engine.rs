@@ -83,6 +83,8 @@ pub struct Core {
     pub(super) to_pull: Notify,
     /// The company log names devices of people whose names may not be known.
     pub(super) to_name: Notify,
+    /// One question for names at a time, so that answers come in the order of their versions.
+    pub(super) naming: Mutex<()>,
     /// A conversation has another roster, in which somebody may be missing.
     pub(super) to_add: Notify,
     /// How the server is reached.

@@ -183,6 +183,7 @@ async fn finish(
         to_pull: Notify::new(),
         to_add: Notify::new(),
         to_name: Notify::new(),
+        naming: Mutex::new(()),
         link: LinkTeller::default(),
         inspecting: Inspecting::default(),
         previews: Previews::default(),

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::content::OwnFact;
 use hauspost_protocol::encoding::Bytes;
-use hauspost_protocol::hint::{AT_ONCE, Hint, Said, SealedHint, TYPING_PEOPLE};
+use hauspost_protocol::hint::{self, AT_ONCE, Hint, Said, SealedHint, TYPING_PEOPLE};
 use hauspost_protocol::ids::{LogId, TimeMs, UserId};
 use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::wire::HintsRequest;
@@ -39,7 +39,7 @@ const LAST_WORD_MS: TimeMs = 2_000;
 #[derive(Default)]
 pub(super) struct Hints {
     saying: Mutex<Saying>,
-    hearing: Mutex<Hearing>,
+    hearing: Arc<Mutex<Hearing>>,
     came: Mutex<(VecDeque<SealedHint>, Gate)>,
     to_say: Notify,
     to_hear: Notify,
@@ -110,7 +110,11 @@ impl Account {
                 tell.push(OwnFact::Setting { name, value });
                 Ok(())
             })
-            .await
+            .await?;
+        if withheld && trace == Trace::LastSeen {
+            lock(&self.core.hints.hearing).forget_seen();
+        }
+        Ok(())
     }
 
     /// Takes in the hints that wait at the server, and listens no longer; a started account listens on.
@@ -135,19 +139,26 @@ impl Core {
     async fn presence(&self, log: LogId) -> Result<Presence, AccountError> {
         let read = self.store.read(move |conn| {
             let row = log::find(conn, log)?.ok_or(AccountError::NoConversation)?;
-            let seen_ms = presence::last_seen(conn, row.local)?;
-            Ok::<_, AccountError>((presence::shown(conn)?, row.peer.zip(seen_ms)))
+            let stored_ms = presence::last_seen(conn, row.local)?;
+            Ok::<_, AccountError>((presence::shown(conn)?, row.peer, stored_ms))
         });
-        let (shown, seen) = read.await?;
-        let seen = match seen.filter(|_| shown.last_seen) {
-            Some((peer, t_ms)) if !self.is_gone(peer).await? => Some((peer, t_ms)),
+        let (shown, peer, stored_ms) = read.await?;
+        let now_ms = self.env.clock.now_ms();
+        let last_seen = match peer.filter(|_| shown.last_seen) {
+            // What was heard is in memory a moment before it is stored.
+            Some(peer) if !self.is_gone(peer).await? => {
+                let heard = lock(&self.hints.hearing).seen(log, peer, now_ms);
+                let seen_ms = stored_ms.max(heard.map(|heard| heard.seen_ms));
+                seen_ms.map(|seen_ms| LastSeen {
+                    t_ms: seen_ms.min(now_ms),
+                    is_here: heard.is_some_and(|heard| heard.is_here),
+                })
+            }
             _ => None,
         };
-        let now_ms = self.env.clock.now_ms();
-        let last_seen = seen.map(|(peer, t_ms)| LastSeen {
-            t_ms: t_ms.min(now_ms),
-            is_here: lock(&self.hints.hearing).is_here(log, peer, now_ms),
-        });
+        if !shown.last_seen {
+            lock(&self.hints.hearing).forget_seen();
+        }
         let mut typing = match shown.typing {
             true => lock(&self.hints.hearing).typing(log, now_ms),
             false => Vec::new(),
@@ -317,18 +328,31 @@ impl Core {
             goes: says.goes && last_seen && is_dm,
         };
         let now_ms = self.env.clock.now_ms();
-        {
-            let mut hearing = lock(&self.hints.hearing);
-            if !hint.is_timely(hearing.newest_ms(log, hint.device), now_ms) {
-                return Ok(());
+        let hearing = self.hints.hearing.clone();
+        let hears = move || {
+            let mut hearing = lock(&hearing);
+            let is_timely = hint.is_timely(hearing.newest_ms(log, hint.device), now_ms);
+            if is_timely {
+                hearing.heard(log, user, &hint, now_ms);
             }
-            hearing.heard(log, user, &hint, now_ms);
-        }
-        if let Some(presence) = hint.presence(now_ms) {
-            let (local, seen_ms) = (row.local, presence.seen_ms);
-            let note =
-                move |tx: &Tx<'_>| Ok::<_, AccountError>(presence::note(tx, local, seen_ms)?);
-            self.store.write(note).await?;
+            is_timely
+        };
+        let heard = match hint.presence(now_ms) {
+            None => hears(),
+            // Whoever sees it finds it stored after a restart as well.
+            Some(hint::Presence { seen_ms, .. }) => {
+                let note = move |tx: &Tx<'_>| {
+                    let heard = hears();
+                    if heard {
+                        presence::note(tx, row.local, seen_ms)?;
+                    }
+                    Ok::<_, AccountError>(heard)
+                };
+                self.store.write(note).await?
+            }
+        };
+        if !heard {
+            return Ok(());
         }
         self.store.tell(Change::Presence);
         Ok(())

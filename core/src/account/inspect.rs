@@ -76,14 +76,16 @@ impl Core {
         running: OwnedSemaphorePermit,
     ) -> Result<(), AccountError> {
         let (log, message_id, position) = (waiting.log, waiting.message_id, waiting.position);
+        // Before it is begun: a suspension in between is no fault of the document's either.
+        *lock(&self.inspecting.now) = Some((log, message_id, position));
         let begun = self.store.write(move |tx| {
             Ok::<_, AccountError>(file_text::begin(tx, log, message_id, position)?)
         });
         if !begun.await? {
+            *lock(&self.inspecting.now) = None;
             tracing::warn!(log = %log.id, "a document was given up over which the process ended");
             return Ok(());
         }
-        *lock(&self.inspecting.now) = Some((log, message_id, position));
         let vault = self.documents.vault.clone();
         let is_kept = matches!(waiting.lies, Lies::Kept(_));
         let read = match blocking(move || Ok(bytes(&vault, &waiting))).await? {

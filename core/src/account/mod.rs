@@ -244,6 +244,7 @@ impl Account {
         self.core.close_documents().await;
         self.core.settle_inspection().await;
         self.core.settle_previews().await;
+        self.core.settle_work().await;
         self.core.store.suspend().await;
     }
 

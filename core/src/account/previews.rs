@@ -5,13 +5,15 @@
 //! another. What others sent is small or it is dropped unfetched; it is decoded apart, encoded anew,
 //! and lies in the database from then on, so that a page of a dialog is read in one go.
 
+use std::path::Path;
+
 use hauspost_protocol::content;
 use hauspost_protocol::ids::{LogId, MessageId};
 use hauspost_protocol::limits;
 use hauspost_protocol::statement::FileRole;
 use tokio::sync::Notify;
 
-use super::documents::{Attachment, DocumentOrigin, blocking, document, lock};
+use super::documents::{Attachment, DocumentOrigin, Worked, blocking, document, lock};
 use super::engine::Core;
 use super::{Account, AccountError};
 use crate::file::DocumentError;
@@ -25,8 +27,6 @@ use crate::store::rows::preview::{self as rows, ShownPreview, Waiting};
 
 /// How long making or looking at one may take.
 const DEADLINE_MS: u64 = 10_000;
-/// The same of a conversation's picture.
-pub(super) const PICTURE_DEADLINE_MS: u64 = DEADLINE_MS;
 /// What a preview is called: its picture's name says nothing to anybody.
 const NAME: &str = "preview";
 
@@ -82,10 +82,11 @@ impl Core {
             if has_one || all[position].role != FileRole::Original || all.len() >= limits::FILES {
                 continue;
             }
-            let deadline = self.env.clock.sleep(DEADLINE_MS);
-            if let Some(Preview { media_type, picture, .. }) =
-                preview::of(path, Bounds::PREVIEW, deadline).await
-            {
+            let made = self.made_small(path, Bounds::PREVIEW).await.unwrap_or_else(|error| {
+                tracing::debug!(code = error.code(), "a picture goes without a preview");
+                None
+            });
+            if let Some(Preview { media_type, picture, .. }) = made {
                 all.push(Attachment {
                     origin: DocumentOrigin::Bytes(picture),
                     name: NAME.to_owned(),
@@ -96,6 +97,20 @@ impl Core {
             }
         }
         all
+    }
+
+    /// A picture that is to be sent, made small; nothing of what is none, or cannot be decoded in time.
+    pub(super) async fn made_small(
+        &self,
+        path: &Path,
+        bounds: Bounds,
+    ) -> Result<Option<Preview>, AccountError> {
+        let worked = Worked::path(path.to_owned()).await?;
+        if !preview::is_picture(&worked.beginning) {
+            return Ok(None);
+        }
+        let deadline = self.env.clock.sleep(DEADLINE_MS);
+        self.work_on(&worked, preview::of(path, bounds, deadline)).await
     }
 
     pub(super) async fn look_at_previews(&self) -> Result<(), AccountError> {
@@ -119,11 +134,13 @@ impl Core {
             false => Err(DocumentError::TooLarge.into()),
         };
         let picture = judged(picture)?;
+        // Before it is begun: a suspension in between is no fault of the preview's either.
+        *lock(&self.previews.now) = Some((log, id));
         let begin = move |tx: &Tx<'_>| Ok::<_, AccountError>(rows::begin(tx, log, id)?);
         if !self.store.write(begin).await? {
+            *lock(&self.previews.now) = None;
             return Ok(());
         }
-        *lock(&self.previews.now) = Some((log, id));
         let looked = match picture {
             Ok(picture) => {
                 let deadline = self.env.clock.sleep(DEADLINE_MS);
@@ -155,14 +172,15 @@ impl Core {
                 _ => Err(DocumentError::TooLarge.into()),
             };
             let picture = judged(picture)?;
+            *lock(&self.previews.picture) = Some(log);
             let begin = move |tx: &Tx<'_>| Ok::<_, AccountError>(pictures::begin(tx, log, seq)?);
             if !self.store.write(begin).await? {
+                *lock(&self.previews.picture) = None;
                 continue;
             }
-            *lock(&self.previews.picture) = Some(log);
             let looked = match picture {
                 Ok(picture) => {
-                    let deadline = self.env.clock.sleep(PICTURE_DEADLINE_MS);
+                    let deadline = self.env.clock.sleep(DEADLINE_MS);
                     let named = waiting.file.media_type;
                     preview::examine(picture, named, Bounds::PICTURE, deadline).await
                 }

@@ -18,10 +18,9 @@ use hauspost_protocol::statement::{FileRole, PayloadType};
 use super::about::conversation;
 use super::documents::{Attachment, DocumentOrigin, attach, lock};
 use super::engine::Core;
-use super::previews::PICTURE_DEADLINE_MS;
 use super::talk::writable;
 use super::{Account, AccountError};
-use crate::file::preview::{self, Bounds};
+use crate::file::preview::Bounds;
 use crate::inbound::is_room;
 use crate::outbox::intent::{Own, Say, id_of_this_phone};
 use crate::store::rows::log;
@@ -139,9 +138,8 @@ impl Account {
         let attached = match path {
             None => Vec::new(),
             Some(path) => {
-                let deadline = self.core.env.clock.sleep(PICTURE_DEADLINE_MS);
-                let small = preview::of(path, Bounds::PICTURE, deadline).await;
-                let small = small.ok_or(AccountError::Picture)?;
+                let small = self.core.made_small(path, Bounds::PICTURE).await;
+                let small = small?.ok_or(AccountError::Picture)?;
                 let picture = Attachment {
                     origin: DocumentOrigin::Bytes(small.picture),
                     name: PICTURE_NAME.to_owned(),

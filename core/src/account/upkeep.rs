@@ -97,6 +97,7 @@ impl Core {
 
     /// Fetches the names that changed.
     pub(super) async fn refresh_people(&self) -> Result<(), AccountError> {
+        let _one = self.naming.lock().await;
         let known =
             self.store.read(|conn| Ok::<_, AccountError>(account::fact(conn, DIRECTORY)?)).await?;
         let known = known.and_then(|bytes| decode::<u64>(&bytes).ok()).unwrap_or_default();

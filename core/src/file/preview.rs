@@ -184,6 +184,11 @@ pub fn pixels(picture: &[u8], columns: u32, lines: u32) -> Option<Vec<Vec<[u8; 3
     Some(small.rows().map(|line| line.map(shown).collect()).collect())
 }
 
+/// Whether a document with this beginning is a picture of which previews are made.
+pub(crate) fn is_picture(beginning: &[u8]) -> bool {
+    format(beginning).is_some_and(|format| FORMATS.contains(&format))
+}
+
 fn format(picture: &[u8]) -> Option<ImageFormat> {
     image::guess_format(picture).ok()
 }

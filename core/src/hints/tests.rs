@@ -108,15 +108,24 @@ fn a_hint_without_typing_ends_it_and_one_of_there_says_so_until_it_is_over() {
     hearing.heard(LOG, BEN, &hint(2, NOW_MS, said(true, true)), NOW_MS);
     hearing.heard(LOG, BEN, &hint(2, NOW_MS + 1, said(false, true)), NOW_MS + 1);
     assert!(hearing.typing(LOG, NOW_MS + 2).is_empty());
-    assert!(hearing.is_here(LOG, BEN, NOW_MS + HERE_SHOWN_MS));
-    assert!(!hearing.is_here(LOG, ANNA, NOW_MS + 1));
-    assert!(!hearing.is_here(LOG, BEN, NOW_MS + 1 + HERE_SHOWN_MS));
+    let seen = |seen_ms, is_here| Some(Seen { seen_ms, is_here });
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS + HERE_SHOWN_MS), seen(NOW_MS + 1, true));
+    assert_eq!(hearing.seen(LOG, ANNA, NOW_MS + 1), None);
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS + 1 + HERE_SHOWN_MS), seen(NOW_MS + 1, false));
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS + 2 + HERE_SHOWN_MS), None, "it is stored");
     let goes = Said { goes: true, ..Said::default() };
     hearing.heard(LOG, BEN, &hint(2, NOW_MS + 2, goes), NOW_MS + 3);
-    assert!(!hearing.is_here(LOG, BEN, NOW_MS + 4));
-    assert_eq!(hearing.newest_ms(LOG, DeviceId([2; 16])), Some(NOW_MS + 2));
-    hearing.forget();
-    assert_eq!(hearing.newest_ms(LOG, DeviceId([2; 16])), None);
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS + 4), seen(NOW_MS + 2, false));
+    hearing.heard(LOG, BEN, &hint(3, NOW_MS + 1, said(true, true)), NOW_MS + 5);
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS + 5), seen(NOW_MS + 2, true), "on another device");
+    hearing.forget_seen();
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS + 5), None);
+    assert_eq!(hearing.typing(LOG, NOW_MS + 5), [BEN]);
+    assert_eq!(
+        hearing.newest_ms(LOG, DeviceId([2; 16])),
+        Some(NOW_MS + 2),
+        "it is not played again"
+    );
 }
 
 #[test]

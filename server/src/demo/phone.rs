@@ -21,7 +21,7 @@ use super::DemoError;
 use crate::sound;
 
 /// How long a step may take before the demo gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Lines of a page; the story's dialogs are shorter.
 const PAGE: u32 = 100;
 

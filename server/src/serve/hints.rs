@@ -30,9 +30,33 @@ pub struct Hints(Mutex<Memory>);
 
 #[derive(Default)]
 struct Memory {
-    /// How many hints each device may still send in a row, and since when.
-    left: HashMap<DeviceId, (u64, TimeMs)>,
+    /// What each device may still send in a row; who is not here may send all of it.
+    left: HashMap<DeviceId, Left>,
+    /// When those were let go last who may send all of it again.
+    swept_ms: TimeMs,
     kept: Kept,
+}
+
+/// How many hints a device may still send in a row, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    count: u64,
+    since_ms: TimeMs,
+}
+
+impl Left {
+    fn all(now_ms: TimeMs) -> Self {
+        Self { count: HINTS_IN_A_ROW, since_ms: now_ms }
+    }
+
+    fn at(self, now_ms: TimeMs) -> Self {
+        let more = now_ms.saturating_sub(self.since_ms) / HINT_EVERY_MS;
+        let count = self.count.saturating_add(more).min(HINTS_IN_A_ROW);
+        // What is left of a step counts for the next one; a clock that was set back begins anew.
+        let is_back = now_ms < self.since_ms;
+        let since_ms = if is_back { now_ms } else { self.since_ms + more * HINT_EVERY_MS };
+        Self { count, since_ms }
+    }
 }
 
 /// A hint and whom it is for.
@@ -107,16 +131,12 @@ impl Hints {
     /// Whether a device may send so many hints now.
     fn may(&self, device: DeviceId, count: u64, now_ms: TimeMs) -> bool {
         let mut memory = self.memory();
-        let (left, since_ms) = memory.left.entry(device).or_insert((HINTS_IN_A_ROW, now_ms));
-        let more = now_ms.saturating_sub(*since_ms) / HINT_EVERY_MS;
-        *left = left.saturating_add(more).min(HINTS_IN_A_ROW);
-        // What is left of a step counts for the next one; a clock that was set back begins anew.
-        *since_ms = if now_ms < *since_ms { now_ms } else { *since_ms + more * HINT_EVERY_MS };
-        if *left < count {
-            return false;
-        }
-        *left -= count;
-        true
+        memory.let_go(now_ms);
+        let left = memory.left.get(&device).map_or(Left::all(now_ms), |left| left.at(now_ms));
+        let rest = left.count.checked_sub(count);
+        let left = Left { count: rest.unwrap_or(left.count), ..left };
+        memory.left.insert(device, left);
+        rest.is_some()
     }
 
     fn keep(&self, all: Vec<To>, now_ms: TimeMs) {
@@ -130,14 +150,23 @@ impl Hints {
     pub fn kept_for(&self, device: DeviceId, now_ms: TimeMs) -> Vec<Passed> {
         let mut memory = self.memory();
         memory.kept.let_go(now_ms);
-        let all = memory.kept.hints.values();
-        all.filter(|kept| kept.devices.contains(&device)).map(|kept| kept.hint.clone()).collect()
+        memory.kept.of(device)
     }
 
     /// The company log grew: what its policy does not let people see any more goes.
     pub fn follow(&self, terms: &Terms) {
         if !terms.council.last_seen {
             self.memory().kept = Kept::default();
+        }
+    }
+}
+
+impl Memory {
+    /// Lets go of who may send all again, as seldom as that takes, so that the walk costs each request little.
+    fn let_go(&mut self, now_ms: TimeMs) {
+        if now_ms.abs_diff(self.swept_ms) >= HINTS_IN_A_ROW * HINT_EVERY_MS {
+            self.swept_ms = now_ms;
+            self.left.retain(|_, left| left.at(now_ms).count < HINTS_IN_A_ROW);
         }
     }
 }
@@ -149,6 +178,8 @@ struct Kept {
     newest: HashMap<(LogId, DeviceId), u64>,
     /// By their numbers, which rise as they come.
     hints: BTreeMap<u64, KeptHint>,
+    /// The numbers of those that are for a device.
+    to: HashMap<DeviceId, BTreeSet<u64>>,
     next: u64,
 }
 
@@ -161,27 +192,46 @@ struct KeptHint {
 impl Kept {
     fn put(&mut self, hint: Passed, devices: Vec<DeviceId>, now_ms: TimeMs) {
         self.let_go(now_ms);
+        if let Some(older) = self.newest.get(&(hint.log, hint.from)) {
+            self.drop(*older);
+        }
+        if self.hints.len() >= HINTS_KEPT
+            && let Some((oldest, _)) = self.hints.first_key_value()
+        {
+            self.drop(*oldest);
+        }
         let number = self.next;
         self.next += 1;
-        if let Some(older) = self.newest.insert((hint.log, hint.from), number) {
-            self.hints.remove(&older);
-        }
-        if self.hints.len() >= HINTS_KEPT {
-            self.drop_oldest();
+        self.newest.insert((hint.log, hint.from), number);
+        for device in &devices {
+            self.to.entry(*device).or_default().insert(number);
         }
         self.hints.insert(number, KeptHint { hint, devices, came_ms: now_ms });
     }
 
+    /// Those that are for a device, in the order in which they came.
+    fn of(&self, device: DeviceId) -> Vec<Passed> {
+        let numbers = self.to.get(&device).into_iter().flatten();
+        numbers.filter_map(|number| Some(self.hints.get(number)?.hint.clone())).collect()
+    }
+
     fn let_go(&mut self, now_ms: TimeMs) {
-        let is_old = |kept: &KeptHint| now_ms.saturating_sub(kept.came_ms) >= OLD_MS;
-        while self.hints.first_key_value().is_some_and(|(_, oldest)| is_old(oldest)) {
-            self.drop_oldest();
+        while let Some((number, oldest)) = self.hints.first_key_value()
+            && now_ms.saturating_sub(oldest.came_ms) >= OLD_MS
+        {
+            self.drop(*number);
         }
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some((_, KeptHint { hint, .. })) = self.hints.pop_first() {
-            self.newest.remove(&(hint.log, hint.from));
+    fn drop(&mut self, number: u64) {
+        let Some(KeptHint { hint, devices, .. }) = self.hints.remove(&number) else { return };
+        self.newest.remove(&(hint.log, hint.from));
+        for device in devices {
+            let Some(numbers) = self.to.get_mut(&device) else { continue };
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.to.remove(&device);
+            }
         }
     }
 }
@@ -223,6 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn who_may_send_all_again_takes_no_room() {
+        let hints = Hints::default();
+        let full_ms = HINTS_IN_A_ROW * HINT_EVERY_MS;
+        let floods = |now_ms| assert!(hints.may(BEN, HINTS_IN_A_ROW, now_ms));
+        (0..=255).for_each(|id| assert!(hints.may(DeviceId([id; 16]), 1, 10 * full_ms)));
+        floods(11 * full_ms - 1);
+        assert!(hints.may(ANNA, 1, 11 * full_ms));
+        assert_eq!(hints.memory().left.len(), 2, "Anna, and Ben who sent all of it just now");
+        assert!(!hints.may(BEN, 2, 11 * full_ms), "nothing was given to him but his one a second");
+        floods(12 * full_ms);
+        assert_eq!(hints.memory().left.len(), 1, "Anna may send all of it again");
+    }
+
+    #[test]
     fn the_newest_hint_of_a_device_in_a_conversation_is_kept_for_a_day() {
         let hints = Hints::default();
         hints.keep(vec![to(1, "old"), to(2, "other"), to(1, "new")], 1_000);
@@ -232,6 +296,7 @@ mod tests {
         assert_eq!(lines(&hints, 1_000 + OLD_MS), ["later"]);
         let memory = hints.memory();
         assert_eq!(memory.kept.newest.len(), 1, "nothing of the others is left");
+        assert_eq!(memory.kept.to[&BEN].len(), 1);
     }
 
     #[test]
@@ -242,6 +307,7 @@ mod tests {
         let memory = hints.memory();
         assert_eq!(memory.kept.hints.len(), HINTS_KEPT);
         assert_eq!(memory.kept.newest.len(), HINTS_KEPT);
+        assert_eq!(memory.kept.to[&BEN].len(), HINTS_KEPT);
         let oldest = memory.kept.hints.values().next().unwrap();
         assert_eq!(oldest.hint.log, to(10, "x").hint.log);
     }

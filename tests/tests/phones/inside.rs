@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hauspost::demo::invoice;
 use hauspost_core::account::Attachment;
 use hauspost_core::read::{DocumentKind, SearchHit, SearchQuery, Window};
-use hauspost_core::store::{StoreError, Tx};
+use hauspost_core::store::{FaultPoint, StoreError, Tx};
 use hauspost_protocol::content::Message;
 use hauspost_protocol::ids::{LogId, MessageId};
 use hauspost_tests::real::{Phone, World};
@@ -127,6 +127,39 @@ async fn the_pages_of_a_pdf_are_seen_at_once_by_who_sends_it_and_by_who_has_not_
     // Passed on unfetched, it says the same.
     let again = ben.account.forward(log, id, log).await.unwrap();
     assert_eq!(pages(&ben, log, again).await, known);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attacks_45_what_ended_the_process_when_it_was_to_be_sent_is_sent_without_a_look_into_it() {
+    let (world, anna, _ben, log) = two().await;
+    let attached = |name: &str, bytes: &[u8]| {
+        let path: PathBuf = world.data().parent().unwrap().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Attachment::path(path)
+    };
+    let mut picture = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(900, 600).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+    let mut anna = anna;
+    let hostile = [attached("angebot.pdf", &pdf(3)), attached("lageplan.png", picture.get_ref())];
+    for one in hostile {
+        let both = || vec![one.clone(), attached("anderes.pdf", &pdf(4))];
+        // The process ends between the note that it is worked on and the end of that.
+        anna.kill_at(2, FaultPoint::BeforeCommit);
+        anna.account.send_files(log, both(), "").await.unwrap_err();
+        anna = anna.restart().await;
+        let id = anna.account.send_files(log, both(), "").await.unwrap();
+        assert_eq!(pages(&anna, log, id).await, [None, Some(4)], "and the other one as ever");
+        anna.settle().await;
+    }
+    // What was broken off without an end of the process is worked on again.
+    let fresh = vec![attached("neu.pdf", &pdf(5))];
+    let mut sending = Box::pin(anna.account.send_files(log, fresh.clone(), ""));
+    let _ = futures_util::poll!(&mut sending);
+    drop(sending);
+    anna.account.suspend().await;
+    anna.account.resume().await.unwrap();
+    let id = anna.account.send_files(log, fresh, "").await.unwrap();
+    assert_eq!(pages(&anna, log, id).await, [Some(5)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

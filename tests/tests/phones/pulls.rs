@@ -1,4 +1,4 @@
-//! What a phone says of itself when it pulls.
+//! What a phone says of itself when it pulls, and what it takes from what it is told.
 
 use std::sync::{Arc, Mutex};
 
@@ -71,4 +71,34 @@ async fn a_phone_asks_for_what_a_server_skips_and_misses_nothing() {
     ben.settle().await;
     assert_eq!(ben.texts(log).await, ["eins", "zwei"]);
     assert_eq!((ben.alarms().await, ben.gaps(log).await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_come_late_do_not_take_the_place_of_newer_ones() {
+    let mut world = World::found().await;
+    let network = Hostile::default();
+    let ben = world.phone("ben").await;
+    let anna = world.phone_over("anna", network.network()).await;
+    let user = ben.account.user();
+    world.renames(user, "ben", "Ben Krüger").await;
+    let held = network.holds_back(path::DIRECTORY);
+    let refresh = || {
+        let account = anna.account.clone();
+        tokio::spawn(async move { account.refresh_people().await })
+    };
+    let first = refresh();
+    held.came().await;
+    world.renames(user, "ben", "Ben Kurz").await;
+    let second = refresh();
+    // Time enough to be answered, for a second question that did not wait for the first one's answer.
+    for _ in 0..5 {
+        anna.account.sync_all().await.unwrap();
+    }
+    held.release();
+    for asked in [first, second] {
+        asked.await.unwrap().unwrap();
+    }
+    let people = anna.account.people(9).await.unwrap();
+    let named = people.into_iter().find(|person| person.user == user).unwrap();
+    assert_eq!(named.name.as_deref(), Some("Ben Kurz"));
 }

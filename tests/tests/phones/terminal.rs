@@ -147,6 +147,7 @@ async fn what_one_types_at_a_terminal_the_other_sees_at_another() {
     at_anna.sees("online").await;
     at_anna.press(KeyCode::F(2));
     at_anna.sees("Write to").await;
+    at_anna.sees("ben").await;
     at_anna.types("ben");
     at_anna.press(KeyCode::Enter);
     at_anna.sees("Esc list").await;

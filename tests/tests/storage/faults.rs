@@ -271,10 +271,10 @@ fn a_place_that_holds_another_servers_documents_is_refused_before_anything_is_sw
 
 #[test]
 fn a_server_starts_without_its_storage_and_uses_it_when_it_is_there() {
-    let world = World::start();
-    let address = world.server.address();
-    let settings = settings(&world.server);
-    let World { runtime, server } = world;
+    let runtime = Runtime::new().unwrap();
+    // On an address of its own, so that nobody is given its port while it is away.
+    let server = runtime.block_on(S3Server::start_at(([127, 83, 51, 9], 0).into()));
+    let (address, settings) = (server.address(), settings(&server));
     runtime.block_on(server.stop());
     let blobs = runtime.block_on(S3Blobs::open(&settings, OWNER)).unwrap();
     let (kind, words) = said(blobs.list().unwrap_err());

@@ -76,9 +76,9 @@ final class Company: Sendable {
         return text(of: output)
     }
 
-    /// The server's first line is `hauspost serves https://127.0.0.1:PORT`; it is here within a minute.
+    /// The server's first line is `hauspost serves https://127.0.0.1:PORT`; it is here within five minutes.
     private static func line(of output: URL, log: URL) throws -> String {
-        for _ in 0..<3_000 {
+        for _ in 0..<15_000 {
             if let line = text(of: output).split(separator: "\n", omittingEmptySubsequences: false).dropLast().first,
                 let url = line.split(separator: " ").last
             {

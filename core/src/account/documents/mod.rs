@@ -1,11 +1,13 @@
 //! Documents on their way: uploads that go on where they stopped, fetching, opening.
 //!
-//! [`send`] is what people do with a message's documents, [`upload`] carries them to the server, several
-//! side by side, [`fetch`] brings them onto this phone and opens them. A transfer is seen while it is
+//! [`send`] is what people do with a message's documents, [`ended`] leaves alone what the process ended over,
+//! [`upload`] carries documents to the server, several side by side, [`fetch`] brings them onto this phone
+//! and opens them. A transfer is seen while it is
 //! under way ([`Transfer`]), may be given up at any chunk, and waits on a metered network as long as the
 //! person wants it so ([`MeteredLimits`]). No database lock is held meanwhile, and nothing in memory but
 //! the chunks that are in flight.
 
+mod ended;
 mod fetch;
 mod send;
 mod upload;
@@ -20,6 +22,7 @@ use hauspost_protocol::encoding::{decode, encode};
 use hauspost_protocol::ids::{LogId, MessageId};
 use tokio::sync::Notify;
 
+pub(super) use ended::Worked;
 pub(super) use send::{Attached, attach, retry};
 pub use send::{Attachment, DocumentOrigin};
 
@@ -53,6 +56,8 @@ pub(super) struct Documents {
     transfers: Mutex<BTreeMap<DocumentId, Transfer>>,
     /// Messages of which nothing more is to leave in this round.
     given_up: Mutex<HashSet<MessageId>>,
+    /// What is worked on that is to be sent.
+    begun: ended::Begun,
     /// Fetches that are to end.
     stopped: Mutex<HashSet<DocumentId>>,
     /// Whoever fetches a document holds its lock.
@@ -111,6 +116,7 @@ impl Documents {
             to_upload: Notify::new(),
             transfers: Mutex::default(),
             given_up: Mutex::default(),
+            begun: ended::Begun::default(),
             stopped: Mutex::default(),
             fetching: Mutex::default(),
             cache_bytes: AtomicU64::new(CACHE_BYTES),

@@ -8,7 +8,7 @@ use hauspost_protocol::ids::{Digest, LogId, MessageId, TimeMs};
 use hauspost_protocol::limits;
 use hauspost_protocol::statement::{File, FileRole};
 
-use super::{Documents, blocking, lock};
+use super::{Documents, Worked, blocking, lock};
 use crate::account::engine::Core;
 use crate::account::{Account, AccountError, Draft, Shows};
 use crate::file::kind::{self, Rule};
@@ -285,7 +285,8 @@ impl Core {
             }
             _ => return Ok(None),
         };
-        Ok(text::pages(document, self.env.clock.sleep(PAGES_MS)).await)
+        let worked = Worked::bytes(&document);
+        self.work_on(&worked, text::pages(document, self.env.clock.sleep(PAGES_MS))).await
     }
 
     /// A document of a message, as its author named it.

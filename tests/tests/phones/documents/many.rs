@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hauspost_core::account::{Attachment, DocumentOrigin, MeteredLimits, TransferState};
@@ -12,6 +11,7 @@ use hauspost_core::store::rows::{file, log};
 use hauspost_core::sync::{Connection, Hints, Https, Network};
 use hauspost_protocol::invitation::Trust;
 use hauspost_protocol::statement::{File, FileRole};
+use hauspost_tests::real::PATIENCE;
 use tokio::sync::watch;
 
 use super::*;
@@ -156,7 +156,7 @@ async fn three_documents_travel_side_by_side_and_no_more_than_four_chunks_of_eac
     let paths = [0, 1, 2, 3].map(|n| written(&world, &format!("{n}.txt"), &text(9 * CHUNK + n)));
     send_all(&anna, log, &paths.iter().collect::<Vec<_>>(), "").await;
     // One after the other they would wait for each other for ever.
-    let sent = tokio::time::timeout(Duration::from_secs(120), anna.account.send_once()).await;
+    let sent = tokio::time::timeout(PATIENCE, anna.account.send_once()).await;
     sent.expect("three at once").unwrap();
     assert!(together.most.load(Ordering::SeqCst) <= 12);
     ben.settle().await;

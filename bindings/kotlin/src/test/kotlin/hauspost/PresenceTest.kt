@@ -33,7 +33,7 @@ class PresenceTest {
                     .first { it.typing == listOf(annas) }
                 // Nobody has to stop: it ends by itself, and the app hears of it.
                 ben.presence(room).first { it.typing.isEmpty() }
-                anna.suspend(deadlineMs = 5_000u)
+                anna.suspend(deadlineMs = 60_000u)
                 assertFalse(ben.presence(room).first { it.lastSeen?.here == false }.lastSeen!!.here)
 
                 ben.rules().use {

@@ -104,6 +104,7 @@ class TwoPhonesTest {
         assertEquals(asked, ben.conversations().use { it.toConfirm() }.single().messageId)
         ben.timeline(room).use { it.confirm(asked) }
         anna.reads(room).first { page -> page.rows.any { it.talk?.asking?.confirmed == 1uL } }
+        anna.people().use { it.refresh() }
         anna.timeline(room).use { timeline ->
             val list = timeline.confirmations(asked)
             assertEquals(2uL to 1uL, list.asked to list.confirmed)
@@ -267,14 +268,14 @@ class TwoPhonesTest {
         val (anna, ben) = phone("anna4", "Anna", keys) to phone("ben4", "Ben")
         val room = anna.talkTo(ben)
         anna.timeline(room).use { it.setDraft("Noch nicht fer") }
-        anna.suspend(5_000u)
+        anna.suspend(60_000u)
         anna.close()
 
         val again = Account.open(company.phoneFolder("anna4"), keys)
         assertEquals("Noch nicht fer", again.conversations().use { it.find(room) }?.draft)
         again.timeline(room).use { it.setDraft(null) }
         assertNull(again.conversations().use { it.find(room) }?.draft)
-        again.suspend(5_000u)
+        again.suspend(60_000u)
     }
 
     @Test
@@ -282,7 +283,7 @@ class TwoPhonesTest {
         val (anna, ben) = phone("anna5", "Anna") to phone("ben5", "Ben")
         val room = anna.talkTo(ben)
         ben.reads(room).first()
-        ben.suspend(5_000u)
+        ben.suspend(60_000u)
         val asleep = assertFailsWith<HauspostException> { ben.conversations().use { it.unreadTotal() } }
         assertEquals("suspended", asleep.code)
         anna.write(room, "Bist du wach?")
@@ -330,7 +331,7 @@ class TwoPhonesTest {
         assertContentEquals(large.readBytes(), saved.readBytes())
         assertEquals(2, documents.page(DocumentKind.FILES, null, 50u).rows.size)
 
-        ben.suspend(5_000u)
+        ben.suspend(60_000u)
         assertFalse(opened.exists())
         ben.resume()
         assertTrue(documents.page(DocumentKind.ALL, null, 50u).rows.all { it.document.isHere })
@@ -359,14 +360,14 @@ class TwoPhonesTest {
         val room = anna.talkTo(ben)
         anna.write(room, "vorher")
         ben.reads(room).first { "vorher" in it.texts() }
-        anna.suspend(5_000u)
+        anna.suspend(60_000u)
         val (folder, backup) = File(company.phoneFolder("anna23")) to File(company.phoneFolder("backup23"))
         folder.copyRecursively(backup)
         anna.resume()
         anna.start()
         anna.write(room, "nach der Sicherung")
         ben.reads(room).first { "nach der Sicherung" in it.texts() }
-        anna.suspend(5_000u)
+        anna.suspend(60_000u)
         anna.close()
         folder.deleteRecursively()
         backup.copyRecursively(folder)
@@ -378,7 +379,7 @@ class TwoPhonesTest {
         again.acknowledgeAlarms(alarm.number)
         again.warnings().first { alarms -> alarms.single().acknowledged }
         again.warnings().first { alarms -> alarms.single().standing == AlarmStanding.REPORTED }
-        again.suspend(5_000u)
+        again.suspend(60_000u)
     }
 
     @Test
@@ -390,11 +391,12 @@ class TwoPhonesTest {
         val tablet = furtherPhone("anna24", "Anna", anna)
         anna.timeline(room).use {
             it.markRead(read.rows.last().seq!!)
-            it.setDraft("Ja, um")
             it.setFavourite(true)
             it.muteUntil(4_000_000_000_000)
         }
         anna.setSetting("quiet", byteArrayOf(1))
+        // Last, so that whoever has it has the rest as well.
+        anna.timeline(room).use { it.setDraft("Ja, um") }
         anna.tellNow()
 
         val rows = tablet.firstConversations().map { page -> page.rows.find { it.id == room } }
