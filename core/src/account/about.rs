@@ -5,26 +5,21 @@
 //! reached, and failed, with a reason, among the failed changes of the conversation.
 
 use hauspost_protocol::authorise::Conversation;
-use hauspost_protocol::content::{
-    AnnouncementId, Card, CardError, Choice, Control, Message, OwnFact, TextForm, Voice, is_emoji,
-};
-use hauspost_protocol::encoding::{Bytes, decode, encode};
+use hauspost_protocol::content::{AnnouncementId, Card, Message, OwnFact, TextForm, Voice};
+use hauspost_protocol::encoding::decode;
 use hauspost_protocol::ids::{CompanyId, LogId, MessageId, UserId};
-use hauspost_protocol::statement::PayloadType;
-use rand::Rng as _;
 
-use super::talk::{found, writable};
+use super::marks::Wish;
+use super::talk::found;
+use super::unsent::Change;
 use super::{Account, AccountError};
 use crate::format;
-use crate::inbound::{Room, may};
-use crate::outbox::intent::{Say, id_of_this_phone};
+use crate::inbound::Room;
 use crate::read::{self, Version};
-use crate::store::rows::log::{self, LocalLog, LogPart};
-use crate::store::rows::mark::{self, MarkKind, NewMark};
-use crate::store::rows::message::{self, Fate, MessageKind, MessageState, Place, Saying};
-use crate::store::rows::outbox::{self, NewIntent};
-use crate::store::rows::{person, poll, reaction};
-use crate::store::{StoreError, Tx};
+use crate::store::StoreError;
+use crate::store::rows::log::{self, LogPart};
+use crate::store::rows::message::{self, MessageKind, Saying};
+use crate::store::rows::person;
 
 /// People among whom a name is looked for.
 const PEOPLE: u32 = 20_000;
@@ -123,19 +118,6 @@ impl<'t> Draft<'t> {
     }
 }
 
-/// What a person wants to say about a message.
-pub(super) enum Wish {
-    Edit(String, TextForm),
-    Delete,
-    Redact,
-    React(String),
-    Unreact(String),
-    Pin(bool),
-    Vote(Choice),
-    ClosePoll,
-    Acknowledge,
-}
-
 impl Account {
     /// Writes a text. Returns when it is stored on this phone.
     pub async fn send(&self, log: LogId, draft: Draft<'_>) -> Result<MessageId, AccountError> {
@@ -192,9 +174,9 @@ impl Account {
         }))
     }
 
-    /// Changes a message of one's own, an announcement in all its rooms. Everybody sees the last text, and that it was changed; all of
-    /// them stay in the log. One that is not sent yet is changed in its place, under another id, and nobody
-    /// sees that; one that failed is sent so.
+    /// Changes a message of one's own, an announcement in all its rooms or in none. Everybody sees the last
+    /// text, and that it was changed; all of them stay in the log. One that is not sent yet is changed in its
+    /// place, under another id, and nobody sees that; one that failed is sent so.
     pub async fn edit(
         &self,
         log: LogId,
@@ -202,33 +184,15 @@ impl Account {
         text: &str,
         form: TextForm,
     ) -> Result<(), AccountError> {
-        if text.trim().is_empty() {
-            return Err(AccountError::Message);
-        }
-        let mut done = Ok(());
-        for (log, message) in self.own_places(log, message).await? {
-            let changed = match self.rewrite(log, message, text, form).await {
-                Ok(false) => self.mark(log, message, Wish::Edit(text.to_owned(), form)).await,
-                changed => changed.map(|_| ()),
-            };
-            // A room that refuses holds up no other one.
-            done = done.and(changed);
-        }
-        done
+        let places = self.own_places(log, message).await?;
+        self.change(places, Change::Text(text.to_owned(), form)).await
     }
 
-    /// Takes a message of one's own back, an announcement in all its rooms: people see that it was, the archive keeps it. One that is not
-    /// sent yet is taken out, and nobody ever sees it.
+    /// Takes a message of one's own back, an announcement in all its rooms or in none: people see that it
+    /// was, the archive keeps it. One that is not sent yet is taken out, and nobody ever sees it.
     pub async fn delete(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
-        let mut done = Ok(());
-        for (log, message) in self.own_places(log, message).await? {
-            let taken = match self.take_out(log, message).await {
-                Ok(false) => self.mark(log, message, Wish::Delete).await,
-                taken => taken.map(|_| ()),
-            };
-            done = done.and(taken);
-        }
-        done
+        let places = self.own_places(log, message).await?;
+        self.change(places, Change::TakeBack).await
     }
 
     /// Hides anybody's message from people, as an owner of the conversation; the archive keeps it.
@@ -383,197 +347,6 @@ impl Account {
         let alarm = draft.shows == Shows::Alarm;
         let announcement = draft.announcement;
         Ok((said.0, Saying { reply_to, origin, asks, alarm, announcement, ..said.1 }))
-    }
-
-    pub(super) async fn mark(
-        &self,
-        log: LogId,
-        message: MessageId,
-        wish: Wish,
-    ) -> Result<(), AccountError> {
-        if !matches!(wish, Wish::Acknowledge) {
-            self.core.check_may_write(log).await?;
-        }
-        let draft = match &wish {
-            Wish::Edit(text, _) if text.trim().is_empty() => return Err(AccountError::Message),
-            Wish::React(emoji) if !is_emoji(emoji) => return Err(AccountError::Message),
-            Wish::Edit(text, form) => Draft { form: *form, ..Draft::plain(text) },
-            Wish::React(emoji) | Wish::Unreact(emoji) => Draft::plain(emoji),
-            _ => Draft::plain(""),
-        };
-        let (text, saying) = self.saying(log, draft).await?;
-        let mut rng = self.core.env.randomness.rng();
-        let mut salt = [0; 16];
-        rng.fill_bytes(&mut salt);
-        let of_control = id_of_this_phone(&mut rng);
-        let company = {
-            let mut engine = self.core.engine.lock().await;
-            self.core.company(&mut engine).await?
-        };
-        let me = self.core.me.clone();
-        let now_ms = self.core.env.clock.now_ms();
-        self.core
-            .say(log, move |tx| {
-                let local = writable(tx, log)?;
-                let Some(wish) = wanted(tx, local, me.user, message, &wish)? else {
-                    return Ok(());
-                };
-                let by_role =
-                    [MarkKind::Redaction, MarkKind::Pin, MarkKind::Unpin, MarkKind::ClosePoll];
-                if !wish.own && by_role.contains(&wish.kind) {
-                    let known = conversation(tx, log)?.ok_or(AccountError::NoConversation)?;
-                    if !may(&known, me.user, &company.now(), wish.kind) {
-                        return Err(AccountError::NotAllowed);
-                    }
-                }
-                let (ptype, content, message_id) = match wish.said(salt) {
-                    Said::Message(message) => {
-                        let content = message.to_bytes().map_err(|_| AccountError::Message)?;
-                        let id = message.id(&content, me.company, me.user, log);
-                        (PayloadType::Content, content, id)
-                    }
-                    Said::Control(control) => (PayloadType::Control, encode(&control), of_control),
-                };
-                let say = Say { ptype, content: Bytes(content.clone()) };
-                let intent = NewIntent::saying(log, Some(message_id), encode(&say), now_ms);
-                let id = outbox::insert(tx, &intent)?;
-                let mark = NewMark {
-                    place: Place::Pending(id),
-                    message_id,
-                    about: wish.about,
-                    kind: wish.kind,
-                    valid: true,
-                    author: me.user,
-                    device: me.device,
-                    state: MessageState::Queued,
-                    t_ms: now_ms,
-                    sent_ms: now_ms,
-                    text: matches!(wish.kind, MarkKind::Edit | MarkKind::Reaction)
-                        .then_some(text)
-                        .flatten(),
-                    saying,
-                    content,
-                    record_key: None,
-                };
-                mark::insert(tx, local, &mark)?;
-                Ok::<_, AccountError>(())
-            })
-            .await?;
-        self.core.to_send.notify_one();
-        Ok(())
-    }
-}
-
-/// A wish that can be granted, as a mark.
-struct Wanted<'w> {
-    about: MessageId,
-    kind: MarkKind,
-    wish: &'w Wish,
-    /// Whether the person may do it, whatever the role: it is the person's own poll.
-    own: bool,
-}
-
-/// How a wish is said.
-enum Said {
-    Message(Message),
-    Control(Control),
-}
-
-impl Wanted<'_> {
-    fn said(&self, salt: [u8; 16]) -> Said {
-        let about = self.about;
-        match self.wish {
-            Wish::Edit(text, TextForm::Plain) => {
-                Said::Message(Message::text(salt, text).replacing(about))
-            }
-            Wish::Edit(text, TextForm::Markdown) => {
-                Said::Message(Message::markdown(salt, text).replacing(about))
-            }
-            Wish::Delete | Wish::Unreact(_) => Said::Message(Message::deletion(salt, about)),
-            Wish::React(emoji) => Said::Message(Message::reaction(salt, about, emoji)),
-            Wish::Redact => Said::Control(Control::Redact(about)),
-            Wish::Pin(true) => Said::Control(Control::Pin(about)),
-            Wish::Pin(false) => Said::Control(Control::Unpin(about)),
-            Wish::Vote(choice) => Said::Control(Control::Vote(about, *choice)),
-            Wish::ClosePoll => Said::Control(Control::ClosePoll(about)),
-            Wish::Acknowledge => Said::Control(Control::Acknowledge(about)),
-        }
-    }
-}
-
-/// Whether this person may have that wish; `None` if it is so already.
-fn wanted<'w>(
-    tx: &Tx<'_>,
-    log: LocalLog,
-    me: UserId,
-    message_id: MessageId,
-    wish: &'w Wish,
-) -> Result<Option<Wanted<'w>>, AccountError> {
-    let message = message::find(tx, log, message_id)?.filter(|message| message.is_said());
-    let message = message.ok_or(AccountError::NoMessage)?;
-    // What nobody else has, nothing can be said about yet.
-    if message.seq.is_none() {
-        return Err(AccountError::NotSent);
-    }
-    let is_hidden = message.fate.is_hidden() || message.state == MessageState::Erased;
-    let about = |kind| Ok(Some(Wanted { about: message_id, kind, wish, own: false }));
-    match wish {
-        Wish::Delete | Wish::Redact if message.fate.is_hidden() => Ok(None),
-        Wish::Pin(pinned) if *pinned == message.is_pinned => Ok(None),
-        Wish::Pin(false) => about(MarkKind::Unpin),
-        Wish::Acknowledge => match message.asking {
-            Some(asking) if asking.is_mine => Ok(None),
-            Some(_) if message.author != me && !is_hidden => about(MarkKind::Acknowledgement),
-            _ => Err(AccountError::NoMessage),
-        },
-        Wish::Unreact(emoji) => match mark::reaction_of(tx, log, message_id, (me, emoji))? {
-            Some(mark) => {
-                let (about, kind) = (mark.message_id, MarkKind::Deletion);
-                Ok(Some(Wanted { about, kind, wish, own: false }))
-            }
-            None => Ok(None),
-        },
-        _ if is_hidden => Err(AccountError::NoMessage),
-        Wish::Edit(..) if message.kind.is_card() => Err(AccountError::NotAllowed),
-        Wish::Edit(..) | Wish::Delete if message.author != me => Err(AccountError::NotAllowed),
-        Wish::Edit(text, form) => {
-            let is_markdown = *form == TextForm::Markdown;
-            let now = if is_markdown { &message.saying.markdown } else { &message.text };
-            let is_same =
-                now.as_deref() == Some(text) && is_markdown == message.saying.markdown.is_some();
-            if is_same && message.fate != Fate::Deleted { Ok(None) } else { about(MarkKind::Edit) }
-        }
-        Wish::Delete => about(MarkKind::Deletion),
-        Wish::Redact => about(MarkKind::Redaction),
-        Wish::Pin(true) => about(MarkKind::Pin),
-        Wish::React(emoji) => {
-            let who = (message_id, me);
-            if reaction::is_there(tx, log, who, emoji)? {
-                return Ok(None);
-            }
-            if reaction::count_of(tx, log, who)? >= reaction::REACTIONS {
-                return Err(AccountError::TooMany);
-            }
-            about(MarkKind::Reaction)
-        }
-        Wish::Vote(_) | Wish::ClosePoll => {
-            let Some(Card::Poll(poll)) = message::card(tx, &message)? else {
-                return Err(AccountError::NoPoll);
-            };
-            let votes = poll::votes(tx, log.number, message_id)?;
-            match wish {
-                Wish::Vote(choice) if !poll.takes(*choice) => Err(CardError::Options.into()),
-                Wish::Vote(_) if votes.closed_by.is_some() => Err(AccountError::PollClosed),
-                Wish::Vote(choice) if votes.mine == *choice => Ok(None),
-                Wish::Vote(_) => about(MarkKind::Vote),
-                _ if votes.closed_by.is_some() => Ok(None),
-                _ => {
-                    let own = message.author == me;
-                    let (about, kind) = (message_id, MarkKind::ClosePoll);
-                    Ok(Some(Wanted { about, kind, wish, own }))
-                }
-            }
-        }
     }
 }
 

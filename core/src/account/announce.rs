@@ -2,13 +2,13 @@
 //!
 //! A company of more than a thousand devices needs several rooms, since a conversation has a thousand leaves at
 //! most. Its author's phone writes one message for each, all in one transaction and under one id of the
-//! announcement; what is changed, taken back, confirmed or reminded of goes the same way. Each room fails, and is
-//! tried again, by itself.
+//! announcement; what is changed, taken back, confirmed, reminded of, tried again or put aside goes the same way
+//! (`places`). Each room fails by itself.
 
 use std::collections::BTreeSet;
 
 use hauspost_protocol::body::LogType;
-use hauspost_protocol::content::{AnnouncementId, TextForm};
+use hauspost_protocol::content::AnnouncementId;
 use hauspost_protocol::ids::{LogId, MessageId};
 use rand::Rng as _;
 
@@ -18,10 +18,7 @@ use super::{Account, AccountError};
 use crate::read;
 use crate::store::StoreError;
 use crate::store::rows::log::{self, LogState};
-use crate::store::rows::message::{
-    self, Message, MessageKind, MessageState, NewMessage, Place, Twin,
-};
-use crate::store::rows::outbox::{self, NewIntent};
+use crate::store::rows::message::{self, Message, MessageState};
 
 /// The rooms of one announcement at most.
 pub const ANNOUNCED_ROOMS: usize = 64;
@@ -57,12 +54,6 @@ pub struct Announced {
     pub state: MessageState,
     /// Why it failed there, if it did; an outcome's code.
     pub reason: Option<u64>,
-}
-
-/// What is written into one room.
-struct Written {
-    log: LogId,
-    message: NewMessage,
 }
 
 impl Account {
@@ -109,66 +100,16 @@ impl Account {
         self.core.env.randomness.rng().fill_bytes(&mut id);
         let mut written = Vec::with_capacity(rooms.len());
         for log in rooms {
-            written.push(self.announced_in(*log, text, asks, AnnouncementId(id)).await?);
+            if self.core.known(*log).await?.1 != LogType::Announce {
+                return Err(AccountError::NotHere);
+            }
+            // Who is mentioned there is the room's.
+            let (text, form) = self.typed(*log, text).await?;
+            let plain = Draft::plain(&text);
+            let draft = Draft { form, asks, announcement: Some(AnnouncementId(id)), ..plain };
+            written.push(self.written(*log, draft, Vec::new()).await?);
         }
-        let ids = written.iter().map(|written| written.message.message_id).collect();
-        let now_ms = self.core.env.clock.now_ms();
-        self.core
-            .store
-            .write(move |tx| {
-                for Written { log, mut message } in written {
-                    let local = writable(tx, log)?;
-                    let intent = NewIntent::message(log, message.message_id, now_ms);
-                    message.place = Place::Pending(outbox::insert(tx, &intent)?);
-                    message::insert(tx, local, &message)?;
-                }
-                Ok::<_, AccountError>(())
-            })
-            .await?;
-        self.core.to_send.notify_one();
-        Ok(ids)
-    }
-
-    /// What is written into one room: who is mentioned there is the room's.
-    async fn announced_in(
-        &self,
-        log: LogId,
-        text: &str,
-        asks: bool,
-        id: AnnouncementId,
-    ) -> Result<Written, AccountError> {
-        if self.core.known(log).await?.1 != LogType::Announce {
-            return Err(AccountError::NotHere);
-        }
-        self.core.check_may_write(log).await?;
-        let (text, form): (String, TextForm) = self.typed(log, text).await?;
-        let plain = Draft::plain(&text);
-        let draft = Draft { form, asks, announcement: Some(id), ..plain };
-        let mut salt = [0; 16];
-        self.core.env.randomness.rng().fill_bytes(&mut salt);
-        let me = self.core.me.clone();
-        let content = draft.message(salt, me.company);
-        let bytes = content.to_bytes().map_err(|_| AccountError::Message)?;
-        let message_id = content.id(&bytes, me.company, me.user, log);
-        let (shown, saying) = self.saying(log, draft).await?;
-        let now_ms = self.core.env.clock.now_ms();
-        let message = NewMessage {
-            place: Place::Pending(0),
-            message_id,
-            author: me.user,
-            device: me.device,
-            kind: MessageKind::Text,
-            state: MessageState::Queued,
-            t_ms: now_ms,
-            sent_ms: now_ms,
-            missing: 0,
-            text: Some(shown.unwrap_or_default()),
-            content: Some(bytes),
-            record_key: None,
-            unread: false,
-            saying,
-        };
-        Ok(Written { log, message })
+        self.store_written(written).await
     }
 
     /// How an announcement of this person's stands in each of its rooms, and how many have confirmed it; `None` of a
@@ -211,54 +152,14 @@ impl Account {
             .await
     }
 
-    /// Sends an announcement once more into each room in which it failed.
+    /// Sends an announcement once more into each room in which it failed and this person still is.
     pub async fn announce_again(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
-        let standing = self.announcement(log, message).await?.ok_or(AccountError::NoMessage)?;
-        let failed = standing.rooms.iter().filter(|room| room.state == MessageState::Failed);
-        for room in failed {
-            self.retry(room.log, room.message_id).await?;
-        }
-        Ok(())
-    }
-
-    /// A message of this person's in all rooms in which it is one announcement; any other one where it is.
-    pub(super) async fn own_places(
-        &self,
-        log: LogId,
-        message: MessageId,
-    ) -> Result<Vec<(LogId, MessageId)>, AccountError> {
-        let me = self.user();
-        self.places(log, message, move |found| found.author == me).await
-    }
-
-    /// A message that is to be confirmed in all rooms in which it is one announcement, whosever it is.
-    pub(super) async fn places_to_confirm(
-        &self,
-        log: LogId,
-        message: MessageId,
-    ) -> Result<Vec<(LogId, MessageId)>, AccountError> {
-        self.places(log, message, |found| found.asking.is_some()).await
-    }
-
-    /// A message, and those that are one announcement with it if it `fits`.
-    async fn places(
-        &self,
-        log: LogId,
-        message: MessageId,
-        fits: impl Fn(&Message) -> bool + Send + 'static,
-    ) -> Result<Vec<(LogId, MessageId)>, AccountError> {
-        self.core
-            .store
-            .read(move |conn| {
-                let Some(local) = log::local(conn, log)? else { return Ok(vec![(log, message)]) };
-                let found = message::find(conn, local, message)?.filter(|found| fits(found));
-                let id = found.as_ref().and_then(|found| found.saying.announcement);
-                let Some((found, id)) = found.zip(id) else { return Ok(vec![(log, message)]) };
-                let twins = message::twins(conn, found.author, id)?.into_iter();
-                Ok::<_, AccountError>(
-                    twins.map(|Twin { log, message_id, .. }| (log.id, message_id)).collect(),
-                )
-            })
-            .await
+        self.announcement(log, message).await?.ok_or(AccountError::NoMessage)?;
+        let mut failed = self.failed_places(log, message).await?;
+        let read = self.core.store.read(move |conn| {
+            failed.retain(|(log, _)| writable(conn, *log).is_ok());
+            Ok::<_, AccountError>(failed)
+        });
+        self.retry_in(read.await?).await
     }
 }

@@ -3,7 +3,8 @@
 use hauspost_protocol::content::{Card, Choice, Voice};
 use hauspost_protocol::ids::{LogId, MessageId, UserId};
 
-use super::about::{Shows, Wish};
+use super::about::Shows;
+use super::marks::Wish;
 use super::{Account, AccountError, Attachment, Draft};
 use crate::read;
 use crate::store::rows::message::{self, Message};

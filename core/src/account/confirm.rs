@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use hauspost_protocol::content::TextForm;
 use hauspost_protocol::ids::{LogId, MessageId, TimeMs, UserId};
 
-use super::about::{Draft, Wish};
+use super::about::Draft;
+use super::marks::Wish;
+use super::places::At;
 use super::{Account, AccountError, Attachment};
 use crate::format::{calling, everybody_uri, person_uri};
 use crate::read::{self, Confirmations};
-use crate::store::StoreError;
 use crate::store::rows::confirmation::{self, Due};
 use crate::store::rows::person;
 
@@ -50,18 +51,10 @@ impl Account {
     }
 
     /// Confirms that this person has taken note of a message that asks for it; of an announcement in each room
-    /// in which he has it. Who has already changes
-    /// nothing; nobody can take it back.
+    /// in which he has it, at once. Who has already changes nothing; nobody can take it back.
     pub async fn confirm(&self, log: LogId, message: MessageId) -> Result<(), AccountError> {
-        let mut done = Ok(());
-        for (there, message) in self.places_to_confirm(log, message).await? {
-            let confirmed = self.mark(there, message, Wish::Acknowledge).await;
-            // In another room that he left there is nothing to say any more.
-            if there == log {
-                done = confirmed;
-            }
-        }
-        done
+        let places = self.places_to_confirm(log, message).await?;
+        self.mark_in(places, Wish::Acknowledge).await
     }
 
     /// Who was asked to confirm a message and who has, for its author and the owners; of an announcement its
@@ -94,32 +87,38 @@ impl Account {
             return Err(AccountError::NobodyMissing);
         }
         // Of an announcement each is reminded in the room in which he is asked.
-        let mut rooms: BTreeMap<(LogId, MessageId), Vec<UserId>> = BTreeMap::new();
+        let mut rooms: BTreeMap<At, Vec<UserId>> = BTreeMap::new();
         for person in missing {
             let (log, message, _) = person.place;
             rooms.entry((log, message)).or_default().push(person.user);
         }
-        let mut first = None;
+        let mut written = Vec::with_capacity(rooms.len());
         for ((log, message), missing) in rooms {
-            let said = self.remind_in(log, message, text, missing).await?;
-            first.get_or_insert(said);
+            let text = self.calling(log, text, missing).await?;
+            let draft = Draft { form: TextForm::Markdown, ..Draft::plain(&text) };
+            match self.written(log, draft.replying_to(message), Vec::new()).await {
+                // Who has no right to write there any more reminds those in the other rooms.
+                Err(AccountError::MayNotWrite | AccountError::NoConversation) => {}
+                reminder => written.push(reminder?),
+            }
         }
-        first.ok_or(AccountError::NobodyMissing)
+        let said = self.store_written(written).await?;
+        said.first().copied().ok_or(AccountError::MayNotWrite)
     }
 
-    async fn remind_in(
+    /// A text that calls these people, or everybody if they are many.
+    async fn calling(
         &self,
         log: LogId,
-        message: MessageId,
         text: &str,
         missing: Vec<UserId>,
-    ) -> Result<MessageId, AccountError> {
+    ) -> Result<String, AccountError> {
         let company = self.company();
         let text = text.to_owned();
         let composed = self.core.store.read(move |conn| {
             if missing.len() > CALLED {
                 let everybody = everybody_uri(company, log);
-                return Ok::<_, StoreError>(calling(
+                return Ok::<_, AccountError>(calling(
                     &text,
                     [(super::about::EVERYBODY_NAMES[0], everybody)],
                 ));
@@ -132,9 +131,7 @@ impl Account {
             }
             Ok(calling(&text, handles.iter().map(|(handle, uri)| (handle.as_str(), uri.clone()))))
         });
-        let text = composed.await.map_err(AccountError::from)?;
-        let draft = Draft { form: TextForm::Markdown, ..Draft::plain(&text) };
-        self.send(log, draft.replying_to(message)).await
+        composed.await
     }
 
     /// What the person of this phone has still to confirm, the longest known first, each with the time of the

@@ -9,7 +9,8 @@
 //! [`talk`], [`cards`], [`about`] and [`manage`] are what people do, [`own`] what all their devices
 //! agree on, [`behaviour`], [`reach`] and [`hints`] what they may know of each other, [`rooms`] is about
 //! conversations of several, [`confirm`] about messages that are to be confirmed, [`unsent`] about what is
-//! still here, [`documents`] carries what they attach,
+//! still here, [`written`] and [`marks`] store what they write and what they say about it, in each of its
+//! [`places`] at once, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
 //! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
 //! [`link`] what a status line shows, [`error`] how it fails.
@@ -36,7 +37,9 @@ mod history;
 mod inspect;
 mod link;
 mod manage;
+mod marks;
 mod own;
+mod places;
 mod position;
 mod previews;
 mod pull;
@@ -51,6 +54,7 @@ mod tasks;
 mod unsent;
 mod upkeep;
 mod way_in;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

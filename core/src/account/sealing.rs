@@ -116,6 +116,19 @@ impl Core {
         ready.take_if(|(ready, _)| *ready == log);
     }
 
+    /// Stores what a person says in these conversations, in one transaction. What is said in one alone is sealed
+    /// with it if it can be sent at once.
+    pub(super) async fn say_in<F>(&self, logs: &[LogId], store: F) -> Result<(), AccountError>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<(), AccountError> + Send + 'static,
+    {
+        if let [log] = logs {
+            return self.say(*log, store).await;
+        }
+        logs.iter().for_each(|log| self.wrote(*log));
+        self.store.write(store).await
+    }
+
     /// Stores what a person says, and seals it if it can be sent at once.
     pub(super) async fn say<F>(&self, log: LogId, store: F) -> Result<(), AccountError>
     where

@@ -10,18 +10,19 @@ use hauspost_protocol::ids::{LogId, MessageId, UserId};
 use hauspost_protocol::limits::FILES;
 use hauspost_protocol::statement::PayloadType;
 use rand::Rng as _;
+use rusqlite::Connection;
 
-use super::documents::{self, Attached};
-use super::{Account, AccountError, Core, Draft, NewRoom, Shows};
-use crate::inbound::said;
+use super::documents;
+use super::places::{At, in_each};
+use super::{Account, AccountError, Core, Draft, NewRoom};
 use crate::ledger::Ledger;
 use crate::outbox::intent::{Add, Create, Remove, Say};
 use crate::read::{
     self, ConversationCursor, ConversationRow, DocumentKind, DocumentPage, SearchPage, SearchQuery,
     TimelinePage, Window,
 };
-use crate::store::rows::log::{self, LocalLog, LogState};
-use crate::store::rows::message::{self, MessageKind, MessageState, NewMessage, Place};
+use crate::store::rows::log::{self, LocalLog, Log, LogState};
+use crate::store::rows::message::{self, MessageState};
 use crate::store::rows::outbox::{self, Intent, IntentKind, IntentState, NewIntent};
 use crate::store::rows::person;
 use crate::store::{StoreError, Tx};
@@ -111,7 +112,7 @@ impl Account {
 
     /// Writes a text. Returns when the message is stored on this phone.
     pub async fn send_text(&self, log: LogId, text: &str) -> Result<MessageId, AccountError> {
-        self.send_message(log, Draft::plain(text), Vec::new()).await
+        self.send(log, Draft::plain(text)).await
     }
 
     /// Writes a text as the answer to another message.
@@ -121,110 +122,57 @@ impl Account {
         text: &str,
         to: MessageId,
     ) -> Result<MessageId, AccountError> {
-        self.send_message(log, Draft::plain(text).replying_to(to), Vec::new()).await
+        self.send(log, Draft::plain(text).replying_to(to)).await
     }
 
-    /// Writes a message with documents, if any.
-    pub(super) async fn send_message(
-        &self,
-        log: LogId,
-        draft: Draft<'_>,
-        attached: Vec<Attached>,
-    ) -> Result<MessageId, AccountError> {
-        if draft.text.trim().is_empty() && attached.is_empty() {
-            return Err(AccountError::Message);
-        }
-        self.core.check_may_write(log).await?;
-        if draft.asks {
-            self.core.check_is_room(log).await?;
-        }
-        let mut salt = [0; 16];
-        self.core.env.randomness.rng().fill_bytes(&mut salt);
-        let pages: Vec<Option<u32>> = attached.iter().map(|attached| attached.pages).collect();
-        let message = draft.message(salt, self.core.me.company).with_pages(&pages);
-        let card = match draft.shows {
-            Shows::Card(card) => Some(MessageKind::of(card)),
-            _ => None,
-        };
-        let (text, saying) = self.saying(log, draft).await?;
-        let text = text.unwrap_or_default();
-        let content = message.to_bytes().map_err(|_| AccountError::Message)?;
-        let me = self.core.me.clone();
-        let message_id = message.id(&content, me.company, me.user, log);
-        let now_ms = self.core.env.clock.now_ms();
-        let (kind, text) = match attached.first() {
-            None => (card.unwrap_or(MessageKind::Text), text),
-            Some(first) => (MessageKind::File, said(&text, &first.file.name)),
-        };
-        let vault = self.core.documents.vault.clone();
-        self.core
-            .say(log, move |tx| {
-                let local = writable(tx, log)?;
-                let id = outbox::insert(tx, &NewIntent::message(log, message_id, now_ms))?;
-                let message = NewMessage {
-                    place: Place::Pending(id),
-                    message_id,
-                    author: me.user,
-                    device: me.device,
-                    kind,
-                    state: MessageState::Queued,
-                    t_ms: now_ms,
-                    sent_ms: now_ms,
-                    missing: 0,
-                    text: Some(text),
-                    content: Some(content),
-                    record_key: None,
-                    unread: false,
-                    saying,
-                };
-                message::insert(tx, local, &message)?;
-                if !attached.is_empty() {
-                    documents::attach(tx, &vault, (local, message_id), id, attached, now_ms)?;
-                }
-                Ok::<_, AccountError>(())
-            })
-            .await?;
-        self.core.to_send.notify_one();
-        Ok(message_id)
-    }
-
-    /// Sends a message that failed once more.
+    /// Sends a message that failed once more, an announcement in all rooms in which it failed.
     pub async fn retry(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
+        let places = self.failed_with(log, message_id).await?;
+        self.retry_in(places).await
+    }
+
+    /// A message that failed here, and the other rooms in which it did.
+    async fn failed_with(&self, log: LogId, message: MessageId) -> Result<Vec<At>, AccountError> {
+        let places = self.failed_places(log, message).await?;
+        let here = places.first() == Some(&(log, message));
+        if here { Ok(places) } else { Err(AccountError::Message) }
+    }
+
+    /// Sends what failed in these places once more.
+    pub(super) async fn retry_in(&self, places: Vec<At>) -> Result<(), AccountError> {
         let now_ms = self.core.env.clock.now_ms();
         let rng = &mut self.core.env.randomness.rng();
-        let keys: Vec<Secret> = (0..FILES).map(|_| Secret::random(rng)).collect();
-        self.core
-            .store
-            .write(move |tx| {
+        let mut keys = || (0..FILES).map(|_| Secret::random(rng)).collect::<Vec<_>>();
+        let places: Vec<(At, Vec<Secret>)> = places.into_iter().map(|at| (at, keys())).collect();
+        let again = move |tx: &Tx<'_>| {
+            in_each(places, |((log, message_id), keys)| {
                 let local = writable(tx, log)?;
                 let intent = failed(tx, log, message_id)?;
                 outbox::retry(tx, intent.id)?;
                 outbox::set_made(tx, intent.id, now_ms)?;
                 documents::retry(tx, local, &intent, &keys)?;
-                Ok::<_, AccountError>(message::set_state(
-                    tx,
-                    local,
-                    message_id,
-                    MessageState::Queued,
-                )?)
+                Ok(message::set_state(tx, local, message_id, MessageState::Queued)?)
             })
-            .await?;
+        };
+        self.core.store.write(again).await?;
         self.core.to_send.notify_one();
         self.core.documents.to_upload.notify_one();
         Ok(())
     }
 
-    /// Takes a message that failed out of the conversation; nobody else has seen it.
+    /// Takes a message that failed out of the conversation, an announcement out of all rooms in which it failed;
+    /// nobody else has seen it.
     pub async fn discard(&self, log: LogId, message_id: MessageId) -> Result<(), AccountError> {
-        self.core
-            .store
-            .write(move |tx| {
+        let places = self.failed_with(log, message_id).await?;
+        let put_aside = move |tx: &Tx<'_>| {
+            in_each(places, |(log, message_id)| {
                 let local = found(tx, log)?;
                 let intent = failed(tx, log, message_id)?;
                 outbox::discard(tx, intent.id)?;
-                Ok::<_, AccountError>(message::discard(tx, local, message_id)?)
+                Ok(message::discard(tx, local, message_id)?)
             })
-            .await
+        };
+        self.core.store.write(put_aside).await
     }
 
     /// A page of the list of conversations.
@@ -367,11 +315,16 @@ pub(super) fn found(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
     log::local(tx, log)?.ok_or(AccountError::NoConversation)
 }
 
-pub(super) fn writable(tx: &Tx<'_>, log: LogId) -> Result<LocalLog, AccountError> {
-    let row = log::find(tx, log)?.ok_or(AccountError::NoConversation)?;
+pub(super) fn writable(conn: &Connection, log: LogId) -> Result<LocalLog, AccountError> {
+    Ok(open(conn, log)?.local)
+}
+
+/// A conversation in which something can be said.
+pub(super) fn open(conn: &Connection, log: LogId) -> Result<Log, AccountError> {
+    let row = log::find(conn, log)?.ok_or(AccountError::NoConversation)?;
     match row.state {
         // What is written while the group is entered anew waits until it is.
-        LogState::Active | LogState::Broken => Ok(row.local),
+        LogState::Active | LogState::Broken => Ok(row),
         _ => Err(AccountError::NoConversation),
     }
 }

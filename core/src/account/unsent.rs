@@ -8,18 +8,20 @@
 //! With its text a message changes its id. What answers it, and waits behind it, names the new one from then
 //! on, and so has another id too.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use hauspost_protocol::content::{Message, TextForm};
 use hauspost_protocol::crypto::Secret;
-use hauspost_protocol::ids::{CoreHash, LogId, MessageId, RecordIndex};
+use hauspost_protocol::ids::{CoreHash, MessageId, RecordIndex};
 use hauspost_protocol::limits::FILES;
 use hauspost_protocol::wire::Outcome;
 
 use super::documents::{self, lock};
 use super::engine::Core;
-use super::talk::writable;
-use super::{Account, AccountError, Draft};
+use super::marks::{Drawn, Wish};
+use super::places::{At, in_each};
+use super::talk::{found, writable};
+use super::{Account, AccountError};
 use crate::inbound::{Me, said};
 use crate::outbox::REASON_MAYBE_SENT;
 use crate::store::rows::log::LocalLog;
@@ -130,140 +132,174 @@ impl Core {
     }
 }
 
-/// What becomes of an unsent message.
-enum Change {
-    /// Another text, with what else it says.
+/// What becomes of a message of this person's.
+pub(super) enum Change {
+    /// It says something else.
     Text(String, TextForm),
-    /// Nothing is sent.
-    TakeOut,
+    /// It is taken back.
+    TakeBack,
+}
+
+/// How a message that is not sent is changed in its place.
+struct Unsent {
+    /// Keys for its documents.
+    keys: Vec<Secret>,
+    /// The sealed records that go back to be sealed anew: it, or what answers it, and all behind them.
+    behind: Vec<(i64, CoreHash)>,
 }
 
 impl Account {
-    /// Gives a message that is not sent yet another text. `false` if it is sent.
-    pub(super) async fn rewrite(
-        &self,
-        log: LogId,
-        message: MessageId,
-        text: &str,
-        form: TextForm,
-    ) -> Result<bool, AccountError> {
-        self.change_unsent(log, message, Change::Text(text.to_owned(), form)).await
-    }
-
-    /// Takes a message out that is not sent yet. `false` if it is sent.
-    pub(super) async fn take_out(
-        &self,
-        log: LogId,
-        message: MessageId,
-    ) -> Result<bool, AccountError> {
-        self.change_unsent(log, message, Change::TakeOut).await
-    }
-
-    async fn change_unsent(
-        &self,
-        log: LogId,
-        message: MessageId,
-        change: Change,
-    ) -> Result<bool, AccountError> {
-        let found = self.core.store.read(move |conn| {
-            let Some(local) = log::local(conn, log)? else { return Ok(false) };
-            let message = message::find(conn, local, message)?;
-            Ok::<_, AccountError>(message.is_some_and(|it| it.is_said() && it.seq.is_none()))
-        });
-        if !found.await? {
-            return Ok(false);
+    /// Changes a message in each of these places, or in none: by a mark where it is sent, in its place where it
+    /// is not. See [`in_each`].
+    pub(super) async fn change(&self, places: Vec<At>, change: Change) -> Result<(), AccountError> {
+        let wish = match &change {
+            Change::Text(text, form) => Wish::Edit(text.clone(), *form),
+            Change::TakeBack => Wish::Delete,
+        };
+        let unsent = self.unsent(places.clone()).await?;
+        if unsent.is_empty() {
+            return self.mark_in(places, wish).await;
         }
-        let saying = match &change {
-            Change::Text(text, form) => {
-                self.saying(log, Draft { form: *form, ..Draft::plain(text) }).await?.1
-            }
-            Change::TakeOut => Default::default(),
-        };
-        let keys: Vec<Secret> = {
-            let rng = &mut self.core.env.randomness.rng();
-            (0..FILES).map(|_| Secret::random(rng)).collect()
-        };
+        let (marking, drawn) = self.marking(places, wish).await?;
         // Nobody seals, plans or takes an answer in meanwhile.
-        let _engine = self.core.engine.lock().await;
-        self.core.forget_ready(log);
-        let takes_out = matches!(change, Change::TakeOut);
-        let behind = self.core.store.read(move |conn| {
-            let local = log::local(conn, log)?.ok_or(AccountError::NoConversation)?;
-            let messages = match takes_out {
-                true => vec![message],
-                false => with_answers(conn, local, message)?,
-            };
-            let mut first = None;
-            for message in messages {
-                let intent =
-                    outbox::by_message(conn, log, message)?.ok_or(AccountError::NotSent)?;
-                let sealed = intent.sealed.filter(|_| intent.state == IntentState::Sealed);
-                first = first.into_iter().chain(sealed.map(|sealed| sealed.leaf_index)).min();
-            }
-            Ok::<_, AccountError>(match first {
-                Some(first) => outbox::sealed_from(conn, log, first)?,
-                None => Vec::new(),
-            })
-        });
-        let behind = behind.await?;
-        if !self.core.withdraw(&behind) {
+        let engine = self.core.engine.lock().await;
+        let mut unsent = self.behind(unsent, matches!(change, Change::TakeBack)).await?;
+        let sealed: Vec<_> = unsent.values().flat_map(|one| one.behind.iter().copied()).collect();
+        if !self.core.withdraw(&sealed) {
             return Err(AccountError::NotSent);
         }
-        let (me, what) = (self.core.me.clone(), change);
-        self.core
-            .store
-            .write(move |tx| {
-                let local = writable(tx, log)?;
-                for (id, _) in &behind {
-                    outbox::unseal(tx, *id)?;
-                }
-                let intent = outbox::by_message(tx, log, message)?.ok_or(AccountError::NotSent)?;
-                if !is_here_alone(&intent) {
-                    return Err(AccountError::NotSent);
-                }
-                let (text, form) = match what {
-                    Change::TakeOut => {
-                        outbox::discard(tx, intent.id)?;
-                        return Ok(message::discard(tx, local, message)?);
+        let store = move |tx: &Tx<'_>| {
+            in_each(drawn, |drawn| match unsent.remove(&drawn.at) {
+                None => marking.mark(tx, drawn),
+                Some(unsent) => match &change {
+                    Change::TakeBack => take_out(tx, drawn.at, &unsent),
+                    Change::Text(text, form) => {
+                        rewrite(tx, &marking.me, drawn, &unsent, (text, *form))
                     }
-                    Change::Text(text, form) => (text, form),
-                };
-                let row = message::find(tx, local, message)?.ok_or(AccountError::NoMessage)?;
-                // A card is another one, or none.
-                if !matches!(row.kind, MessageKind::Text | MessageKind::File) {
-                    return Err(AccountError::NotSent);
-                }
-                let content = row.content.as_deref().unwrap_or_default();
-                let old = Message::parse(content).map_err(|_| AccountError::Message)?;
-                let body = match form {
-                    TextForm::Plain => Message::text(old.salt, &text).body,
-                    TextForm::Markdown => Message::markdown(old.salt, &text).body,
-                };
-                let new = Message { body, ..old };
-                let content = new.to_bytes().map_err(|_| AccountError::Message)?;
-                let new_id = new.id(&content, me.company, me.user, log);
-                let shown = shown(tx, local, &row, crate::format::plain(&text, form))?;
-                let markdown = (form == TextForm::Markdown).then_some(text);
-                let mentions = saying.mentions;
-                let said = message::Saying { markdown, mentions, ..row.saying };
-                message::rewrite(tx, local, (message, new_id), &shown, &said, &content)?;
-                outbox::rewrite(tx, intent.id, new_id)?;
-                if intent.state == IntentState::Failed {
-                    outbox::retry(tx, intent.id)?;
-                }
-                message::set_state(tx, local, new_id, MessageState::Queued)?;
-                if row.kind == MessageKind::File {
-                    let intent = Intent { message_id: Some(new_id), ..intent };
-                    documents::retry(tx, local, &intent, &keys)?;
-                }
-                follow(tx, &me, local, (message, new_id), &keys)
+                },
             })
-            .await?;
-        drop(_engine);
+        };
+        self.core.store.write(store).await?;
+        drop(engine);
         self.core.to_send.notify_one();
         self.core.documents.to_upload.notify_one();
-        Ok(true)
+        Ok(())
     }
+
+    /// Those of these places in which the message is not sent yet.
+    async fn unsent(&self, places: Vec<At>) -> Result<Vec<At>, AccountError> {
+        let read = self.core.store.read(move |conn| {
+            let mut unsent = Vec::new();
+            for (log, message) in places {
+                let Some(local) = log::local(conn, log)? else { continue };
+                let found = message::find(conn, local, message)?;
+                if found.is_some_and(|found| found.is_said() && found.seq.is_none()) {
+                    unsent.push((log, message));
+                }
+            }
+            Ok::<_, AccountError>(unsent)
+        });
+        read.await
+    }
+
+    /// What is to be sealed anew when messages are changed or taken out; under the lock of the engine.
+    async fn behind(
+        &self,
+        unsent: Vec<At>,
+        takes_out: bool,
+    ) -> Result<BTreeMap<At, Unsent>, AccountError> {
+        for (log, _) in &unsent {
+            self.core.forget_ready(*log);
+        }
+        let rng = &mut self.core.env.randomness.rng();
+        let mut keys = || (0..FILES).map(|_| Secret::random(rng)).collect::<Vec<_>>();
+        let unsent: Vec<(At, Vec<Secret>)> = unsent.into_iter().map(|at| (at, keys())).collect();
+        let read = self.core.store.read(move |conn| {
+            let mut all = BTreeMap::new();
+            for ((log, message), keys) in unsent {
+                let local = log::local(conn, log)?.ok_or(AccountError::NoConversation)?;
+                let messages = match takes_out {
+                    true => vec![message],
+                    false => with_answers(conn, local, message)?,
+                };
+                let mut first = None;
+                for message in messages {
+                    let intent =
+                        outbox::by_message(conn, log, message)?.ok_or(AccountError::NotSent)?;
+                    let sealed = intent.sealed.filter(|_| intent.state == IntentState::Sealed);
+                    first = first.into_iter().chain(sealed.map(|sealed| sealed.leaf_index)).min();
+                }
+                let behind = match first {
+                    Some(first) => outbox::sealed_from(conn, log, first)?,
+                    None => Vec::new(),
+                };
+                all.insert((log, message), Unsent { keys, behind });
+            }
+            Ok::<_, AccountError>(all)
+        });
+        read.await
+    }
+}
+
+/// The intent of a message of which nothing can be at the server, when what was sealed is taken back.
+fn taken_back(tx: &Tx<'_>, (log, message): At, unsent: &Unsent) -> Result<Intent, AccountError> {
+    for (id, _) in &unsent.behind {
+        outbox::unseal(tx, *id)?;
+    }
+    let intent = outbox::by_message(tx, log, message)?.filter(is_here_alone);
+    intent.ok_or(AccountError::NotSent)
+}
+
+/// Takes a message out.
+fn take_out(tx: &Tx<'_>, (log, message): At, unsent: &Unsent) -> Result<(), AccountError> {
+    let local = found(tx, log)?;
+    let intent = taken_back(tx, (log, message), unsent)?;
+    outbox::discard(tx, intent.id)?;
+    Ok(message::discard(tx, local, message)?)
+}
+
+/// Lets a message say something else.
+fn rewrite(
+    tx: &Tx<'_>,
+    me: &Me,
+    drawn: Drawn,
+    unsent: &Unsent,
+    (text, form): (&str, TextForm),
+) -> Result<(), AccountError> {
+    let (log, message) = drawn.at;
+    let local = writable(tx, log)?;
+    let row = message::find(tx, local, message)?.ok_or(AccountError::NoMessage)?;
+    // A card is another one, or none.
+    if !matches!(row.kind, MessageKind::Text | MessageKind::File) {
+        return Err(AccountError::NotSent);
+    }
+    let intent = taken_back(tx, drawn.at, unsent)?;
+    let content = row.content.as_deref().unwrap_or_default();
+    let old = Message::parse(content).map_err(|_| AccountError::Message)?;
+    let body = match form {
+        TextForm::Plain => Message::text(old.salt, text).body,
+        TextForm::Markdown => Message::markdown(old.salt, text).body,
+    };
+    let new = Message { body, ..old };
+    let content = new.to_bytes().map_err(|_| AccountError::Message)?;
+    let new_id = new.id(&content, me.company, me.user, log);
+    let shown = shown(tx, local, &row, drawn.text.unwrap_or_default())?;
+    let said = message::Saying {
+        markdown: drawn.saying.markdown,
+        mentions: drawn.saying.mentions,
+        ..row.saying
+    };
+    message::rewrite(tx, local, (message, new_id), &shown, &said, &content)?;
+    outbox::rewrite(tx, intent.id, new_id)?;
+    if intent.state == IntentState::Failed {
+        outbox::retry(tx, intent.id)?;
+    }
+    message::set_state(tx, local, new_id, MessageState::Queued)?;
+    if row.kind == MessageKind::File {
+        let intent = Intent { message_id: Some(new_id), ..intent };
+        documents::retry(tx, local, &intent, &unsent.keys)?;
+    }
+    follow(tx, me, local, (message, new_id), &unsent.keys)
 }
 
 /// A message that was not sent, what was not sent and answers it, and so on.

@@ -150,8 +150,6 @@ impl Walk<'_> {
         entry: &Entry,
         parsed: &Parsed,
     ) -> Result<(), Halt> {
-        // What was asked before it comes first.
-        self.judge_records(reader, ledger)?;
         let conversation = ledger.conversation.as_ref().ok_or(Halt::Stop(Code::Mismatch))?;
         let at = parsed.payload.at().ok_or(Halt::Stop(Code::Form))?;
         let (at, link) = (reader.company.at(at.co), reader.company.at(entry.co));

@@ -353,6 +353,14 @@ impl Walk<'_> {
             return Err(Halt::Stop(Code::Form));
         }
         let parsed = parse(entry)?;
+        // What was said before is judged by who belonged to the conversation then and who owned it, and
+        // what was asked before comes first.
+        if matches!(head.kind, Kind::Commit | Kind::Invite | Kind::Grant | Kind::Reset) {
+            self.judge_records(reader, ledger)?;
+            if ledger.row.state == LogState::Stopped {
+                return Err(Halt::Later);
+            }
+        }
         match &parsed.payload {
             ParsedPayload::Genesis(..) => self.genesis(reader, ledger, entry, &parsed),
             ParsedPayload::Commit(signed, body) => {

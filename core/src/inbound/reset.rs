@@ -26,8 +26,6 @@ impl Walk<'_> {
         entry: &Entry,
         parsed: &Parsed,
     ) -> Result<(), Halt> {
-        // What was written before is judged by the roster that ends here.
-        self.judge_records(reader, ledger)?;
         let Some(conversation) = &mut ledger.conversation else {
             return Err(Halt::Stop(Code::Mismatch));
         };

@@ -1,43 +1,63 @@
 //! One announcement in several rooms: written, changed and taken back at random, and checked on each phone
 //! by rules of its own: it is new once, found once, due once, and the same in all rooms.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use hauspost_core::account::{Account, NewRoom};
-use hauspost_core::read::{SearchQuery, Window, confirmations, conversation};
-use hauspost_core::store::StoreError;
-use hauspost_core::store::rows::log;
-use hauspost_core::store::rows::message::{Fate, Message as Row, MessageState};
+use hauspost_core::account::{Account, AccountError, NewRoom};
+use hauspost_core::read::{
+    FailedChange, SearchQuery, WantedChange, Window, confirmations, conversation, failed_changes,
+};
+use hauspost_core::store::rows::log::{self, LogState};
+use hauspost_core::store::rows::message::{self, Fate, Message as Row, MessageState};
+use hauspost_core::store::{FaultPoint, StoreError};
 use hauspost_protocol::body::{HistoryRule, LogType};
 use hauspost_protocol::content::{AnnouncementId, TextForm};
 use hauspost_protocol::ids::{LogId, MessageId, UserId};
 use rand::RngExt as _;
 
+use super::talk::View;
 use super::world::{self, World};
-use super::{chaos, check};
+use super::{Harm, chaos, check};
 
 /// Rows among which an announcement to change is looked for: the newest ones.
 const NEWEST: u32 = 30;
 
-/// An announcement that a phone promised to send.
+/// An announcement that a phone wrote into several rooms.
 #[derive(Debug, Clone)]
 pub struct Announced {
     /// The phone.
     pub phone: usize,
-    /// Its messages, one in each room.
-    pub messages: Vec<(LogId, MessageId)>,
+    /// Its id.
+    pub id: AnnouncementId,
+    /// The rooms.
+    pub rooms: Vec<LogId>,
+    /// What it says at the end; nothing if it was taken back.
+    pub says: Option<String>,
+    /// Whether it may be gone where it was not sent: it was taken back or put aside.
+    pub may_lack: bool,
+    /// Rooms in which nothing could be said of it when it was changed: there it stands as it was.
+    pub left_out: BTreeSet<LogId>,
+    /// Whether another device of the person changed it as well. Which change is the last one is each room's.
+    pub by_several: bool,
     /// Whether the phone was put back to a time before it.
     pub undone: bool,
 }
 
 /// Somebody begins a room for announcements of some people, announces in several rooms, changes that or
-/// takes it back, reads it, confirms it.
+/// takes it back, tries it again or puts it aside, reads it, confirms it.
 pub(super) async fn about(world: &mut World, phone: usize) {
-    match world.dice.random_range(0..12) {
+    match world.dice.random_range(0..13) {
         0..3 => begin(world, phone).await,
         3..7 => announce(world, phone).await,
-        7..9 => change(world, phone).await,
+        7..9 => {
+            let me = world.phones[phone].user;
+            if let Some((log, row)) = some(world, phone, |row| row.author == me).await {
+                let takes_back = world.dice.random_range(0..4) == 0;
+                change(world, phone, (log, &row), takes_back).await;
+            }
+        }
         9 => read(world, phone).await,
+        10 => settle_failed(world, phone).await,
         _ => confirm(world, phone).await,
     }
     if world.dice.random_range(0..2) == 0 {
@@ -82,14 +102,124 @@ async fn announce(world: &mut World, phone: usize) {
         rooms.reverse();
     }
     let text = text(world, phone);
-    let (asks, to) = (world.dice.random_range(0..2) == 0, rooms.clone());
+    let (asks, to, said) = (world.dice.random_range(0..2) == 0, rooms.clone(), text.clone());
+    may_die(world, phone);
     let done = world
-        .act(phone, "announces", |account| async move { account.announce(&to, &text, asks).await })
+        .act(phone, "announces", |account| async move { account.announce(&to, &said, asks).await })
         .await;
-    if let Some(Ok(ids)) = done {
-        let messages = rooms.into_iter().zip(ids).collect();
-        world.announced.push(Announced { phone, messages, undone: false });
+    let Some(account) = revived(world, phone).await else { return };
+    let here = written(&account, &rooms, &text).await.unwrap_or_default();
+    let right = match done {
+        Some(Ok(_)) => here.len() == rooms.len(),
+        Some(Err(error)) if !world::is_dead(&error) => here.is_empty(),
+        _ => here.is_empty() || here.len() == rooms.len(),
+    };
+    let (seed, all) = (world.seed(), rooms.len());
+    assert!(right, "seed {seed}, phone {phone}: announced in {} of {all} rooms", here.len());
+    let Some(id) = here.first().and_then(|row| row.saying.announcement) else { return };
+    world.announced.push(Announced {
+        phone,
+        id,
+        rooms,
+        says: Some(text),
+        may_lack: false,
+        left_out: BTreeSet::new(),
+        by_several: false,
+        undone: false,
+    });
+}
+
+/// The rows of these rooms that say this.
+async fn written(account: &Account, rooms: &[LogId], text: &str) -> Result<Vec<Row>, StoreError> {
+    let (rooms, text) = (rooms.to_vec(), Some(text.to_owned()));
+    let read = account.store().read(move |conn| {
+        let mut rows = Vec::new();
+        for log in rooms {
+            rows.extend(check::all_rows(conn, log)?.into_iter().filter(|row| row.text == text));
+        }
+        Ok::<_, StoreError>(rows)
+    });
+    read.await
+}
+
+/// The phone may die at its next write, right before or right after it.
+fn may_die(world: &mut World, phone: usize) {
+    if !world.may(Harm::Kills) || world.dice.random_range(0..3) > 0 {
+        return;
     }
+    let nth = world.dice.random_range(1..3);
+    let before = world.dice.random_range(0..2) == 0;
+    let point = if before { FaultPoint::BeforeCommit } else { FaultPoint::AfterCommit };
+    if let Some(account) = world.wire.account(phone) {
+        account.store().fail_at(nth, point);
+    }
+}
+
+/// The phone's account; started again if it is dead.
+async fn revived(world: &mut World, phone: usize) -> Option<Account> {
+    if world.wire.account(phone).is_none() {
+        world.start_phone(phone).await;
+    }
+    world.wire.account(phone)
+}
+
+/// An announcement in each room in which a phone has it, with whether the person may write there.
+async fn standing(
+    account: &Account,
+    (author, id): (UserId, AnnouncementId),
+) -> Result<BTreeMap<LogId, Row>, StoreError> {
+    let read = account.store().read(move |conn| {
+        let mut rooms = BTreeMap::new();
+        for twin in message::twins(conn, author, id)? {
+            let row = message::find(conn, twin.log, twin.message_id)?;
+            rooms.extend(row.map(|row| (twin.log.id, row)));
+        }
+        Ok::<_, StoreError>(rooms)
+    });
+    read.await
+}
+
+/// What of a message changes when something is done to it.
+fn print(row: &Row) -> (MessageId, Option<&str>, Fate, MessageState, bool) {
+    let is_mine = row.asking.is_some_and(|asking| asking.is_mine);
+    (row.message_id, row.text.as_deref(), row.fate, row.state, is_mine)
+}
+
+/// Lets a phone do something to an announcement, which happens in all of its rooms that `can` take it, or in
+/// none, even if the phone dies of it. The rooms in which it happened, and those that could not; `None` if nobody
+/// can tell.
+async fn in_all<F>(
+    world: &mut World,
+    (phone, what): (usize, &str),
+    of: (UserId, AnnouncementId),
+    can: impl Fn(LogId, &Row) -> bool,
+    job: impl FnOnce(Account) -> F,
+) -> Option<(bool, BTreeSet<LogId>)>
+where
+    F: Future<Output = Result<(), AccountError>>,
+{
+    let before = standing(&world.wire.account(phone)?, of).await.ok()?;
+    may_die(world, phone);
+    let done = world.act(phone, what, job).await;
+    let after = standing(&revived(world, phone).await?, of).await.ok()?;
+    let differs = |log: &LogId| after.get(log).map(print) != before.get(log).map(print);
+    let (rooms, left_out): (BTreeSet<LogId>, BTreeSet<LogId>) =
+        before.keys().partition(|log| can(**log, &before[log]));
+    let changed = rooms.iter().filter(|log| differs(log)).count();
+    let right = match &done {
+        Some(Ok(())) => changed == rooms.len(),
+        Some(Err(error)) if !world::is_dead(error) => changed == 0,
+        _ => changed == 0 || changed == rooms.len(),
+    };
+    let (seed, all) = (world.seed(), rooms.len());
+    assert!(right, "seed {seed}, phone {phone} {what} in {changed} of {all} rooms: {done:?}");
+    Some((before.keys().any(differs), left_out))
+}
+
+/// The rooms in which a phone's person may write.
+async fn own_rooms(world: &World, phone: usize) -> Option<BTreeSet<LogId>> {
+    let rooms = world.wire.account(phone)?.announcement_rooms().await.ok()?;
+    Some(rooms.into_iter().map(|room| room.log).collect())
 }
 
 /// An announcement among the newest messages of a room that fits, if there is one.
@@ -108,22 +238,66 @@ async fn some(
     Some((log, rows.swap_remove(world.dice.random_range(0..rows.len()))))
 }
 
-async fn change(world: &mut World, phone: usize) {
-    let me = world.phones[phone].user;
-    let Some((log, row)) = some(world, phone, |row| row.author == me).await else { return };
-    let (id, takes_back) = (row.message_id, world.dice.random_range(0..4) == 0);
+/// Changes an announcement of the phone's person, or takes it back.
+pub(super) async fn change(
+    world: &mut World,
+    phone: usize,
+    (log, row): (LogId, &Row),
+    takes_back: bool,
+) {
+    let Some(announcement) = row.saying.announcement else { return };
+    let Some(own) = own_rooms(world, phone).await else { return };
+    let (of, id) = ((row.author, announcement), row.message_id);
     let text = text(world, phone);
-    let done = world
-        .act(phone, "changes an announcement", |account| async move {
-            match takes_back {
-                true => account.delete(log, id).await,
-                false => account.edit(log, id, &text, TextForm::Plain).await,
-            }
-        })
-        .await;
-    if !matches!(done, Some(Ok(()))) {
-        world.torn.insert(phone);
+    let said = text.clone();
+    let can = |log, row: &Row| own.contains(&log) && !row.fate.is_hidden();
+    let done = in_all(world, (phone, "changes an announcement"), of, can, |account| async move {
+        match takes_back {
+            true => account.delete(log, id).await,
+            false => account.edit(log, id, &said, TextForm::Plain).await,
+        }
+    });
+    let Some((true, left_out)) = done.await else { return };
+    if let Some(known) = announced(world, of) {
+        let by_several = known.phone != phone;
+        known.says = (!takes_back).then_some(text);
+        known.may_lack |= takes_back;
+        known.left_out.extend(left_out);
+        known.by_several |= by_several;
     }
+}
+
+fn announced(world: &mut World, (author, id): (UserId, AnnouncementId)) -> Option<&mut Announced> {
+    let phones = &world.phones;
+    world.announced.iter_mut().find(|one| one.id == id && phones[one.phone].user == author)
+}
+
+/// Tries an announcement that failed once more, or puts it aside.
+async fn settle_failed(world: &mut World, phone: usize) {
+    let me = world.phones[phone].user;
+    let failed = |row: &Row| row.author == me && row.state == MessageState::Failed;
+    let Some((log, row)) = some(world, phone, failed).await else { return };
+    let Some(announcement) = row.saying.announcement else { return };
+    let Some(open) = open_rooms(world, phone).await else { return };
+    let (of, id) = ((me, announcement), row.message_id);
+    let aside = world.dice.random_range(0..2) == 0;
+    let can = |log, row: &Row| failed(row) && (aside || open.contains(&log));
+    let done = in_all(world, (phone, "settles an announcement"), of, can, |account| async move {
+        match aside {
+            true => account.discard(log, id).await,
+            false => account.retry(log, id).await,
+        }
+    });
+    if let (Some((true, _)), Some(known)) = (done.await, announced(world, of)) {
+        known.may_lack |= aside;
+    }
+}
+
+/// The rooms in which a phone can say anything.
+async fn open_rooms(world: &World, phone: usize) -> Option<BTreeSet<LogId>> {
+    let logs = world.wire.account(phone)?.store().read(log::all).await.ok()?;
+    let is_open = |state| matches!(state, LogState::Active | LogState::Broken);
+    Some(logs.into_iter().filter(|log| is_open(log.state)).map(|log| log.local.id).collect())
 }
 
 async fn read(world: &mut World, phone: usize) {
@@ -138,14 +312,20 @@ async fn read(world: &mut World, phone: usize) {
 }
 
 async fn confirm(world: &mut World, phone: usize) {
-    let Some((log, row)) = some(world, phone, |row| row.asking.is_some()).await else { return };
-    let id = row.message_id;
-    let _ =
-        world
-            .act(phone, "confirms an announcement", |account| async move {
-                account.confirm(log, id).await
-            })
-            .await;
+    let me = world.phones[phone].user;
+    let asks = |row: &Row| {
+        let is_open = row.asking.is_some_and(|asking| !asking.is_mine);
+        is_open && row.author != me && row.seq.is_some() && !row.fate.is_hidden()
+    };
+    let Some((log, row)) = some(world, phone, asks).await else { return };
+    let Some(announcement) = row.saying.announcement else { return };
+    let Some(open) = open_rooms(world, phone).await else { return };
+    let (of, id) = ((row.author, announcement), row.message_id);
+    let can = |log, row: &Row| open.contains(&log) && asks(row);
+    let _ = in_all(world, (phone, "confirms an announcement"), of, can, |account| async move {
+        account.confirm(log, id).await
+    })
+    .await;
 }
 
 /// A message of an announcement as a phone has it.
@@ -164,7 +344,6 @@ struct Held {
     /// What stands in rooms for announcements, and is none of several rooms.
     single: Vec<(LogId, Row)>,
     several: BTreeMap<(UserId, AnnouncementId), BTreeMap<LogId, Here>>,
-    failed: BTreeSet<LogId>,
 }
 
 fn held(conn: &rusqlite::Connection, me: UserId) -> Result<Held, StoreError> {
@@ -173,7 +352,6 @@ fn held(conn: &rusqlite::Connection, me: UserId) -> Result<Held, StoreError> {
         read: BTreeMap::new(),
         single: Vec::new(),
         several: BTreeMap::new(),
-        failed: BTreeSet::new(),
     };
     for known in log::all(conn)?.into_iter().filter(|log| log.r#type == LogType::Announce) {
         let id = known.local.id;
@@ -183,17 +361,11 @@ fn held(conn: &rusqlite::Connection, me: UserId) -> Result<Held, StoreError> {
         let read: i64 = conn.query_row(sql, [id.0], |row| row.get(0))?;
         held.unread.insert(id, row.unread);
         held.read.insert(id, read);
-        if !hauspost_core::read::failed_changes(conn, id)?.is_empty() {
-            held.failed.insert(id);
-        }
         for row in check::all_rows(conn, id)?.into_iter().filter(Row::is_said) {
             let Some(announcement) = row.saying.announcement else {
                 held.single.push((id, row));
                 continue;
             };
-            if row.state == MessageState::Failed {
-                held.failed.insert(id);
-            }
             let confirmed = match row.asking {
                 Some(_) => confirmations(conn, id, row.message_id)?.is_some_and(|list| {
                     list.people.iter().any(|one| one.user == me && one.confirmed.is_some())
@@ -214,8 +386,6 @@ pub(super) struct Promised {
     pub number: usize,
     /// It read everything as it came.
     pub missed_nothing: bool,
-    /// It is the person's only one, and never failed in the middle of a change.
-    pub is_whole: bool,
 }
 
 /// What several rooms have is told of once, found once, due once, and says the same in all of them.
@@ -242,7 +412,7 @@ pub(super) async fn right(promised: Promised, account: &Account, broken: &mut Ve
     let was_read = |here: &Here| {
         here.row.seq.is_some_and(|seq| i64::try_from(seq.0).is_ok_and(|seq| seq <= here.read))
     };
-    for ((author, _), rooms) in &held.several {
+    for rooms in held.several.values() {
         let Some((first, here)) = rooms.first_key_value() else { continue };
         if !rooms.values().any(was_read) {
             is_new(*first, &here.row, here.read);
@@ -252,23 +422,6 @@ pub(super) async fn right(promised: Promised, account: &Account, broken: &mut Ve
         let confirmed = rooms.values().any(|here| here.confirmed);
         if listed > usize::from(!confirmed) {
             broken.push(tell(format!("{listed} to confirm in {rooms:?}", rooms = rooms.keys())));
-        }
-        if rooms.values().any(|here| here.row.seq.is_none() || here.row.fate == Fate::Redacted) {
-            continue;
-        }
-        // What failed in one of them stands as it was there; whoever wrote it is told.
-        // One that was changed before it was sent is not said to be changed.
-        let says = |here: &Here| (here.row.fate.is_hidden(), here.row.text.clone());
-        let same = rooms.values().all(|other| says(other) == says(here));
-        if !same && *author == me && promised.is_whole {
-            let failed = rooms.keys().any(|log| held.failed.contains(log));
-            if !failed {
-                let said: Vec<_> = rooms.values().map(says).collect();
-                broken.push(tell(format!("{said:?} of one announcement")));
-            }
-        }
-        if *author == me && !promised.is_whole {
-            continue;
         }
         let text = here.row.text.as_deref().filter(|_| !here.row.fate.is_hidden());
         let Some(word) = text.and_then(|text| text.split(' ').nth(1)) else { continue };
@@ -288,42 +441,69 @@ pub(super) async fn right(promised: Promised, account: &Account, broken: &mut Ve
     }
 }
 
-/// Each announcement that was promised is in each of its rooms once: at the server, or failed with a
-/// reason that its author is shown.
-pub(super) async fn kept(
-    world: &World,
-    places: &HashMap<(LogId, MessageId), usize>,
-    broken: &mut Vec<String>,
-) {
-    for Announced { phone, messages, undone } in &world.announced {
-        if *undone || world.phones[*phone].revoked || world.phones[*phone].restored {
+/// What the server's logs have of announcements: by log, author and id the messages, and how each is seen.
+pub(super) type Stands = BTreeMap<(LogId, UserId, AnnouncementId), Vec<View>>;
+
+/// Each announcement is in each of its rooms once: at the server, or failed with a reason that its author is shown;
+/// and says the same in all of them, on his phone and at the server.
+pub(super) async fn kept(world: &World, stands: &Stands, broken: &mut Vec<String>) {
+    for known in &world.announced {
+        let phone = &world.phones[known.phone];
+        if known.undone || phone.revoked || phone.restored {
             continue;
         }
-        let Some(account) = world.wire.account(*phone) else { continue };
-        for (log, id) in messages {
-            let there = places.get(&(*log, *id)).copied().unwrap_or_default();
-            let (log, id) = (*log, *id);
+        let Some(account) = world.wire.account(known.phone) else { continue };
+        for log in known.rooms.iter().copied() {
+            let (me, id) = (phone.user, known.id);
             let read = account.store().read(move |conn| {
                 let mut rows = check::all_rows(conn, log)?;
-                rows.retain(|row| row.message_id == id);
-                Ok::<_, StoreError>(rows)
+                rows.retain(|row| row.author == me && row.saying.announcement == Some(id));
+                Ok::<_, StoreError>((rows, failed_changes(conn, log)?))
             });
-            let rows = read.await.expect("a healed phone can be read");
-            let kept = match (&rows[..], there) {
-                ([row], 1) => {
-                    row.seq.is_some()
-                        && matches!(row.state, MessageState::Sent | MessageState::Secured)
-                }
-                ([row], 0) => row.state == MessageState::Failed && row.reason.is_some(),
-                // Taken back before it was sent anywhere.
-                ([], 0) => true,
-                _ => false,
-            };
-            if !kept {
-                let here: Vec<_> = rows.iter().map(|row| (row.seq, row.state)).collect();
-                let what = format!("{here:?} here and {there} times at the server");
-                broken.push(format!("phone {phone}: its announcement in {log} is {what}"));
-            }
+            let (rows, failed) = read.await.expect("a healed phone can be read");
+            let there = stands.get(&(log, me, id)).map(Vec::as_slice).unwrap_or_default();
+            let wrong = wrong(known, log, (&rows, &failed), there);
+            broken
+                .extend(wrong.map(|what| {
+                    format!("phone {}: its announcement in {log} {what}", known.phone)
+                }));
         }
     }
+}
+
+/// What is wrong with an announcement in one of its rooms.
+fn wrong(
+    known: &Announced,
+    log: LogId,
+    (rows, failed): (&[Row], &[FailedChange]),
+    there: &[View],
+) -> Option<String> {
+    let kept = match (rows, there) {
+        ([row], [_]) => {
+            row.seq.is_some() && matches!(row.state, MessageState::Sent | MessageState::Secured)
+        }
+        ([row], []) => row.state == MessageState::Failed && row.reason.is_some(),
+        ([], []) => known.may_lack,
+        _ => false,
+    };
+    let [row] = rows else {
+        let count = (rows.len(), there.len());
+        return (!kept).then(|| format!("is {count:?} times here and at the server"));
+    };
+    let here = (row.seq, row.state);
+    if !kept {
+        return Some(format!("is {here:?} here, and at the server {} times", there.len()));
+    }
+    // What failed in a room stands as it was there; whoever wrote it is told.
+    let failed = failed.iter().any(
+        |change| matches!(change.wanted, WantedChange::About(about, _) if about == row.message_id),
+    );
+    let said = row.text.clone().filter(|_| !row.fate.is_hidden());
+    let shown = there.iter().all(|view| (view.fate, &view.text) == (row.fate, &said));
+    if !shown && !failed {
+        return Some(format!("says {said:?}, and at the server {there:?}"));
+    }
+    let is_plain = !failed && !known.by_several && !known.left_out.contains(&log);
+    let wrong = is_plain && row.fate != Fate::Redacted && said != known.says;
+    wrong.then(|| format!("says {said:?} where {:?} is right", known.says))
 }

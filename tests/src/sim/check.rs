@@ -42,7 +42,7 @@ use super::rooms;
 use super::talk::{self, Said, What};
 
 use super::world::World;
-use given::{granted, places, unreadable};
+use given::{granted, stands, unreadable};
 
 /// A record as the archive opens it.
 struct Opened {
@@ -134,7 +134,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
         let accounts = phones.filter_map(|number| Some((number, world.wire.account(number)?)));
         own::agree(accounts.collect(), &mut broken).await;
     }
-    announced::kept(world, &places(&truths), &mut broken).await;
+    announced::kept(world, &stands(&truths), &mut broken).await;
     promises::kept(world, &truths, &mut broken).await;
     let records = truths.values().map(|truth| truth.records.len()).sum();
     for truth in truths.values() {
@@ -241,10 +241,11 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             let is_room = replayed.genesis.as_ref().is_some_and(|genesis| {
                 matches!(genesis.r#type, LogType::Group | LogType::Announce)
             });
-            let mut asks = false;
+            let (mut asks, mut announcement) = (false, None);
             let (message, what) = match Content::read(statement.ptype, &statement.content) {
                 Content::Message(message) => {
                     asks = is_room && message.asks_to_confirm();
+                    announcement = message.announcement();
                     let id = message.id(&statement.content, COMPANY, user, id);
                     let what = match message.card(COMPANY) {
                         Some(Card::Poll(poll)) => talk::asked(poll),
@@ -263,7 +264,7 @@ fn open_archive(truth: &mut Truth, company: &Company, broken: &mut Vec<String>) 
             let heeded = placed.may_write || matches!(what, What::Confirm(_));
             let what = if heeded { what } else { What::Other };
             let message = message.filter(|_| heeded);
-            let said = Said { id: message, user, what, asks };
+            let said = Said { id: message, user, what, asks, announcement };
             Ok(Opened { seq: placed.seq, device, dctr, said, heeded })
         };
         match open() {
@@ -321,8 +322,6 @@ struct Case {
     bombed: bool,
     /// It may have to say that something is not readable.
     may_miss: bool,
-    /// It failed in the middle of a change.
-    torn: bool,
 }
 
 impl Case {
@@ -339,14 +338,12 @@ impl Case {
             lost_the_way,
             bombed,
             may_miss: lost_the_way || devices.count() > 1,
-            torn: world.torn.contains(&number),
         }
     }
 
     /// What this means for announcements.
     fn promised(self) -> Promised {
-        let missed_nothing = !self.may_miss;
-        Promised { number: self.number, missed_nothing, is_whole: missed_nothing && !self.torn }
+        Promised { number: self.number, missed_nothing: !self.may_miss }
     }
 }
 

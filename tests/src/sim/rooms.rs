@@ -107,7 +107,7 @@ pub(super) fn confirmed<'s>(
 ) -> BTreeMap<MessageId, Confirmed> {
     let mut authors: BTreeMap<MessageId, UserId> = BTreeMap::new();
     let mut all: BTreeMap<MessageId, Confirmed> = BTreeMap::new();
-    for (seq, Said { id, user, what, asks }) in said {
+    for (seq, Said { id, user, what, asks, .. }) in said {
         match what {
             What::Write(Some(_)) if *asks => {
                 let Some(id) = id else { continue };

@@ -7,12 +7,14 @@ use hauspost_core::read::{Window, reactions, timeline, voters};
 use hauspost_core::store::StoreError;
 use hauspost_core::store::rows::message::{Fate, Message as Row};
 use hauspost_core::store::rows::reaction::REACTIONS;
-use hauspost_protocol::content::{Act, Card, Choice, Message as Written, Poll, TextForm};
+use hauspost_protocol::content::{
+    Act, AnnouncementId, Card, Choice, Message as Written, Poll, TextForm,
+};
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
 use rand::RngExt as _;
 
-use super::chaos;
 use super::world::{Sent, World};
+use super::{announced, chaos};
 
 const EMOJI: [&str; 4] = ["👍", "❤️", "😀", "🎉"];
 const OPTIONS: [&str; 3] = ["ja", "nein", "vielleicht"];
@@ -30,7 +32,8 @@ pub(super) async fn about(world: &mut World, phone: usize) {
         return;
     }
     for _ in 0..world.dice.random_range(1..4) {
-        let id = rows[world.dice.random_range(0..rows.len())].message_id;
+        let row = &rows[world.dice.random_range(0..rows.len())];
+        let id = row.message_id;
         let emoji = EMOJI[world.dice.random_range(0..EMOJI.len())];
         world.texts += 1;
         let text = format!("Nachricht {} von {phone}", world.texts);
@@ -39,6 +42,10 @@ pub(super) async fn about(world: &mut World, phone: usize) {
         let options: Vec<usize> =
             (0..OPTIONS.len()).filter(|_| world.dice.random_range(0..2) == 0).collect();
         let choice = Choice::of(options).unwrap_or_default();
+        if what < 4 && row.author == world.phones[phone].user && row.saying.announcement.is_some() {
+            announced::change(world, phone, (log, row), what == 3).await;
+            continue;
+        }
         let done = world.act(phone, "says about", |account| async move {
             match what {
                 0..3 => account.edit(log, id, &said, TextForm::Plain).await.map(|()| false),
@@ -51,11 +58,7 @@ pub(super) async fn about(world: &mut World, phone: usize) {
                 _ => account.reply(log, &said, id).await.map(|_| true),
             }
         });
-        let done = done.await;
-        if !matches!(done, Some(Ok(_))) {
-            world.torn.insert(phone);
-        }
-        if let Some(Ok(true)) = done {
+        if let Some(Ok(true)) = done.await {
             world.sent.push(Sent { phone, text, undone: false });
         }
     }
@@ -91,6 +94,8 @@ pub(super) struct Said {
     pub what: What,
     /// Whether it asks to be confirmed, in a conversation where one may ask.
     pub asks: bool,
+    /// Under which id it is one announcement with others.
+    pub announcement: Option<AnnouncementId>,
 }
 
 /// See [`Said`].

@@ -1,6 +1,5 @@
 //! The simulated world: folders, clocks, phones and the server, and how each is killed and started.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,8 +95,6 @@ pub struct World {
     pub sent: Vec<Sent>,
     /// What was promised to be announced in several rooms.
     pub announced: Vec<Announced>,
-    /// Phones that died or failed while they changed something: it may have changed in some rooms only.
-    pub torn: BTreeSet<usize>,
     /// The server's data folder.
     pub data: PathBuf,
     /// How many texts were written, so that each is another one.
@@ -124,7 +121,6 @@ impl World {
             phones: Vec::new(),
             sent: Vec::new(),
             announced: Vec::new(),
-            torn: BTreeSet::new(),
             data,
             texts: 0,
             seed,
@@ -542,6 +538,7 @@ pub fn user(person: usize) -> UserId {
     UserId([person as u8 + 1; 16])
 }
 
-fn is_dead(error: &AccountError) -> bool {
+/// Whether a phone died of it.
+pub fn is_dead(error: &AccountError) -> bool {
     matches!(error, AccountError::Store(StoreError::Fault))
 }

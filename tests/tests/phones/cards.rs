@@ -16,6 +16,8 @@ use hauspost_protocol::ids::{LogId, MessageId};
 use hauspost_protocol::statement::PayloadType;
 use hauspost_tests::real::{Phone, World};
 
+use super::rooms::room;
+
 async fn rows(phone: &Phone, log: LogId) -> Vec<Row> {
     let page = phone.account.timeline(log, Window::Newest, 500).await.unwrap();
     page.rows.into_iter().filter(Row::is_said).collect()
@@ -293,4 +295,18 @@ async fn a_voice_message_shows_its_length_and_waveform_before_it_is_fetched_and_
     let two = anna.account.send_with(log, two, draft).await.unwrap();
     settle(&[&anna, &ben]).await;
     assert_eq!(row(&ben, log, two).await.voice, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_write_among_announcements_votes_there() {
+    let (_world, [anna, ben, carla], log) = room(true).await;
+    let poll = anna.account.send_card(log, &lunch(1), None).await.unwrap();
+    settle(&[&anna, &ben, &carla]).await;
+    ben.account.vote(log, poll, choice(&[1])).await.unwrap();
+    let close = ben.account.close_poll(log, poll).await;
+    assert!(matches!(close, Err(AccountError::MayNotWrite)));
+    settle(&[&ben, &anna, &carla]).await;
+    for phone in [&anna, &ben, &carla] {
+        assert_eq!((votes(phone, log, poll).await.count(1), phone.gaps(log).await), (1, 0));
+    }
 }

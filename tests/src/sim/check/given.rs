@@ -1,24 +1,31 @@
 //! What the server's log says a device was given, and a phone's timeline says it was not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use hauspost_core::store::rows::message::{Message, MessageKind};
 use hauspost_protocol::body::{GrantBody, SignedPayload};
 use hauspost_protocol::encoding::decode;
 use hauspost_protocol::entry::Kind;
-use hauspost_protocol::ids::{DeviceId, LogId, MessageId, Seq};
+use hauspost_protocol::ids::{DeviceId, LogId, Seq};
 
-use super::{Opened, Truth, is_message};
+use super::super::announced::Stands;
+use super::super::talk;
+use super::{Truth, is_message};
 
-/// How often each message stands in the logs.
-pub(super) fn places(truths: &BTreeMap<LogId, Truth>) -> HashMap<(LogId, MessageId), usize> {
-    let mut places = HashMap::new();
+/// How announcements stand in the logs.
+pub(super) fn stands(truths: &BTreeMap<LogId, Truth>) -> Stands {
+    let mut stands = Stands::new();
     for truth in truths.values() {
-        for (id, _) in truth.records.iter().filter_map(Opened::message) {
-            *places.entry((truth.row.log, id)).or_default() += 1;
+        let views = talk::views(truth.records.iter().map(|record| &record.said));
+        for said in truth.records.iter().map(|record| &record.said) {
+            let Some((announcement, id)) = said.announcement.zip(said.id) else { continue };
+            // A change of it is another record, which names no announcement.
+            let Some(view) = views.get(&id) else { continue };
+            let place = (truth.row.log, said.user, announcement);
+            stands.entry(place).or_default().push(view.clone());
         }
     }
-    places
+    stands
 }
 
 /// The entries whose keys a device was given.
