@@ -7,7 +7,7 @@ use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 10] = [
+const ALL: [Event; 11] = [
     Event::Device,
     Event::Restore,
     Event::Bomb,
@@ -18,6 +18,7 @@ const ALL: [Event; 10] = [
     Event::Hints,
     Event::Several,
     Event::Handover,
+    Event::Insider,
 ];
 
 fn play(seed: u64, plan: Plan) -> Course {
@@ -120,6 +121,16 @@ fn a_successor_reads_what_was_handed_over_to_him_and_nothing_else() {
     play_all([5000, 5011, 5015].into_iter(), Plan { events: &[Event::Handover], ..LARGE });
     let events = &[Event::Handover, Event::Device, Event::Talk];
     play_all(1208..1211, Plan { phones: 4, steps: 100, events, ..LARGE });
+}
+
+#[test]
+fn a_successor_who_comes_goes_and_comes_again_reads_what_was_handed_over_to_him_all_the_same() {
+    play_all(1300..1304, Plan { phones: 4, steps: 100, events: &[Event::Insider], ..LARGE });
+    // In this one a successor gives on what he was given together with what he had himself.
+    let events = &[Event::Handover, Event::Insider];
+    play_all([20002].into_iter(), Plan { phones: 4, steps: 100, events, ..LARGE });
+    let events = &[Event::Insider, Event::Handover, Event::Device, Event::Several];
+    play_all(1304..1307, Plan { phones: 4, steps: 100, events, ..LARGE });
 }
 
 #[test]

@@ -6,8 +6,7 @@
 //! holds one key list or one page of entries, whatever the conversation's length. [`give`](super::give)
 //! is the other side.
 
-use hauspost_protocol::body::{GrantBasis, GrantBody, SignedPayload};
-use hauspost_protocol::company::handover::Handover;
+use hauspost_protocol::body::{GrantBody, SignedPayload};
 use hauspost_protocol::company::view::CompanyAt;
 use hauspost_protocol::content::Control;
 use hauspost_protocol::encoding::{Bytes, FormError, decode, encode};
@@ -24,13 +23,13 @@ use hauspost_protocol::xwing::XWingSeed;
 use tokio::sync::{Mutex, Notify};
 
 use super::engine::Core;
+use super::given::Given;
 use super::{Account, AccountError};
 use crate::inbound::{self, Code, Reader};
 use crate::ledger::Ledger;
 use crate::outbox::intent::Say;
 use crate::read::History;
 use crate::store::rows::alarm::{self, Alarm};
-use crate::store::rows::handover;
 use crate::store::rows::history::{self, Asking};
 use crate::store::rows::log::{self, LocalLog};
 use crate::store::rows::outbox::{self, IntentKind, NewIntent};
@@ -187,18 +186,12 @@ impl Core {
             Ok(opened) => opened,
         };
         let now_ms = self.env.clock.now_ms();
-        let (is_in_force, handovers) = match waiting.body.basis {
-            GrantBasis::Handover(seq) => self.handovers(seq).await?,
-            _ => (true, Vec::new()),
-        };
+        let by_handover = self.by_handover(&waiting.body).await?;
         self.store
             .write(move |tx| {
+                let given = Given { by: seq, ranges: &waiting.body.ranges, by_handover };
                 let honest = match &opened {
-                    Ok(keys) => {
-                        let honest = keep_keys(tx, log, seq, (&waiting.body, &handovers), keys)?;
-                        // What it named ended or changed since: nobody is to blame.
-                        honest || !is_in_force
-                    }
+                    Ok(keys) => given.keep(tx, log, keys)?,
                     Err(_) => false,
                 };
                 if !honest {
@@ -326,32 +319,6 @@ impl Core {
     }
 }
 
-/// Keeps the keys of a list, and says whether it is what its grant promised: keys of its entries only, and
-/// by a handover only of what that covers.
-fn keep_keys(
-    tx: &Tx<'_>,
-    log: LocalLog,
-    by: Seq,
-    (body, handovers): (&GrantBody, &[Handover]),
-    keys: &KeyList,
-) -> Result<bool, StoreError> {
-    let mut honest = true;
-    for (seq, key) in keys.iter() {
-        let is_covered = match body.basis {
-            GrantBasis::Handover(_) => handover::link(tx, log, seq)?.is_some_and(|(t_ms, co)| {
-                handovers.iter().any(|known| known.covers(log.id, seq, t_ms, co))
-            }),
-            _ => true,
-        };
-        if is_covered && grant::names(&body.ranges, seq) {
-            history::give_key(tx, log, seq, key, by)?;
-        } else {
-            honest = false;
-        }
-    }
-    Ok(honest)
-}
-
 /// Writes down that the past of a log is asked for, and the record that asks.
 fn ask(tx: &Tx<'_>, log: LocalLog, somebody: bool, now_ms: TimeMs) -> Result<(), AccountError> {
     let missing = history::count_unread(tx, log)?;
@@ -377,90 +344,4 @@ fn ask(tx: &Tx<'_>, log: LocalLog, somebody: bool, now_ms: TimeMs) -> Result<(),
     let intent = NewIntent { log: log.id, kind, message_id: None, body, made_ms: now_ms };
     outbox::insert(tx, &intent)?;
     Ok(history::put_asking(tx, log, Some(&asking))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use hauspost_protocol::company::body::Scope;
-    use hauspost_protocol::entry::Seen;
-    use hauspost_protocol::epoch::{Chains, EpochContext, EpochSecret};
-    use hauspost_protocol::ids::{
-        CoreHash, Digest, EntryHash, Epoch, Gen, KeyId, LeafIndex, RecordIndex,
-    };
-
-    use super::*;
-    use crate::store::fixture::{ANNA, ME, enrolled, group};
-    use crate::store::rows::entry::EntryRow;
-    use crate::store::rows::history::Unread;
-
-    /// A grant by a handover whose period ends at 1,005: the sixth record was said after it.
-    #[tokio::test]
-    async fn of_a_handover_only_keys_of_what_it_covers_are_taken_and_others_are_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = enrolled(folder.path()).await;
-        let log = group(&store, 1, "Lager").await;
-        let seqs = [Seq(5), Seq(6), Seq(7)];
-        let context =
-            EpochContext { log: log.id, r#gen: Gen(0), epoch: Epoch(1), ga: Digest([2; 32]) };
-        let mut chains = Chains::new(EpochSecret::from_exporter(&[1; 32], context));
-        let keys = seqs.map(|seq| {
-            let key = chains.take(LeafIndex(1), RecordIndex(seq.0 as u32 - 5)).unwrap();
-            (seq, key)
-        });
-        let handover = Handover {
-            seq: Seq(40),
-            t_ms: 9_000,
-            from: ANNA,
-            to: ME,
-            scope: Scope { t_to: Some(1_005), ..Scope::default() },
-        };
-        let body = GrantBody {
-            seen: Some(Seen { seq: Seq(8), hash: EntryHash([1; 32]) }),
-            at: hauspost_protocol::entry::At { co: 41, company_hash: EntryHash([1; 32]) },
-            grantee: KeyId([1; 16]),
-            basis: GrantBasis::Handover(Seq(40)),
-            ranges: vec![(Seq(5), Seq(7))],
-            enc: Bytes(Vec::new()),
-            ct: Bytes(Vec::new()),
-        };
-        let taken = store.write(move |tx| {
-            for seq in seqs {
-                let row = EntryRow {
-                    seq,
-                    kind: 3,
-                    t_ms: 1_000 + seq.0,
-                    co: if seq == Seq(7) { 41 } else { 12 },
-                    core: CoreHash([seq.0 as u8; 32]),
-                    hash: EntryHash([seq.0 as u8; 32]),
-                };
-                entry::append(tx, log, &row, None)?;
-                let author = DeviceId([2; 16]);
-                history::add_unread(
-                    tx,
-                    log,
-                    &Unread { seq, author, may_write: true, owned: false },
-                )?;
-            }
-            let list =
-                |keys: &[(Seq, hauspost_protocol::epoch::RecordKey)]| KeyList::new(keys.to_vec());
-            let outside =
-                keep_keys(tx, log, Seq(9), (&body, std::slice::from_ref(&handover)), &list(&keys))?;
-            let gone = keep_keys(tx, log, Seq(9), (&body, &[]), &list(&keys))?;
-            let inside = keep_keys(
-                tx,
-                log,
-                Seq(9),
-                (&body, std::slice::from_ref(&handover)),
-                &list(&keys[..1]),
-            )?;
-            let taken: Vec<_> = history::granted(tx, log, 9)?.iter().map(|row| row.seq).collect();
-            Ok::<_, AccountError>((outside, gone, inside, taken))
-        });
-        let expected = (false, false, true, vec![Seq(5)]);
-        assert_eq!(
-            taken.await.unwrap(),
-            expected,
-            "the second by its time, the third by its place"
-        );
-    }
 }

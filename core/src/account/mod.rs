@@ -12,8 +12,8 @@
 //! still here, [`written`] and [`marks`] store what they write and what they say about it, in each of its
 //! [`places`] at once, [`documents`] carries what they attach,
 //! [`inspect`] reads its text, [`previews`] makes and judges small pictures, [`devices`] says which
-//! devices are theirs, [`history`](mod@history) and [`give`] carry the past from one to the other,
-//! [`link`] what a status line shows, [`error`] how it fails.
+//! devices are theirs, [`history`](mod@history), [`give`] and [`given`] carry the past from one to
+//! the other, [`handing`] a leaver's to his successor, [`link`] what a status line shows, [`error`] how it fails.
 
 mod about;
 mod announce;
@@ -30,6 +30,7 @@ mod enter;
 mod error;
 mod freshness;
 mod give;
+mod given;
 mod gossip;
 mod handing;
 mod hints;

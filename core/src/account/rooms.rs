@@ -174,6 +174,7 @@ impl Account {
                     content: Event::Pictured(!attached.is_empty()).to_content(),
                     record_key: None,
                     unread: false,
+                    handed: false,
                     saying: Saying::default(),
                 };
                 message::insert(tx, local, &line)?;

@@ -79,6 +79,7 @@ impl Account {
             content: Some(content),
             record_key: None,
             unread: false,
+            handed: false,
             saying,
         };
         Ok(Written { log, message, attached })

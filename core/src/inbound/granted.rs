@@ -26,7 +26,7 @@ use crate::store::rows::alarm::{self, Alarm};
 use crate::store::rows::handover::{self, Handed};
 use crate::store::rows::history::{self, Granted, Unread};
 use crate::store::rows::log::{LocalLog, LogState};
-use crate::store::rows::message::Event;
+use crate::store::rows::message::{Event, Place};
 use crate::store::rows::{conversation, entry};
 use crate::store::{StoreError, Tx};
 
@@ -38,6 +38,8 @@ const AFTER_ANOTHER_MS: TimeMs = 60_000;
 pub(super) struct History {
     /// Records that this device cannot open.
     pub unread: Vec<Unread>,
+    /// And those that are not this person's past.
+    pub passed: Vec<Unread>,
     /// Keys of records that are no messages.
     pub keys: Vec<(Seq, RecordKey)>,
     /// Records that are settled: read, or found not to be right.
@@ -65,6 +67,9 @@ impl History {
     pub(super) fn store(&self, tx: &Tx<'_>, log: LocalLog) -> Result<(), StoreError> {
         for unread in &self.unread {
             history::add_unread(tx, log, unread)?;
+        }
+        for passed in &self.passed {
+            history::add_passed(tx, log, passed)?;
         }
         if let Some(newest) = self.unread.last() {
             conversation::skip_unreadable(tx, log, newest.seq)?;
@@ -98,30 +103,28 @@ impl History {
 }
 
 impl Walk<'_> {
-    /// Notes a record of an epoch whose keys this device does not have, if its place is right as far as
-    /// that can be told without them; whether it is.
-    pub(super) fn list_unread(
+    /// Who wrote a record of an epoch whose keys this device does not have, if its place is right as far as
+    /// that can be told without them.
+    pub(super) fn place_of(
         &mut self,
         reader: &Reader<'_>,
         ledger: &Ledger,
         entry: &Entry,
         head: &Head,
-    ) -> bool {
+    ) -> Option<Unread> {
         self.note_revoked(reader, ledger, entry.co);
-        let Some(conversation) = &ledger.conversation else { return false };
+        let conversation = ledger.conversation.as_ref()?;
         let in_force = conversation.in_force() == Some((head.r#gen, head.epoch));
-        let member = head.slot.and_then(|slot| conversation.roster.member(slot.leaf));
-        let Some(member) = member else { return false };
+        let member = head.slot.and_then(|slot| conversation.roster.member(slot.leaf))?;
         // What is transient is nobody's past.
         if !in_force || head.transient || !self.revoked.1.is_empty() {
-            return false;
+            return None;
         }
         let company = reader.company.at(entry.co);
         let may_write = conversation.may_write(member.user, &company);
         let owned = conversation.is_owner(member.user, &company);
-        let unread = Unread { seq: entry.seq, author: member.device, may_write, owned };
-        self.changes.history.unread.push(unread);
-        true
+        let (seq, author) = (entry.seq, member.device);
+        Some(Unread { seq, author, may_write, owned, handed: false })
     }
 
     /// A device asks for records. Whether this phone has them shows when it gives.
@@ -268,6 +271,8 @@ pub fn take_granted(
     for line in &mut walk.changes.lines {
         if let Line::Message(message, _) = line {
             message.unread = false;
+            let is_it = |row: &&Granted| message.place == Place::At(row.seq);
+            message.handed = granted.iter().find(is_it).is_some_and(|row| row.handed);
         }
     }
     // What was asked for in the past was answered then, or is asked for again.

@@ -20,6 +20,7 @@ use super::{Code, Halt, Reader, Walk};
 use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::store::rows::author::Author;
+use crate::store::rows::history::Unread;
 use crate::store::rows::log::LogState;
 use crate::store::rows::outbox;
 use crate::store::rows::quarantine::Quarantined;
@@ -135,7 +136,8 @@ impl Walk<'_> {
 
     /// A record of an epoch whose keys this device does not have. It counts for its author, so that who
     /// comes back later does not miss what was never his (C4: a jump over unread entries is no
-    /// finding). If it was for this person, the timeline says that it is not readable here yet.
+    /// finding). If it was for this person, the timeline says that it is not readable here yet; if not,
+    /// its place is noted all the same, since it may be handed over to him one day.
     fn unread(
         &mut self,
         reader: &Reader<'_>,
@@ -163,15 +165,19 @@ impl Walk<'_> {
         let for_me = conversation.is_some_and(|known| {
             known.roster.has_user(reader.me.user) || known.shares_past(&reader.company.at(entry.co))
         });
-        let listed = for_me && ledger.row.state != LogState::Left
-            || Self::handover_of(reader, ledger, entry).is_some();
-        if listed && self.list_unread(reader, ledger, entry, head) {
-            match self.changes.lines.last_mut() {
-                Some(Line::Unreadable { count, .. }) => *count += 1,
-                _ => {
-                    let (seq, t_ms) = (entry.seq, entry.t_ms);
-                    self.changes.lines.push(Line::Unreadable { seq, count: 1, t_ms });
-                }
+        let Some(unread) = self.place_of(reader, ledger, entry, head) else { return Ok(()) };
+        let is_mine = for_me && ledger.row.state != LogState::Left;
+        let handed = !is_mine && Self::handover_of(reader, ledger, entry).is_some();
+        if !is_mine && !handed {
+            self.changes.history.passed.push(unread);
+            return Ok(());
+        }
+        self.changes.history.unread.push(Unread { handed, ..unread });
+        match self.changes.lines.last_mut() {
+            Some(Line::Unreadable { count, .. }) => *count += 1,
+            _ => {
+                let (seq, t_ms) = (entry.seq, entry.t_ms);
+                self.changes.lines.push(Line::Unreadable { seq, count: 1, t_ms });
             }
         }
         Ok(())

@@ -143,6 +143,7 @@ impl Walk<'_> {
             content: Some(statement.content.0.clone()),
             record_key: Some(slot.key.clone()),
             unread: user != reader.me.user,
+            handed: false,
             saying,
         };
         self.changes.lines.push(Line::Message(Box::new(message), statement.files.clone()));
@@ -195,6 +196,7 @@ impl Walk<'_> {
             content: Event::Pictured(set.is_some()).to_content(),
             record_key: Some(slot.key.clone()),
             unread: false,
+            handed: false,
             saying: Saying::default(),
         };
         let seq = slot.seq;

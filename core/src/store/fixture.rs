@@ -69,6 +69,7 @@ pub(crate) fn text(seq: u64, text: &str) -> NewMessage {
         content: None,
         record_key: None,
         unread: true,
+        handed: false,
         saying: Saying::default(),
     }
 }

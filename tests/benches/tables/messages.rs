@@ -185,6 +185,7 @@ fn store(tx: &Tx<'_>, me: &Me, local: LocalLog, said: Said) -> Result<(), StoreE
         content: Some(said.content),
         record_key: None,
         unread: false,
+        handed: false,
         saying: Saying::default(),
     };
     message::insert(tx, local, &message).map(|_| ())

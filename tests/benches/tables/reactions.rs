@@ -198,6 +198,7 @@ fn said(seq: u64) -> NewMessage {
         content: None,
         record_key: None,
         unread: true,
+        handed: false,
         saying: Saying { reply_to, ..Saying::default() },
     }
 }

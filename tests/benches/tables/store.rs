@@ -123,6 +123,7 @@ impl Feed {
             text: Some(text),
             record_key: None,
             unread: true,
+            handed: false,
             saying: Saying::default(),
         };
         (self.logs[which], entry, message)

@@ -464,8 +464,8 @@ async fn phone(
             }
         }
         let granted = granted(truth, device);
-        // Who was there himself, or got it by several handovers, may have passed it by before.
-        let may_lack = |seq: Seq| !succession.is_plain && succession.given.contains(&seq);
+        // What a handover gave that ended meanwhile may have come too late.
+        let may_lack = |seq| succession.given.contains(&seq) && !succession.in_force.contains(&seq);
         let expected: Vec<_> = truth
             .records
             .iter()

@@ -37,6 +37,7 @@ pub async fn happens(world: &mut World, phone: usize) -> bool {
         Event::Rooms => rooms::about(world, phone).await,
         Event::Several => announced::about(world, phone).await,
         Event::Handover => handing::about(world, phone).await,
+        Event::Insider => handing::inside(world, phone).await,
         Event::Hints => hints::about(world, phone).await,
     }
     true

@@ -1,10 +1,10 @@
 //! Handovers: signed at random by HR and the council, and checked against the archive by rules of their
 //! own, so that a successor reads what he is to read, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hauspost_core::store::rows::log;
-use hauspost_protocol::body::{GrantBasis, GrantBody, SignedPayload};
+use hauspost_protocol::body::{GrantBasis, GrantBody, LogType, SignedPayload};
 use hauspost_protocol::company::body::Scope;
 use hauspost_protocol::company::handover::Handover;
 use hauspost_protocol::company::state::Company;
@@ -48,6 +48,46 @@ pub(super) async fn about(world: &mut World, phone: usize) {
         for phone in 0..world.phones.len() {
             chaos::pull(world, phone).await;
         }
+    }
+}
+
+/// Somebody is let into a group in which this phone's person is, or is put out and let in again later; and what
+/// this one had, or another one, is handed over to him.
+pub(super) async fn inside(world: &mut World, phone: usize) {
+    let Some(log) = chaos::some_log(world, phone, Some(LogType::Group)).await else { return };
+    let people = world.plan.phones;
+    let from = world.phones[phone].person;
+    let to = (from + world.dice.random_range(1..people)) % people;
+    let user = world::user(to);
+    if world.dice.random_range(0..3) == 0 {
+        let _ = world
+            .act(phone, "puts out", |account| async move { account.remove_member(log, user).await })
+            .await;
+        chaos::push(world, phone).await;
+        if world.dice.random_range(0..2) == 0 {
+            return;
+        }
+    }
+    let users = vec![user];
+    let _ = world
+        .act(phone, "lets in", |account| async move { account.add_members(log, users).await })
+        .await;
+    chaos::push(world, phone).await;
+    if world.dice.random_range(0..2) == 0 {
+        for phone in 0..world.phones.len() {
+            chaos::pull(world, phone).await;
+        }
+    }
+    let scope = match world.dice.random_range(0..3) {
+        0 => Scope { logs: vec![(log, Seq(0), None)], ..Scope::default() },
+        _ => Scope::default(),
+    };
+    let from = match world.dice.random_range(0..3) {
+        0 => (to + world.dice.random_range(1..people)) % people,
+        _ => from,
+    };
+    if world.hand_over((world::user(from), user), scope).await {
+        world.trace(format!("  {from} hands over to {to}, who is let into {log}"));
     }
 }
 
@@ -98,20 +138,18 @@ pub(super) struct Succession {
     pub most: u64,
     /// What was given to it.
     pub given: BTreeSet<Seq>,
-    /// Whether it is shown all of that: it never was in the conversation, everything was given by one
-    /// handover, and that is in force.
-    pub is_plain: bool,
+    /// And of that by handovers that are in force: all of it is shown.
+    pub in_force: BTreeSet<Seq>,
 }
 
 impl Succession {
-    /// Of a device and its person in a log; `was_in` says whether the person ever was in it,
-    /// and `had_a_leaf` of anybody whether a device of his was.
+    /// Of a device and its person in a log; `had_a_leaf` says of anybody whether a device of his was in it.
     pub(super) fn of(
         log: LogId,
         handed: &[Handed],
         company: &Company,
         (user, device): (UserId, DeviceId),
-        (was_in, had_a_leaf): (bool, &dyn Fn(UserId) -> bool),
+        had_a_leaf: &dyn Fn(UserId) -> bool,
     ) -> Self {
         let now = company.now();
         let theirs: Vec<&Handed> = handed
@@ -119,18 +157,16 @@ impl Succession {
             .filter(|one| now.device(one.device).is_some_and(|device| device.user == user))
             .collect();
         let most = theirs.iter().map(|one| one.seq.0 + 1).max().unwrap_or(0);
-        let mut in_force = now.handovers().filter(|known| known.to == user);
-        let is_about = in_force.any(|known| known.is_about(log) && had_a_leaf(known.from));
-        let mut by: BTreeMap<Seq, usize> = BTreeMap::new();
-        let mut given = BTreeSet::new();
-        for one in &theirs {
-            *by.entry(one.by).or_default() += 1;
-            if one.device == device {
-                given.extend(one.given.iter().copied());
+        let mut known = now.handovers().filter(|known| known.to == user);
+        let is_about = known.any(|known| known.is_about(log) && had_a_leaf(known.from));
+        let (mut given, mut in_force) = (BTreeSet::new(), BTreeSet::new());
+        for one in theirs.iter().filter(|one| one.device == device) {
+            given.extend(one.given.iter().copied());
+            if now.handover(one.by).is_some() {
+                in_force.extend(one.given.iter().copied());
             }
         }
-        let one = by.len() == 1 && by.keys().all(|by| now.handover(*by).is_some());
-        Self { least: if is_about { most } else { 0 }, most, given, is_plain: !was_in && one }
+        Self { least: if is_about { most } else { 0 }, most, given, in_force }
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Event {
     Several,
     /// HR and the council hand over to somebody what another one had in conversations.
     Handover,
+    /// Somebody is let into a group, or put out for a while, and is handed over what another one had there.
+    Insider,
     /// Somebody types, is there, goes, or withholds that; the policy lets people see it.
     Hints,
 }

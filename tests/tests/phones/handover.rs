@@ -233,3 +233,86 @@ async fn a_further_phone_of_the_successor_is_given_the_same_by_itself() {
     assert_eq!(tablet.texts(hall).await, anna.texts(hall).await);
     assert_eq!(lines(&carla, hall).await.len(), 1, "everybody was told already");
 }
+
+/// The lines that say that something is not readable on this phone.
+async fn unreadable(phone: &Phone, log: LogId) -> usize {
+    let rows = phone.account.timeline(log, Window::Newest, 500).await.unwrap().rows;
+    rows.iter().filter(|row| row.kind == MessageKind::Unreadable).count()
+}
+
+async fn unread(phone: &Phone, log: LogId) -> u64 {
+    phone.account.conversation(log).await.unwrap().unwrap().unread
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_who_is_there_already_reads_what_was_said_before_he_came_and_none_of_it_is_news()
+ {
+    let Firm { mut world, anna, ben, carla, dora, hall, .. } = firm().await;
+    carla.account.add_members(hall, vec![anna.account.user()]).await.unwrap();
+    for phone in [&carla, &ben, &dora, &anna] {
+        phone.settle().await;
+    }
+    says(&carla, hall, "Anna ist da", &[&ben, &dora, &anna]).await;
+    assert_eq!(anna.texts(hall).await, ["Anna ist da"]);
+    assert_eq!((unread(&anna, hall).await, unreadable(&anna, hall).await), (1, 0));
+    anna.account.take_notifications(50).await.unwrap();
+    world.revoke("ben").await;
+    world.hands_over(("ben", "anna"), &Wanted::default(), &BOTH).await.unwrap();
+    gets(&anna, hall, "nur Ben und Carla", &[&carla]).await;
+    rounds(&[&anna, &carla, &dora]).await;
+
+    let all = ["nur Ben und Carla", "nun auch Dora", "Kran steht seit Montag", "Anna ist da"];
+    assert_eq!(anna.texts(hall).await, all);
+    assert_eq!((unread(&anna, hall).await, unreadable(&anna, hall).await), (1, 0));
+    assert!(anna.account.take_notifications(50).await.unwrap().is_empty(), "nothing rings");
+    let row = anna.account.conversation(hall).await.unwrap().unwrap();
+    assert_eq!((row.state, row.handed), (LogState::Active, None), "it is her own conversation");
+    let found = anna.account.search(SearchQuery::words("kran"), None, 10).await.unwrap();
+    assert_eq!(found.hits.len(), 1);
+    says(&anna, hall, "ich lese mit", &[&carla]).await;
+    assert_eq!(carla.texts(hall).await.last().map(String::as_str), Some("ich lese mit"));
+    for phone in [&anna, &carla, &dora] {
+        assert_eq!(phone.alarms().await, 0);
+        assert_eq!((grants(phone, hall).await, lines(phone, hall).await.len()), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_who_was_away_for_a_while_reads_that_while_as_well_and_in_its_place() {
+    let Firm { mut world, anna, ben, carla, dora, hall, .. } = firm().await;
+    let others = [&carla, &ben, &dora, &anna];
+    carla.account.add_members(hall, vec![anna.account.user()]).await.unwrap();
+    for phone in others {
+        phone.settle().await;
+    }
+    says(&ben, hall, "Anna ist da", &[&carla, &dora, &anna]).await;
+    carla.account.remove_member(hall, anna.account.user()).await.unwrap();
+    for phone in others {
+        phone.settle().await;
+    }
+    says(&ben, hall, "Anna ist weg", &[&carla, &dora]).await;
+    anna.account.sync_all().await.unwrap();
+    carla.account.add_members(hall, vec![anna.account.user()]).await.unwrap();
+    for phone in others {
+        phone.settle().await;
+    }
+    says(&ben, hall, "Anna ist wieder da", &[&carla, &dora, &anna]).await;
+    assert_eq!(anna.texts(hall).await, ["Anna ist da", "Anna ist wieder da"]);
+    assert_eq!(unread(&anna, hall).await, 2);
+    world.hands_over(("ben", "anna"), &Wanted::default(), &BOTH).await.unwrap();
+    gets(&anna, hall, "Anna ist weg", &[&ben, &carla, &dora]).await;
+    gets(&anna, hall, "nur Ben und Carla", &[&ben, &carla, &dora]).await;
+    let all = [
+        "nur Ben und Carla",
+        "nun auch Dora",
+        "Kran steht seit Montag",
+        "Anna ist da",
+        "Anna ist weg",
+        "Anna ist wieder da",
+    ];
+    assert_eq!(anna.texts(hall).await, all);
+    assert_eq!((unread(&anna, hall).await, unreadable(&anna, hall).await), (2, 0));
+    for phone in [&anna, &ben, &carla, &dora] {
+        assert_eq!(phone.alarms().await, 0);
+    }
+}

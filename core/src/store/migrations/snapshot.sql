@@ -1,4 +1,4 @@
--- version 21
+-- version 22
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     company BLOB NOT NULL,
@@ -191,7 +191,7 @@ CREATE TABLE handover_given (
 CREATE TABLE handover_looked (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     handover INTEGER NOT NULL,
-    device BLOB NOT NULL,
+    device BLOB NOT NULL, up_to INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (log, handover, device)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE held_entry (
@@ -271,7 +271,7 @@ CREATE TABLE message (
     text TEXT,
     content BLOB,
     record_key BLOB
-, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0, asked INTEGER, confirmed INTEGER NOT NULL DEFAULT 0, confirmed_key INTEGER, to_confirm INTEGER NOT NULL DEFAULT 0, announcement BLOB, again INTEGER NOT NULL DEFAULT 0) STRICT;
+, fate INTEGER NOT NULL DEFAULT 0, change_key INTEGER, reply_to BLOB, markdown TEXT, origin BLOB, mentions BLOB, mentions_me INTEGER NOT NULL DEFAULT 0, reacted INTEGER NOT NULL DEFAULT 0, pin_key INTEGER, starred_ms INTEGER, alarm INTEGER NOT NULL DEFAULT 0, asked INTEGER, confirmed INTEGER NOT NULL DEFAULT 0, confirmed_key INTEGER, to_confirm INTEGER NOT NULL DEFAULT 0, announcement BLOB, again INTEGER NOT NULL DEFAULT 0, handed INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE mls_state (
     key BLOB PRIMARY KEY,
     value BLOB NOT NULL
@@ -311,6 +311,12 @@ CREATE TABLE own_state (
     open INTEGER NOT NULL DEFAULT 0,  -- whether it waits for its message to come
     PRIMARY KEY (log, kind, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE passed (
+    key INTEGER PRIMARY KEY,
+    device BLOB NOT NULL,         -- whose leaf it stands under, in its epoch
+    may_write INTEGER NOT NULL,   -- whether that one wrote there more than answers
+    owned INTEGER NOT NULL        -- whether that one was an owner there
+) STRICT;
 CREATE TABLE pending_commit (
     log BLOB PRIMARY KEY,
     outbox INTEGER,
@@ -424,7 +430,7 @@ CREATE TABLE unread (
     owned INTEGER NOT NULL,       -- whether that one was an owner there
     record_key BLOB,              -- K, as a grant gave it
     granted INTEGER               -- the grant's number in the log
-) STRICT;
+, handed INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE "upload" (
     log INTEGER NOT NULL REFERENCES log (id) ON DELETE CASCADE,
     message_id BLOB NOT NULL,

@@ -154,10 +154,11 @@ pub(in crate::store) fn recount(conn: &Connection, log: LocalLog) -> Result<(), 
         "UPDATE conversation SET (unread, unread_mentions) =
              (SELECT count(*), coalesce(sum(mentions_me), 0) FROM message
               WHERE key > ?2 AND key < ?3 AND kind IN {SAID} AND fate < 2 AND again = 0
+                  AND handed = 0
                   AND (announcement IS NULL OR NOT EXISTS (
                       SELECT 1 FROM message t JOIN conversation c ON c.log = t.key >> 40
                       WHERE t.announcement = message.announcement AND t.author = message.author
-                          AND t.again = 1 AND t.key <= (t.key >> 40 << 40)
+                          AND t.again = 1 AND t.handed = 0 AND t.key <= (t.key >> 40 << 40)
                               + max(ifnull(c.read_seq, -1), ifnull(c.skip_seq, -1))))
                   AND author <> (SELECT user FROM account))
          WHERE log = ?1",

@@ -7,6 +7,7 @@ use hauspost_protocol::ids::{DeviceId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::LocalLog;
+use super::stay;
 use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
 
@@ -54,34 +55,48 @@ pub fn is_known(conn: &Connection, user: UserId) -> Result<bool, StoreError> {
     Ok(conn.prepare_cached(sql)?.query_row([C(user)], |row| row.get(0))?)
 }
 
-/// Whether this phone has looked what it can give to a device by a handover.
-pub fn has_looked(
+/// Up to which entry this phone has looked what it can give to a device by a handover, if it has.
+pub fn looked(
     conn: &Connection,
     log: LocalLog,
-    handover: Seq,
-    device: DeviceId,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM handover_looked
-                   WHERE log = ?1 AND handover = ?2 AND device = ?3)";
+    (handover, device): (Seq, DeviceId),
+) -> Result<Option<Seq>, StoreError> {
+    let sql = "SELECT up_to FROM handover_looked WHERE log = ?1 AND handover = ?2 AND device = ?3";
     let row = params![log.number, C(handover), C(device)];
-    Ok(conn.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+    let found = conn.prepare_cached(sql)?.query_row(row, |row| cell(row, 0));
+    Ok(found.optional()?)
 }
 
-/// Notes what this phone is to give to a device by a handover; nothing if that is empty.
+/// What this phone is to give to a device by a handover still.
+pub fn waiting(
+    conn: &Connection,
+    log: LocalLog,
+    (handover, device): (Seq, DeviceId),
+) -> Result<Ranges, StoreError> {
+    let sql = "SELECT ranges FROM asked WHERE log = ?1 AND handover = ?2 AND device = ?3";
+    let row = params![log.number, C(handover), C(device)];
+    let found = conn.prepare_cached(sql)?.query_row(row, |row| row.get::<_, Vec<u8>>(0));
+    let Some(bytes) = found.optional()? else { return Ok(Vec::new()) };
+    decode(&bytes).map_err(|_| StoreError::Unreadable("what is to be given"))
+}
+
+/// Notes what this phone is to give to a device by a handover, of the entries up to this one; nothing if that
+/// is empty. What waits to be given is due when it was.
 pub fn look(
     tx: &Tx<'_>,
     log: LocalLog,
-    handover: Seq,
-    device: DeviceId,
+    (handover, device): (Seq, DeviceId),
+    up_to: Seq,
     ranges: &Ranges,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO handover_looked (log, handover, device) VALUES (?1, ?2, ?3)";
-    tx.prepare_cached(sql)?.execute(params![log.number, C(handover), C(device)])?;
+    let sql = "INSERT INTO handover_looked (log, handover, device, up_to) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (log, handover, device) DO UPDATE SET up_to = excluded.up_to";
+    tx.prepare_cached(sql)?.execute(params![log.number, C(handover), C(device), C(up_to)])?;
     if ranges.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT OR IGNORE INTO asked (log, device, handover, ranges, due_ms)
-               VALUES (?1, ?2, ?3, ?4, 0)";
+    let sql = "INSERT INTO asked (log, device, handover, ranges, due_ms) VALUES (?1, ?2, ?3, ?4, 0)
+               ON CONFLICT (log, device, handover) DO UPDATE SET ranges = excluded.ranges";
     let row = params![log.number, C(device), C(handover), encode(ranges)];
     tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
@@ -149,6 +164,16 @@ pub fn find(conn: &Connection, log: LocalLog) -> Result<Option<Handed>, StoreErr
         Ok(Handed { from: cell(row, 0)?, with: cell(row, 1)?, t_ms: cell(row, 2)? })
     });
     Ok(found.optional()?)
+}
+
+/// Whether a person was in a conversation just before this entry.
+pub fn was_there(
+    conn: &Connection,
+    log: LocalLog,
+    user: UserId,
+    seq: Seq,
+) -> Result<bool, StoreError> {
+    stay::is_there(conn, log, user, seq)
 }
 
 /// The link of an entry: its time and its size of the company log.

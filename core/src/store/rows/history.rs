@@ -27,15 +27,40 @@ pub struct Unread {
     pub may_write: bool,
     /// Whether the author was an owner there.
     pub owned: bool,
+    /// Whether it is somebody else's past, and only handed over to this person.
+    pub handed: bool,
 }
 
 /// Notes a record that is not readable yet.
 pub fn add_unread(tx: &Tx<'_>, log: LocalLog, unread: &Unread) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO unread (key, device, may_write, owned)
-               VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT OR IGNORE INTO unread (key, device, may_write, owned, handed)
+               VALUES (?1, ?2, ?3, ?4, ?5)";
     let key = seq_key(log, unread.seq);
-    let row = params![key, C(unread.author), unread.may_write, unread.owned];
+    let row = params![key, C(unread.author), unread.may_write, unread.owned, unread.handed];
     tx.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+/// Notes a record that is not readable, nor this person's past: nothing shows it, and nobody is asked for it.
+pub fn add_passed(tx: &Tx<'_>, log: LocalLog, passed: &Unread) -> Result<(), StoreError> {
+    let sql =
+        "INSERT OR IGNORE INTO passed (key, device, may_write, owned) VALUES (?1, ?2, ?3, ?4)";
+    let key = seq_key(log, passed.seq);
+    let row = params![key, C(passed.author), passed.may_write, passed.owned];
+    tx.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+/// A record that had passed by is handed over: from now on it is not readable yet, and a line says so; nothing
+/// if it had not.
+pub fn hand_passed(tx: &Tx<'_>, log: LocalLog, seq: Seq, t_ms: TimeMs) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO unread (key, device, may_write, owned, handed)
+               SELECT key, device, may_write, owned, 1 FROM passed WHERE key = ?1";
+    let key = seq_key(log, seq);
+    if tx.prepare_cached(sql)?.execute([key])? > 0 {
+        tx.prepare_cached("DELETE FROM passed WHERE key = ?1")?.execute([key])?;
+        message::unreadable(tx, log, seq, 1, t_ms)?;
+    }
     Ok(())
 }
 
@@ -107,6 +132,8 @@ pub struct Granted {
     pub slot: UnreadSlot,
     /// Whether the author was an owner there.
     pub owned: bool,
+    /// Whether it is somebody else's past.
+    pub handed: bool,
     /// The log's time.
     pub t_ms: TimeMs,
     /// The size of the company log.
@@ -153,7 +180,7 @@ pub fn granted_logs(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
 /// The newest records of a log that a grant gave keys for, the newest first.
 pub fn granted(conn: &Connection, log: LocalLog, most: u32) -> Result<Vec<Granted>, StoreError> {
     let sql = "SELECT u.key, e.core, u.device, u.may_write, e.t_ms, e.co, u.record_key, u.granted,
-                   u.owned
+                   u.owned, u.handed
                FROM unread u JOIN entry e ON e.key = u.key
                WHERE u.record_key IS NOT NULL AND u.key BETWEEN ?1 AND ?2
                ORDER BY u.key DESC LIMIT ?3";
@@ -169,6 +196,7 @@ pub fn granted(conn: &Connection, log: LocalLog, most: u32) -> Result<Vec<Grante
             key: cell(row, 6)?,
             by: cell(row, 7)?,
             owned: row.get(8)?,
+            handed: row.get(9)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

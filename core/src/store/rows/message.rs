@@ -122,6 +122,8 @@ pub struct NewMessage {
     pub record_key: Option<RecordKey>,
     /// Whether it makes the conversation unread: another person's text, not an event.
     pub unread: bool,
+    /// Whether it is somebody else's past, handed over to this person: it is never new to him.
+    pub handed: bool,
     /// What it says besides its text.
     pub saying: Saying,
 }
@@ -274,9 +276,9 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
     let mut insert = tx.prepare_cached(
         "INSERT INTO message (key, message_id, author, device, kind, state, t_ms, sent_ms, missing,
              search_id, text, content, record_key, reply_to, markdown, origin, mentions,
-             mentions_me, alarm, asked, announcement, again)
+             mentions_me, alarm, asked, announcement, again, handed)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21, ?22)
+             ?19, ?20, ?21, ?22, ?23)
          ON CONFLICT (key >> 40, message_id) DO NOTHING",
     )?;
     let inserted = insert.execute(params![
@@ -302,6 +304,7 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         message.saying.asks.then_some(0),
         C(message.saying.announcement),
         again,
+        message.handed,
     ])?;
     if inserted == 0 {
         return Ok(false);

@@ -35,8 +35,8 @@ pub fn new(conn: &Connection, now_ms: TimeMs, limit: u32) -> Result<Vec<New>, St
     let logs: Vec<_> = logs.collect::<Result<_, _>>()?;
     let mut rows = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM message m
-         WHERE m.key > ?1 AND m.key < ?2 AND m.fate < 2 AND m.again = 0 AND m.kind NOT IN (2, 3, 4)
-             AND m.author <> (SELECT user FROM account)
+         WHERE m.key > ?1 AND m.key < ?2 AND m.fate < 2 AND m.again = 0 AND m.handed = 0
+             AND m.kind NOT IN (2, 3, 4) AND m.author <> (SELECT user FROM account)
          ORDER BY m.key DESC LIMIT ?3"
     ))?;
     let mut found = Vec::new();

@@ -4,14 +4,18 @@
 use hauspost_protocol::authorise::Conversation;
 use hauspost_protocol::body::GrantBasis;
 use hauspost_protocol::company::view::CompanyAt;
-use hauspost_protocol::entry::Ranges;
+use hauspost_protocol::entry::{Kind, Ranges};
+use hauspost_protocol::grant;
 use hauspost_protocol::ids::{DeviceId, LogNo, Seq, TimeMs, UserId};
 use hauspost_protocol::rules::form::{Parsed, ParsedPayload};
 use hauspost_protocol::rules::server::{self as rules, GrantFacts};
 use hauspost_protocol::wire::Outcome;
 
 use super::{Fault, Offer, missing_blob};
-use crate::store::{LogRow, NewGrant, ReadTx, StoreError, Tx};
+use crate::store::{Budget, LogRow, NewGrant, ReadTx, StoreError, Tx};
+
+/// So many entries that are nobody's to read are looked at between the stretches that somebody may read.
+const BETWEEN: u64 = 4_096;
 
 impl Offer<'_> {
     /// Judges and keeps the grant that comes to stand at `seq`; who gets it.
@@ -35,7 +39,7 @@ impl Offer<'_> {
         let at = self.at(entry)?;
         let blob = tx.blob(log.no, root)?;
         let facts = GrantFacts {
-            readable: &readable(tx, log, self.device)?,
+            readable: &readable(tx, log, self.device, &body.ranges)?,
             handed: &match handover {
                 Some(handover) => stretches_of(tx, log, &company, handover.from)?,
                 None => Vec::new(),
@@ -87,16 +91,30 @@ fn ends(
     Ok(place(*first)?.zip(place(*last)?).map(|(first, last)| [first, last]))
 }
 
-/// The stretches of a log whose records a device may read: those in which it had a leaf, and those that
-/// were granted to it.
+/// The stretches of a log whose records a device may read: those in which it had a leaf, those that were
+/// granted to it, and what `named` holds between them if there is no record in it.
 fn readable(
     tx: &dyn ReadTx,
     log: &LogRow,
     device: DeviceId,
+    named: &Ranges,
 ) -> Result<Vec<(Seq, Seq)>, StoreError> {
     let newest = Seq(log.size.saturating_sub(1));
     let stays = tx.stays(log.no, device)?;
     let mut all: Vec<_> = stays.iter().map(|stay| (stay.from, stay.to.unwrap_or(newest))).collect();
     all.extend(tx.granted(log.no, device)?);
+    all.sort_unstable();
+    let mut most = BETWEEN;
+    for (from, to) in grant::without(named, &all) {
+        let count = to.0.saturating_sub(from.0).saturating_add(1);
+        let Some(left) = most.checked_sub(count) else { break };
+        most = left;
+        // Without their payloads.
+        let budget = Budget { entries: count as usize, bytes: usize::MAX };
+        let between = tx.entries(log.no, from, budget, &|_| false)?;
+        if between.iter().all(|row| row.kind != Kind::Record) {
+            all.push((from, to));
+        }
+    }
     Ok(all)
 }

@@ -171,6 +171,20 @@ async fn a_grant_names_one_whole_small_blob_of_its_author_that_nothing_else_name
 }
 
 #[tokio::test]
+async fn who_was_given_the_past_gives_it_on_in_one_piece_with_what_he_had_himself() {
+    let it = Later::new().await;
+    let first = it.list(&it.anna, 9).await;
+    assert_eq!(it.grants(&it.anna, &it.carol, &[(3, 4)], &first).await, Outcome::Ok(Seq(9)));
+    // Between what she has lie an invitation, and a record that she was not given.
+    let list = it.list(&it.carol, 8).await;
+    let beyond = it.grants(&it.carol, &it.ben, &[(4, 8)], &list).await;
+    assert_eq!(beyond, Rule::GrantRange.into());
+    let second = it.list(&it.anna, 7).await;
+    assert_eq!(it.grants(&it.anna, &it.carol, &[(5, 5)], &second).await, Outcome::Ok(Seq(10)));
+    assert_eq!(it.grants(&it.carol, &it.ben, &[(3, 8)], &list).await, Outcome::Ok(Seq(11)));
+}
+
+#[tokio::test]
 async fn a_key_list_goes_two_weeks_after_it_was_picked_up() {
     let later = Later::new().await;
     let list = later.list(&later.anna, 2).await;

@@ -15,14 +15,11 @@ impl Truth {
     /// What handovers mean here for the device of this account.
     pub(super) fn succession(&self, company: &Company, account: &Account) -> Succession {
         let who = (account.user(), account.device());
-        let was_in = self.stays.iter().any(|stay| stay.user == who.0)
-            || self.let_in.contains_key(&who.0)
-            || self.members.iter().any(|member| member.device == who.1);
         let had_a_leaf = |user: UserId| {
             let mut devices = company.now().all_devices_of(user);
             devices.any(|one| self.members.iter().any(|stay| stay.device == one.device))
         };
-        Succession::of(self.row.log, &self.handed, company, who, (was_in, &had_a_leaf))
+        Succession::of(self.row.log, &self.handed, company, who, &had_a_leaf)
     }
 
     /// Whether a device of this person had a leaf there, and so may be told from what the server knows.

@@ -43,7 +43,7 @@ fn key() -> RecordKey {
 }
 
 fn unread(seq: u64) -> Unread {
-    Unread { seq: Seq(seq), author: OTHER, may_write: true, owned: false }
+    Unread { seq: Seq(seq), author: OTHER, may_write: true, owned: false, handed: false }
 }
 
 fn ranges(ranges: &[(u64, u64)]) -> Ranges {
@@ -238,6 +238,59 @@ async fn in_whatever_order_records_become_readable_the_lines_count_those_that_ar
                 let counted: u64 = shown.iter().map(|(_, count)| count).sum();
                 assert_eq!(counted, left.len() as u64, "seed {seed}");
                 // Each line stands where something is not readable.
+                assert!(shown.iter().all(|(at, _)| left.contains(at)), "{shown:?} of {left:?}");
+            }
+            Ok(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn in_whatever_order_what_had_passed_is_handed_over_and_read_the_lines_count_what_is_not_readable()
+ {
+    // 2 to 5 and 9 to 10 were noted as one stretch, though 6 to 8 and 11 are somebody else's past.
+    const HANDED: [u64; 4] = [6, 7, 8, 11];
+    for seed in 0..64 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        within(move |tx, log| {
+            message::unreadable(tx, log, Seq(2), 6, 5)?;
+            let mut left: BTreeSet<u64> = (2..6).chain(9..11).collect();
+            for seq in 2..12 {
+                append(tx, log, seq, 3)?;
+                match HANDED.contains(&seq) {
+                    true => add_passed(tx, log, &unread(seq))?,
+                    false => add_unread(tx, log, &unread(seq))?,
+                }
+            }
+            assert_eq!(unread_ranges(tx, log)?, ranges(&[(2, 5), (9, 10)]), "asked for");
+            // A number that comes first is handed over, one that is there is read.
+            let mut order: Vec<u64> = (2..12).chain(HANDED).collect();
+            order.shuffle(&mut rng);
+            let mut passed: BTreeSet<u64> = HANDED.into_iter().collect();
+            for seq in order {
+                if passed.remove(&seq) {
+                    assert!(
+                        !give_key(tx, log, Seq(seq), &key(), Seq(20))?,
+                        "it is not handed over"
+                    );
+                    hand_passed(tx, log, Seq(seq), 5)?;
+                    assert!(give_key(tx, log, Seq(seq), &key(), Seq(20))?);
+                    left.insert(seq);
+                } else {
+                    settle(tx, log, Seq(seq))?;
+                    let message_id = MessageId([seq as u8; 32]);
+                    assert!(message::insert(
+                        tx,
+                        log,
+                        &NewMessage { message_id, ..text(seq, "a") }
+                    )?);
+                    left.remove(&seq);
+                }
+                hand_passed(tx, log, Seq(seq), 5)?;
+                let shown = lines(tx, log);
+                let counted: u64 = shown.iter().map(|(_, count)| count).sum();
+                assert_eq!(counted, left.len() as u64, "seed {seed}: {shown:?} of {left:?}");
                 assert!(shown.iter().all(|(at, _)| left.contains(at)), "{shown:?} of {left:?}");
             }
             Ok(())

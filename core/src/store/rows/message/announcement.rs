@@ -3,6 +3,7 @@
 //!
 //! It counts in the room with the lowest id among those that are here, so that all devices of a person agree; in
 //! the others it stands, and is neither new, nor told of, nor found once more. Read in one room it is read.
+//! Where it was handed over to the person it counts only if he has it nowhere else.
 
 use hauspost_protocol::content::AnnouncementId;
 use hauspost_protocol::ids::{LogId, MessageId, Seq, UserId};
@@ -25,23 +26,27 @@ pub struct Twin {
     /// Its number there; `None` while it is not sent.
     pub seq: Option<Seq>,
     pub(super) key: i64,
+    /// Whether it is somebody else's past there.
+    handed: bool,
 }
 
-/// All messages of an announcement that are here, by the ids of their rooms.
+/// All messages of an announcement that are here, by the ids of their rooms, those last that were handed over.
 pub fn twins(
     conn: &Connection,
     author: UserId,
     id: AnnouncementId,
 ) -> Result<Vec<Twin>, StoreError> {
     let sql = format!(
-        "SELECT l.id, l.log, m.message_id, m.key FROM message m JOIN log l ON l.id = m.key >> 40
-         WHERE m.announcement = ?1 AND m.author = ?2 AND m.kind IN {SAID} ORDER BY l.log, m.key"
+        "SELECT l.id, l.log, m.message_id, m.key, m.handed FROM message m JOIN log l ON l.id = m.key >> 40
+         WHERE m.announcement = ?1 AND m.author = ?2 AND m.kind IN {SAID}
+         ORDER BY m.handed, l.log, m.key"
     );
     let mut select = conn.prepare_cached(&sql)?;
     let rows = select.query_map(params![C(id), C(author)], |row| {
         let log = LocalLog { number: row.get(0)?, id: cell::<LogId>(row, 1)? };
         let key = row.get(3)?;
-        Ok(Twin { log, message_id: cell(row, 2)?, seq: key_seq(key), key })
+        let (message_id, handed) = (cell(row, 2)?, row.get(4)?);
+        Ok(Twin { log, message_id, seq: key_seq(key), key, handed })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -54,7 +59,7 @@ pub(super) fn stands_elsewhere(
 ) -> Result<bool, StoreError> {
     let Some(id) = message.saying.announcement else { return Ok(false) };
     let first = twins(conn, message.author, id)?.into_iter().next();
-    Ok(first.is_some_and(|first| first.log.id <= log.id))
+    Ok(first.is_some_and(|first| (first.handed, first.log.id) <= (message.handed, log.id)))
 }
 
 /// Whether a message that is here counts in another room.
@@ -182,6 +187,35 @@ mod tests {
             let read = move |tx: &Tx<'_>| conversation::mark_read(tx, third, Seq(5)).map(|_| ());
             store.write(read).await.unwrap();
             assert_eq!(unread(&store).await.0, 0, "{order:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_it_was_handed_over_it_takes_no_other_room_s_place_and_is_never_new() {
+        for order in [[1, 2, 3], [3, 2, 1], [2, 1, 3]] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = enrolled(folder.path()).await;
+            for id in order {
+                let log = room(&store, id).await;
+                // Of three rooms the person is in the second.
+                let here = NewMessage { handed: id != 2, unread: id == 2, ..announced(5) };
+                let came = move |tx: &Tx<'_>| {
+                    message::insert(tx, log, &here)?;
+                    tx.recount(log);
+                    Ok::<_, StoreError>(())
+                };
+                store.write(came).await.unwrap();
+                let has_it = order.iter().position(|room| *room == 2)
+                    <= order.iter().position(|room| *room == id);
+                let new = u64::from(has_it);
+                assert_eq!(unread(&store).await, (new, new as usize, 1), "{order:?}");
+            }
+            // In another one it was read by those who were there.
+            let first = store.read(|conn| log::local(conn, LogId([1; 16])));
+            let first = first.await.unwrap().unwrap();
+            let read = move |tx: &Tx<'_>| conversation::mark_read(tx, first, Seq(9)).map(|_| ());
+            store.write(read).await.unwrap();
+            assert_eq!(unread(&store).await, (1, 1, 1), "{order:?}");
         }
     }
 

@@ -170,7 +170,12 @@ pub(in crate::store::rows) fn count_readable(
     let Some(next) = next.filter(|_| missing > 1) else { return Ok(()) };
     let nobody = (UserId([0; 16]), DeviceId([0; 16]));
     let line = line(next, MessageKind::Unreadable, None, nobody, t_ms);
-    insert(tx, log, &NewMessage { missing: missing - 1, ..line }).map(|_| ())
+    if !insert(tx, log, &NewMessage { missing: missing - 1, ..line })? {
+        // What was handed over later has a line there already.
+        let sql = "UPDATE message SET missing = missing + ?2 WHERE key = ?1 AND kind = 4";
+        tx.prepare_cached(sql)?.execute(params![seq_key(log, next), C(missing - 1)])?;
+    }
+    Ok(())
 }
 
 fn line(
@@ -197,6 +202,7 @@ fn line(
         content,
         record_key: None,
         unread: false,
+        handed: false,
         saying: Saying::default(),
     }
 }
