@@ -99,6 +99,9 @@ pub struct SearchPage {
     pub hits: Vec<SearchHit>,
     /// What to ask the next page with; null at the end.
     pub next: Option<i64>,
+    /// Whether all messages were looked through. After some updates the older ones come into the search in their turn;
+    /// an app says so, and searches again.
+    pub is_whole: bool,
 }
 
 /// Search.
@@ -134,6 +137,7 @@ impl Search {
             Ok(SearchPage {
                 hits: page.hits.into_iter().map(SearchHit::from).collect(),
                 next: page.next,
+                is_whole: page.is_whole,
             })
         });
         until_cancelled(cancel, search).await

@@ -3,22 +3,20 @@
 //! Everybody's phone has the confirmations, since they are records of the conversation; who asks and the
 //! owners see them as a list. The person's own phone reminds by itself of what is still to be confirmed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use hauspost_protocol::content::TextForm;
-use hauspost_protocol::ids::{LogId, MessageId, TimeMs, UserId};
+use hauspost_protocol::ids::{LogId, MessageId, TimeMs};
 
 use super::about::Draft;
 use super::marks::Wish;
 use super::places::At;
 use super::{Account, AccountError, Attachment};
-use crate::format::{calling, everybody_uri, person_uri};
+use crate::format::{calling, everybody_uri};
+use crate::inbound::may_call_all;
 use crate::read::{self, Confirmations};
 use crate::store::rows::confirmation::{self, Due};
-use crate::store::rows::person;
 
-/// People whom a reminder calls by name; more are called all together.
-const CALLED: usize = 150;
 /// How often a phone reminds of what is to be confirmed.
 const REMIND_EVERY_MS: TimeMs = 86_400_000;
 /// Messages to be confirmed that are listed, at most.
@@ -75,7 +73,8 @@ impl Account {
     }
 
     /// Reminds those who were asked to confirm a message, are still there and have not: an answer to it with
-    /// this text that mentions them.
+    /// this text that mentions everybody, which calls those alone. Nobody else reads who they are. Where the
+    /// policy does not let this person mention everybody, it is an answer and no more.
     pub async fn remind(
         &self,
         log: LogId,
@@ -87,14 +86,11 @@ impl Account {
             return Err(AccountError::NobodyMissing);
         }
         // Of an announcement each is reminded in the room in which he is asked.
-        let mut rooms: BTreeMap<At, Vec<UserId>> = BTreeMap::new();
-        for person in missing {
-            let (log, message, _) = person.place;
-            rooms.entry((log, message)).or_default().push(person.user);
-        }
+        let rooms = missing.into_iter().map(|person| (person.place.0, person.place.1));
+        let rooms: BTreeSet<At> = rooms.collect();
         let mut written = Vec::with_capacity(rooms.len());
-        for ((log, message), missing) in rooms {
-            let text = self.calling(log, text, missing).await?;
+        for (log, message) in rooms {
+            let text = self.calling(log, text).await?;
             let draft = Draft { form: TextForm::Markdown, ..Draft::plain(&text) };
             match self.written(log, draft.replying_to(message), Vec::new()).await {
                 // Who has no right to write there any more reminds those in the other rooms.
@@ -106,32 +102,15 @@ impl Account {
         said.first().copied().ok_or(AccountError::MayNotWrite)
     }
 
-    /// A text that calls these people, or everybody if they are many.
-    async fn calling(
-        &self,
-        log: LogId,
-        text: &str,
-        missing: Vec<UserId>,
-    ) -> Result<String, AccountError> {
-        let company = self.company();
-        let text = text.to_owned();
-        let composed = self.core.store.read(move |conn| {
-            if missing.len() > CALLED {
-                let everybody = everybody_uri(company, log);
-                return Ok::<_, AccountError>(calling(
-                    &text,
-                    [(super::about::EVERYBODY_NAMES[0], everybody)],
-                ));
-            }
-            let mut handles = Vec::with_capacity(missing.len());
-            for user in missing {
-                let known = person::find(conn, user)?;
-                let handle = known.map_or_else(|| user.to_string(), |known| known.handle);
-                handles.push((handle, person_uri(company, user)));
-            }
-            Ok(calling(&text, handles.iter().map(|(handle, uri)| (handle.as_str(), uri.clone()))))
-        });
-        composed.await
+    /// A text that calls everybody, if the policy lets this person do so.
+    async fn calling(&self, log: LogId, text: &str) -> Result<String, AccountError> {
+        let (known, _, company) = self.core.known(log).await?;
+        let may_call = |known: &_| may_call_all(known, self.user(), &company.now());
+        let everybody = known
+            .as_ref()
+            .filter(|known| may_call(known))
+            .map(|_| (super::about::EVERYBODY_NAMES[0], everybody_uri(self.company(), log)));
+        Ok(calling(text, everybody))
     }
 
     /// What the person of this phone has still to confirm, the longest known first, each with the time of the

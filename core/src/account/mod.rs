@@ -231,6 +231,11 @@ impl Account {
         self.core.look_at_ways_in().await
     }
 
+    /// Puts all messages into a search index that an update emptied; a started account does so by itself.
+    pub async fn fill_index(&self) -> Result<(), AccountError> {
+        self.core.fill_index().await
+    }
+
     /// Forgets receipts that are older than the policy keeps them; a started account does so by itself.
     pub async fn forget_receipts(&self) -> Result<(), AccountError> {
         self.core.forget_receipts().await

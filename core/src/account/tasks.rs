@@ -40,6 +40,7 @@ impl Tasks {
             tokio::spawn(listen(core.clone())),
             tokio::spawn(look_after(core.clone())),
             tokio::spawn(report(core.clone())),
+            tokio::spawn(fill(core.clone())),
             tokio::spawn(share(core.clone())),
             tokio::spawn(reach::ask(core.clone())),
             tokio::spawn(hints::say(core.clone())),
@@ -307,6 +308,16 @@ async fn report(core: Arc<Core>) {
                 () = &mut hour => break,
             }
         }
+    }
+}
+
+/// Fills the search index that an update emptied.
+async fn fill(core: Arc<Core>) {
+    let mut backoff = Backoff::default();
+    while let Err(error) = core.fill_index().await {
+        tracing::debug!(code = error.code(), "the search index is filled later");
+        let back = core.link.back();
+        wait(&core, &mut backoff, back).await;
     }
 }
 

@@ -16,7 +16,7 @@ use crate::outbox::jitter;
 use crate::store::rows::log::{self, LogState};
 use crate::store::rows::mls::MlsTable;
 use crate::store::rows::outbox::{IntentKind, NewIntent};
-use crate::store::rows::{account, outbox, person};
+use crate::store::rows::{account, index, outbox, person};
 
 const DIRECTORY: &str = "directory";
 /// A package of last resort is made anew after this time.
@@ -93,6 +93,15 @@ impl Core {
             0 => Ok(self.server.hello().await?.t_ms),
             told => Ok(told),
         }
+    }
+
+    /// Puts messages into a search index that an update emptied, until it is whole. Between two pieces
+    /// everything else that is to be stored has its turn.
+    pub(super) async fn fill_index(&self) -> Result<(), AccountError> {
+        while self.store.write(|tx| Ok::<_, AccountError>(index::fill_piece(tx)?)).await? {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Fetches the names that changed.

@@ -38,7 +38,7 @@ pub use codes::{Code, report_code};
 pub use follow::outside;
 pub use granted::take_granted;
 pub(crate) use records::said;
-pub(crate) use show::{Room, is_room, marks, may};
+pub(crate) use show::{Room, is_room, marks, may, may_call_all};
 pub use store::Changes;
 pub use taking::{After, archive_keys};
 

@@ -15,7 +15,7 @@ use super::snippet::{Asked, SnippetPart};
 use crate::store::StoreError;
 use crate::store::cell::cell;
 use crate::store::rows::message::{self, MessageKind};
-use crate::store::rows::{file, file_text, key_seq, log};
+use crate::store::rows::{file, file_text, index, key_seq, log};
 use crate::store::search::{Mark, query};
 
 /// What is searched for: words, and what the messages must be besides. Words may be missing if
@@ -124,6 +124,9 @@ pub struct SearchPage {
     pub hits: Vec<SearchHit>,
     /// What to ask the next page with; `None` at the end.
     pub next: Option<i64>,
+    /// Whether all messages were looked through. After some updates the older ones come into the search in
+    /// their turn, which takes a minute with very many.
+    pub is_whole: bool,
 }
 
 /// At most `limit` messages that are found, after those of the page before.
@@ -139,7 +142,7 @@ pub fn search(
     let sql = match &query {
         Some(_) => IN_INDEX,
         None if is_period && asked.words.is_empty() => IN_PERIOD,
-        None => return Ok(SearchPage { hits: Vec::new(), next: None }),
+        None => return Ok(SearchPage { hits: Vec::new(), next: None, is_whole: true }),
     };
     let limit = limit.min(PAGE_ROWS);
     let ids = message::search_ids(wanted.from_ms, wanted.before_ms);
@@ -171,7 +174,8 @@ pub fn search(
         }
         hits.push(hit);
     }
-    Ok(SearchPage { hits, next: next.filter(|_| !is_last) })
+    let is_whole = query.is_none() || index::is_whole(conn)?;
+    Ok(SearchPage { hits, next: next.filter(|_| !is_last), is_whole })
 }
 
 const IN_INDEX: &str =

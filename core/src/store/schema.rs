@@ -33,8 +33,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/022.sql"),
 ];
 
-/// The last version whose migration emptied the full-text index, to be filled with other words.
-const INDEX_EMPTIED: u32 = 21;
+/// The last version whose migration emptied the full-text index, to be filled with other words: not here,
+/// where an app waits for its first screen, but in pieces afterwards.
+pub(super) const INDEX_EMPTIED: u32 = 21;
 
 /// The schema's version of this build.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -52,7 +53,7 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
         tx.execute_batch(migration)?;
     }
     if found < INDEX_EMPTIED {
-        index::fill(&tx)?;
+        index::emptied(&tx)?;
     }
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.commit()?;

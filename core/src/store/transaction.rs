@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::StoreError;
 use super::rows::log::LocalLog;
-use super::rows::{conversation, mark};
+use super::rows::{conversation, index, mark};
 use super::search::{self, Words};
 use crate::observe::{Change, Changes};
 
@@ -115,8 +115,11 @@ impl<'c> Tx<'c> {
         for log in self.recount.into_inner() {
             conversation::recount(&self.tx, log)?;
         }
-        for (search_id, words) in self.words.into_inner() {
-            search::insert(&self.tx, search_id, &words.line())?;
+        let words = self.words.into_inner();
+        // Those below come in their turn, while the index is filled anew.
+        let filled_from = if words.is_empty() { 0 } else { index::filled_from(&self.tx)? };
+        for (search_id, words) in words.range(filled_from..) {
+            search::insert(&self.tx, *search_id, &words.line())?;
         }
         self.tx.commit()?;
         Ok(Committed { changes: self.changes.into_inner(), flush: self.flush.get() })

@@ -313,6 +313,8 @@ pub struct Search {
     pub fault: Option<String>,
     /// Whether `hits` is the answer for `asked`.
     pub is_answered: bool,
+    /// Whether older messages are not in the search yet.
+    pub is_filling: bool,
 }
 
 /// What people are chosen for.

@@ -126,8 +126,8 @@ pub struct Words {
     pub code: &'static str,
     /// See `code`.
     pub approved: &'static str,
-    /// The search before a word, and without a hit; where a hit is.
-    pub search: [&'static str; 2],
+    /// The search before a word, without a hit, and while older messages are not in it; where a hit is.
+    pub search: [&'static str; 3],
     /// See `search`.
     pub found_in: &'static str,
     /// A filter of a search that cannot be understood: nobody, several, no conversation, no date, no

@@ -3,6 +3,7 @@
 
 use super::history::gets_its_past;
 use hauspost_core::account::{AccountError, Draft, NewRoom, Role};
+use hauspost_core::format::everybody_uri;
 use hauspost_core::inbound::Code;
 use hauspost_core::outbox::REASON_MAY_NOT_WRITE;
 use hauspost_core::read::{WantedChange, Window};
@@ -182,7 +183,7 @@ async fn who_has_confirmed_is_counted_by_people_and_by_the_logs_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reminder_answers_the_message_and_mentions_those_who_are_missing() {
+async fn a_reminder_answers_the_message_and_calls_those_who_are_missing_without_naming_them() {
     let (_world, [anna, ben, carla], log) = room(true).await;
     let id = ask(&anna, log, "Helme tragen").await;
     settle(&[&anna, &ben, &carla]).await;
@@ -191,8 +192,22 @@ async fn a_reminder_answers_the_message_and_mentions_those_who_are_missing() {
     let reminder = anna.account.remind(log, id, "Bitte noch bestätigen:").await.unwrap();
     settle(&[&anna, &ben, &carla]).await;
     let seen = row(&carla, log, reminder).await;
-    assert_eq!(seen.text.as_deref(), Some("Bitte noch bestätigen: @carla"));
+    assert_eq!(seen.text.as_deref(), Some("Bitte noch bestätigen: @alle"));
+    let content = row(&ben, log, reminder).await.content.unwrap();
+    let names = |id: UserId| content.windows(16).any(|bytes| bytes == id.0);
+    assert!(!names(carla.account.user()) && !String::from_utf8_lossy(&content).contains("carla"));
     assert!(seen.mentions_me && !row(&ben, log, reminder).await.mentions_me);
+    // Whoever has confirmed is called by no answer to it; by an answer to another message as ever.
+    carla.account.confirm(log, id).await.unwrap();
+    settle(&[&carla, &anna, &ben]).await;
+    let call = format!("[@alle]({}) Danke", everybody_uri(anna.account.company(), log));
+    let thanks = anna.account.send(log, Draft::typed(&call).replying_to(id)).await.unwrap();
+    let other = anna.account.send(log, Draft::typed(&call).replying_to(reminder)).await.unwrap();
+    settle(&[&anna, &ben, &carla]).await;
+    for phone in [&ben, &carla] {
+        assert!(!row(phone, log, thanks).await.mentions_me, "both have confirmed");
+        assert!(row(phone, log, other).await.mentions_me);
+    }
     assert!(matches!(seen.quote, Some(Quote::Known { message_id, .. }) if message_id == id));
     assert!(seen.asking.is_none(), "a reminder asks for no confirmation of its own");
 }

@@ -27,7 +27,9 @@ final class TwoPhonesTests {
         #expect(row?.unread == 1)
         #expect(row?.title == "Anna Groß")
 
-        let hit = try #require(try await ben.search().messages("mueller liefer").hits.first)
+        let found = try await ben.search().messages("mueller liefer")
+        #expect(found.isWhole)
+        let hit = try #require(found.hits.first)
         #expect(hit.snippet.filter(\.found).map(\.text) == ["Lieferschein", "Müller"])
 
         let seq = try #require(hit.seq)

@@ -86,6 +86,18 @@ fn target(
     Ok(conn.prepare_cached(sql)?.query_row(row, read).optional()?)
 }
 
+/// Whether the person of this phone has still to confirm a message; `None` of one that asks nobody.
+pub(super) fn is_due(
+    conn: &Connection,
+    log: LocalLog,
+    message_id: MessageId,
+) -> Result<Option<bool>, StoreError> {
+    let sql = "SELECT to_confirm FROM message
+               WHERE key >> 40 = ?1 AND message_id = ?2 AND asked IS NOT NULL";
+    let row = params![log.number, C(message_id)];
+    Ok(conn.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional()?)
+}
+
 /// Works out anew whether a person has confirmed a message, and by what: his first mark that says so.
 pub(super) fn count_anew(
     tx: &Tx<'_>,

@@ -7,11 +7,11 @@
 
 use hauspost_protocol::ids::{MessageId, UserId};
 use hauspost_protocol::statement::{File, FileRole};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::log::LocalLog;
 use super::message::MessageKind;
-use super::{file, file_text};
+use super::{account, file, file_text};
 use crate::store::cell::{C, cell};
 use crate::store::search::{self, Mark, Words};
 use crate::store::{StoreError, Tx};
@@ -80,7 +80,7 @@ pub(super) fn find(
 /// Takes a message out of the index.
 pub(super) fn remove(tx: &Tx<'_>, indexed: Option<Indexed>) -> Result<(), StoreError> {
     let Some(Indexed { search_id, words }) = indexed else { return Ok(()) };
-    if !tx.unindex(search_id) {
+    if !tx.unindex(search_id) && search_id >= filled_from(tx)? {
         search::delete(tx, search_id, &words.line())?;
     }
     Ok(())
@@ -110,18 +110,64 @@ pub(super) fn anew(
     Ok(())
 }
 
-/// Fills an empty index from the messages: an older build's had other words.
-pub(in crate::store) fn fill(conn: &Connection) -> Result<(), StoreError> {
-    let mut select = conn.prepare(
-        "SELECT m.key, l.id, l.log FROM message m JOIN log l ON l.id = m.key >> 40
-         WHERE m.search_id IS NOT NULL ORDER BY m.search_id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let log = LocalLog { number: row.get(1)?, id: cell(row, 2)? };
-        if let Some(Indexed { search_id, words }) = find(conn, log, row.get(0)?)? {
-            search::insert(conn, search_id, &words.line())?;
-        }
+/// The fact that says from which row on messages are in the index; all of them are without it.
+const FILLED_FROM: &str = "index-filled-from";
+/// Messages that are put into the index in one transaction, which is over in a moment.
+const PIECE: u32 = 256;
+
+/// The first row from which on messages are in the index. Those below it come there in their turn, from
+/// the newest on, and with the words that they have then.
+pub(in crate::store) fn filled_from(conn: &Connection) -> Result<i64, StoreError> {
+    let Some(noted) = account::fact(conn, FILLED_FROM)? else { return Ok(i64::MIN) };
+    let row = noted.try_into().map(i64::from_be_bytes);
+    row.map_err(|_| StoreError::Unreadable("how far the index is filled"))
+}
+
+/// Whether every message is in the index.
+pub(crate) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
+    Ok(filled_from(conn)? == i64::MIN)
+}
+
+/// A migration emptied the index: it is filled from the messages, piece by piece.
+pub(in crate::store) fn emptied(conn: &Connection) -> Result<(), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE search_id NOT NULL)";
+    if conn.query_row(sql, [], |row| row.get(0))? {
+        let sql = "INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)";
+        conn.execute(sql, params![FILLED_FROM, &i64::MAX.to_be_bytes()[..]])?;
     }
     Ok(())
+}
+
+/// Puts the next messages into an index that is not whole; whether there are more.
+pub(crate) fn fill_piece(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    let from = filled_from(tx)?;
+    if from == i64::MIN {
+        return Ok(false);
+    }
+    let mut select = tx.prepare_cached(
+        "SELECT m.search_id, m.key, l.id, l.log FROM message m JOIN log l ON l.id = m.key >> 40
+         WHERE m.search_id < ?1 ORDER BY m.search_id DESC LIMIT ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        let log = LocalLog { number: row.get(2)?, id: cell(row, 3)? };
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, log))
+    };
+    let rows = select.query_map([from, PIECE.into()], read)?;
+    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    // The index takes ascending rows far more cheaply.
+    for (_, key, log) in rows.iter().rev() {
+        if let Some(Indexed { search_id, words }) = find(tx, *log, *key)? {
+            search::insert(tx, search_id, &words.line())?;
+        }
+    }
+    match rows.last() {
+        Some((lowest, ..)) if rows.len() == PIECE as usize => {
+            account::put_fact(tx, FILLED_FROM, &lowest.to_be_bytes())?;
+            Ok(true)
+        }
+        _ => {
+            account::forget_fact(tx, FILLED_FROM)?;
+            Ok(false)
+        }
+    }
 }

@@ -272,7 +272,8 @@ pub fn insert(tx: &Tx<'_>, log: LocalLog, message: &NewMessage) -> Result<bool, 
         Some(_) if !again => Some(next_search_id(tx, message.t_ms)?),
         _ => None,
     };
-    let mentions_me = mentions_reader(tx, message.author, &message.saying.mentions)?;
+    let said = (message.author, message.saying.reply_to);
+    let mentions_me = mentions_reader(tx, log, said, &message.saying.mentions)?;
     let mut insert = tx.prepare_cached(
         "INSERT INTO message (key, message_id, author, device, kind, state, t_ms, sent_ms, missing,
              search_id, text, content, record_key, reply_to, markdown, origin, mentions,

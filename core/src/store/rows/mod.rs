@@ -18,7 +18,7 @@ pub mod file;
 pub mod file_text;
 pub mod handover;
 pub mod history;
-pub(in crate::store) mod index;
+pub(crate) mod index;
 pub mod key_package;
 pub mod log;
 pub mod mark;

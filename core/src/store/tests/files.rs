@@ -1,12 +1,13 @@
 use std::fs;
 
-use hauspost_protocol::ids::MessageId;
+use hauspost_protocol::ids::{MessageId, Seq};
 use rusqlite::Connection;
 
 use super::super::fixture::{ANNA, group, key, text};
 use super::super::opening::{self, Purpose};
-use super::super::rows::{file_text, log, message};
-use super::super::schema::MIGRATIONS;
+use super::super::rows::message::NewMessage;
+use super::super::rows::{file_text, index, log, message};
+use super::super::schema::{INDEX_EMPTIED, MIGRATIONS};
 use super::super::search::Spellings;
 use super::*;
 use crate::read;
@@ -189,6 +190,57 @@ fn of_version_3(path: &Path) {
     .unwrap();
 }
 
+async fn fill(store: &Store) {
+    while store.write::<_, StoreError, _>(index::fill_piece).await.unwrap() {}
+}
+
+#[tokio::test]
+async fn an_emptied_index_is_filled_in_pieces_the_newest_first_whatever_happens_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = enrolled(folder.path()).await;
+    let log = group(&store, 1, "Halle 3").await;
+    let said = |seq: u64| text(seq, &format!("Lieferschein{seq:03}"));
+    let all = (0..600).map(said).collect::<Vec<_>>();
+    let put = async |store: &Store, all: Vec<NewMessage>| {
+        let put = move |tx: &Tx<'_>| {
+            all.iter().try_for_each(|new| message::insert(tx, log, new).map(drop))
+        };
+        store.write::<_, StoreError, _>(put).await.unwrap();
+    };
+    put(&store, all).await;
+    let emptied = store.write::<_, StoreError, _>(|tx| {
+        tx.execute_batch(MIGRATIONS[INDEX_EMPTIED as usize - 1])?;
+        index::emptied(tx)
+    });
+    emptied.await.unwrap();
+    let found = async |store: &Store, seq: u64| {
+        let wanted = read::SearchQuery::words(format!("lieferschein{seq:03}"));
+        let page = store.read::<_, StoreError, _>(move |c| read::search(c, &wanted, None, 9)).await;
+        page.map(|page| (page.hits.len(), page.is_whole)).unwrap()
+    };
+    assert_eq!(found(&store, 599).await, (0, false));
+    assert!(store.write::<_, StoreError, _>(index::fill_piece).await.unwrap());
+    assert_eq!(found(&store, 599).await, (1, false));
+    assert_eq!(found(&store, 100).await, (0, false), "its turn is still to come");
+
+    // A new one, one of the past that is given meanwhile, and two that go: one in the index, one not.
+    put(&store, vec![said(600), NewMessage { t_ms: 900, ..said(601) }]).await;
+    for seq in [100, 598] {
+        let erase = move |tx: &Tx<'_>| message::erase(tx, log, Seq(seq));
+        store.write::<_, StoreError, _>(erase).await.unwrap();
+    }
+    assert_eq!(found(&store, 600).await, (1, false));
+    assert_eq!(found(&store, 601).await, (0, false));
+    assert_eq!(found(&store, 598).await, (0, false));
+    drop(store);
+    let store = open(folder.path());
+    fill(&store).await;
+    for seq in 0..=601 {
+        let hits = usize::from(![100, 598].contains(&seq));
+        assert_eq!(found(&store, seq).await, (hits, true), "{seq}");
+    }
+}
+
 #[tokio::test]
 async fn what_an_older_build_indexed_is_found_by_person_after_the_update_and_erased_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -199,9 +251,11 @@ async fn what_an_older_build_indexed_is_found_by_person_after_the_update_and_era
         let found = store.read::<_, StoreError, _>(move |c| read::search(c, &wanted, None, 9));
         async { found.await.unwrap().hits.len() }
     };
+    assert_eq!(hits(of_anna.clone()).await, 0, "its turn is still to come");
+    fill(&store).await;
     assert_eq!(hits(of_anna.clone()).await, 1);
     let log = store.read(|conn| log::local(conn, LogId([1; 16]))).await.unwrap().unwrap();
-    let erase = move |tx: &Tx<'_>| message::erase(tx, log, hauspost_protocol::ids::Seq(0));
+    let erase = move |tx: &Tx<'_>| message::erase(tx, log, Seq(0));
     store.write::<_, StoreError, _>(erase).await.unwrap();
     assert_eq!(hits(of_anna).await, 0);
 }

@@ -152,6 +152,7 @@ pub(super) fn found(state: &mut State, wanted: &SearchQuery, page: SearchPage, m
     search.hits.extend(page.hits);
     search.next = page.next;
     search.is_answered = true;
+    search.is_filling = !page.is_whole;
 }
 
 fn device_key(state: &mut State, mut code: Editor, key: KeyEvent, effects: &mut Vec<Effect>) {

@@ -285,7 +285,7 @@ fn a_filter_that_is_not_understood_is_said_and_nothing_is_searched_for_until_it_
     assert!(client.shows("nobody is called “kx”"));
     client.hear(Event::Found(
         Box::new(by_ben.clone()),
-        SearchPage { hits: vec![], next: None },
+        SearchPage { hits: vec![], next: None, is_whole: true },
         false,
     ));
     assert!(!client.shows("nothing found"), "that was the answer to another line");
@@ -312,7 +312,7 @@ fn a_hit_of_a_search_opens_its_conversation_around_it() {
         snippet: vec![SnippetPart { text: "Lieferschein".to_owned(), found: true }],
         document: None,
     };
-    let page = |hits| SearchPage { hits, next: None };
+    let page = |hits| SearchPage { hits, next: None, is_whole: true };
     client.hear(Event::Found(words("l"), page(vec![hit.clone(), hit.clone()]), false));
     client.press(KeyCode::Enter);
     assert_eq!(client.wanted(), [], "an answer to other words is not taken");

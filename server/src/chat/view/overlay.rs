@@ -116,6 +116,8 @@ fn search(state: &State, search: &Search, frame: &mut Frame<'_>) {
     if let Some(fault) = &search.fault {
         let fault = text::fit(&text::line(fault), usize::from(inner.width));
         put(frame, row(inner, 1), &Line::styled(fault, warning()));
+    } else if search.is_filling {
+        put(frame, row(inner, 1), &Line::styled(state.words.search[2], dim()));
     }
     let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
     if search.hits.is_empty() && search.fault.is_none() {

@@ -151,6 +151,7 @@ pub static WORDS: Words = Words {
     search: [
         "words or their beginnings; from: in: since: until: has: narrow it down",
         "nothing found",
+        "older messages are not in the search yet; they come by themselves",
     ],
     found_in: "{} in {}",
     search_faults: [

@@ -159,7 +159,11 @@ pub static WORDS: Words = Words {
     called: "Wie soll sie heißen?",
     code: "Der Code auf dem Bildschirm jenes Geräts:",
     approved: "dein anderes Gerät ist aufgenommen",
-    search: ["Wörter oder ihre Anfänge; von: in: seit: bis: hat: grenzen ein", "nichts gefunden"],
+    search: [
+        "Wörter oder ihre Anfänge; von: in: seit: bis: hat: grenzen ein",
+        "nichts gefunden",
+        "ältere Nachrichten sind noch nicht in der Suche; sie kommen von selbst",
+    ],
     found_in: "{} in {}",
     search_faults: [
         "von: niemand heißt „{}“",

@@ -31,7 +31,7 @@ pub struct RoomWords {
     pub standing: [&'static str; 5],
     /// Behind who came later and has.
     pub later: &'static str,
-    /// What a reminder says before the names.
+    /// What a reminder says before it calls those whom it is for.
     pub remind: &'static str,
     /// That those were reminded, and where the list was written to.
     pub done: [&'static str; 2],

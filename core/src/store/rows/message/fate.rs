@@ -95,10 +95,12 @@ pub enum Quote {
 /// Characters of a message that a quote shows.
 const QUOTE_CHARS: u32 = 160;
 
-/// Whether a message of this author that mentions these mentions the person of this phone.
+/// Whether a message of this author that mentions these, as an answer to another one or by itself, mentions the
+/// person of this phone.
 pub(super) fn mentions_reader(
     conn: &Connection,
-    author: UserId,
+    log: LocalLog,
+    (author, reply_to): (UserId, Option<MessageId>),
     mentions: &[UserId],
 ) -> Result<bool, StoreError> {
     if mentions.is_empty() {
@@ -109,7 +111,12 @@ pub(super) fn mentions_reader(
         .query_row([], |row| cell(row, 0))
         .optional()?
         .ok_or(StoreError::Missing("account"))?;
-    Ok(author != me && (mentions.contains(&me) || mentions.contains(&EVERYBODY)))
+    if author == me || mentions.contains(&me) || !mentions.contains(&EVERYBODY) {
+        return Ok(author != me && mentions.contains(&me));
+    }
+    // To a message that is to be confirmed it is a reminder, and not for who has.
+    let is_due = reply_to.map_or(Ok(None), |asks| confirmation::is_due(conn, log, asks))?;
+    Ok(is_due.unwrap_or(true))
 }
 
 /// Whether a message of this id is here that something can be said about: not a line about the
@@ -157,7 +164,8 @@ pub(in super::super) fn set_fate(
         }
         _ => (None, None, message.saying.mentions.clone()),
     };
-    let mentions_me = !fate.is_hidden() && mentions_reader(tx, message.author, &mentions)?;
+    let said = (message.author, message.saying.reply_to);
+    let mentions_me = !fate.is_hidden() && mentions_reader(tx, log, said, &mentions)?;
     index::remove(tx, index::find(tx, log, message.key)?)?;
     let search_id = match &text {
         Some(_) if !is_again(tx, &message)? => Some(next_search_id(tx, message.t_ms)?),

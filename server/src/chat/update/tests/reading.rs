@@ -112,13 +112,18 @@ fn the_last_hit_of_a_search_asks_for_those_behind_it_once() {
         snippet: Vec::new(),
         document: None,
     };
-    let found = SearchPage { hits: vec![hit(2), hit(1)], next: Some(1) };
+    let found = SearchPage { hits: vec![hit(2), hit(1)], next: Some(1), is_whole: false };
     client.hear(Event::Found(asked.clone(), found, false));
     client.wanted();
+    let filling = client.state.words.search[2];
+    assert!(client.shows(filling), "an update emptied the index");
     client.press(KeyCode::Down);
     assert_eq!(client.wanted(), [Effect::Search(asked, Some(1))]);
     client.press(KeyCode::Down);
     assert_eq!(client.wanted(), []);
+    let whole = SearchPage { hits: Vec::new(), next: None, is_whole: true };
+    client.hear(Event::Found(Box::new(SearchQuery::words("l")), whole, true));
+    assert!(!client.shows(filling));
 }
 
 #[test]

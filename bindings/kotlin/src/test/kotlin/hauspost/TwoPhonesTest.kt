@@ -38,7 +38,9 @@ class TwoPhonesTest {
         assertEquals("Anna Groß", row.title)
         assertEquals(1u, ben.conversations().use { it.unreadTotal() })
 
-        val hit = ben.search().use { it.find("mueller liefer") }.hits.single()
+        val found = ben.search().use { it.find("mueller liefer") }
+        assertTrue(found.isWhole)
+        val hit = found.hits.single()
         assertEquals(listOf("Lieferschein", "Müller"), hit.snippet.filter { it.found }.map { it.text })
 
         ben.timeline(room).use { it.markRead(hit.seq!!) }
