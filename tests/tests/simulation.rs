@@ -2,12 +2,13 @@
 //! with everything that happened, and `make soak SEEDS=<n>` plays many.
 
 use hauspost_core::store::StoreError;
+use hauspost_tests::sim::hints::Typing;
 use hauspost_tests::sim::world::World;
 use hauspost_tests::sim::{Course, Event, Harm, Plan, chaos, check, run};
 
 const SMALL: Plan = Plan { phones: 2, steps: 60, harm: Harm::Network, events: &[] };
 const LARGE: Plan = Plan { phones: 4, steps: 120, harm: Harm::All, events: &[] };
-const ALL: [Event; 11] = [
+const ALL: [Event; 12] = [
     Event::Device,
     Event::Restore,
     Event::Bomb,
@@ -19,6 +20,7 @@ const ALL: [Event; 11] = [
     Event::Several,
     Event::Handover,
     Event::Insider,
+    Event::Suite,
 ];
 
 fn play(seed: u64, plan: Plan) -> Course {
@@ -27,19 +29,21 @@ fn play(seed: u64, plan: Plan) -> Course {
     runtime.block_on(run(seed, plan))
 }
 
-fn play_all(seeds: impl Iterator<Item = u64>, plan: Plan) {
+fn play_all(seeds: impl Iterator<Item = u64>, plan: Plan) -> Typing {
     let mut failed = Vec::new();
-    let (mut sent, mut records) = (0, 0);
+    let (mut sent, mut records, mut typing) = (0, 0, Typing::default());
     for seed in seeds {
         let course = play(seed, plan);
         sent += course.sent;
         records += course.records;
+        typing.add(course.typing);
         if !course.broken.is_empty() {
             failed.push(format!("seed {seed} of {plan:?}:\n  {}", course.broken.join("\n  ")));
         }
     }
     assert!(failed.is_empty(), "{} seeds failed\n{}", failed.len(), failed.join("\n"));
     assert!(sent > 0 && records > 0, "something was said");
+    typing
 }
 
 #[test]
@@ -102,7 +106,9 @@ fn who_is_asked_to_confirm_and_who_has_is_the_same_on_all_phones_and_in_the_arch
 
 #[test]
 fn who_types_and_who_is_there_is_shown_of_those_who_are_and_disturbs_nothing() {
-    play_all(1000..1008, Plan { phones: 3, steps: 100, events: &[Event::Hints], ..LARGE });
+    let plan = Plan { phones: 3, steps: 100, events: &[Event::Hints], ..LARGE };
+    let typing = play_all(1000..1008, plan);
+    assert!(typing.in_pairs > 0 && typing.in_rooms > 0, "{typing:?}");
 }
 
 #[test]
@@ -131,6 +137,13 @@ fn a_successor_who_comes_goes_and_comes_again_reads_what_was_handed_over_to_him_
     play_all([20002].into_iter(), Plan { phones: 4, steps: 100, events, ..LARGE });
     let events = &[Event::Insider, Event::Handover, Event::Device, Event::Several];
     play_all(1304..1307, Plan { phones: 4, steps: 100, events, ..LARGE });
+}
+
+#[test]
+fn groups_move_to_the_suite_that_the_policy_names_and_lose_and_double_nothing() {
+    play_all(1400..1408, Plan { phones: 3, steps: 80, events: &[Event::Suite], ..LARGE });
+    let events = &[Event::Suite, Event::Device, Event::Talk, Event::Several];
+    play_all(1408..1412, Plan { events, ..LARGE });
 }
 
 #[test]

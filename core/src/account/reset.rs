@@ -79,7 +79,9 @@ impl Core {
         }
         let left = self.store.read(move |conn| {
             let mut left = Vec::new();
-            for row in log::all(conn)?.into_iter().filter(|row| row.state == LogState::Active) {
+            // What is entered anew first is moved then.
+            let open = |state| matches!(state, LogState::Active | LogState::Broken);
+            for row in log::all(conn)?.into_iter().filter(|row| open(row.state)) {
                 let known = Ledger::load(conn, row.local.id)?.and_then(|it| it.conversation);
                 if known.is_some_and(|known| known.suite != suite.code()) {
                     left.push(row.local.id);

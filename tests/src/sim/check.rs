@@ -39,6 +39,7 @@ use super::company::{COMPANY, archive_keys, archive_seeds, pin};
 use super::handing::{self, Handed};
 use super::own;
 use super::rooms;
+use super::suites;
 use super::talk::{self, Said, What};
 
 use super::world::World;
@@ -121,6 +122,7 @@ pub async fn all(world: &mut World) -> (Vec<String>, usize) {
                 let case = Case::of(world, number);
                 let shown = phone(case, &account, (&truths, &company), &mut broken).await;
                 announced::right(case.promised(), &account, &mut broken).await;
+                suites::followed(number, &account, &company, &mut broken).await;
                 let person = world.phones[number].person;
                 further.entry(person).or_default().push((number, account.device(), shown));
             }
@@ -437,16 +439,19 @@ async fn phone(
         let stays: Vec<_> = truth.members.iter().filter(|member| member.device == device).collect();
         // To the end, or to the commit that took the leaf, and its capsule.
         let ends = stays.iter().map(|stay| stay.to.map_or(truth.row.size, |to| to.0 + 2));
+        let word = truth.let_in.get(&account.user()).copied().flatten();
         let readable = match truth.let_in.get(&account.user()) {
             Some(None) => truth.row.size,
             // A device without a leaf reads to the word by which its person was put out.
-            until => ends.max().max(until.copied().flatten()).unwrap_or(0),
+            _ => ends.max().max(word).unwrap_or(0),
         };
+        // So does one that had a leaf and was put out before it got the keys.
+        let word = word.filter(|_| case.may_miss).map_or(readable, |end| truth.word_before(end));
         let is_in = truth.let_in.get(&account.user()) == Some(&None);
         let succession = truth.succession(company, account);
         // What ended may have been read before it did.
         let most = if is_in { readable } else { readable.max(succession.most) };
-        let least = if is_in { readable } else { readable.max(succession.least) };
+        let least = if is_in { readable } else { readable.min(word).max(succession.least) };
         if !(least..=most).contains(&row.next_seq.0) {
             broken.push(tell(format!("read to {} of {least} to {most}", row.next_seq)));
         }

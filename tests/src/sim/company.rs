@@ -2,17 +2,19 @@
 
 use hauspost_protocol::archive_key::{ArchiveKeys, ArchiveSeed};
 use hauspost_protocol::company::body::{
-    HandoverEntry, ResetOrder, RevokeEntry, RevokeReason, Role, Scope, company_pin,
+    HandoverEntry, PolicyEntry, ResetOrder, RevokeEntry, RevokeReason, Role, Scope, company_pin,
 };
 use hauspost_protocol::company::entry::company_entry;
 use hauspost_protocol::company::founding::{Founders, Office};
 use hauspost_protocol::company::policy::{CouncilPart, PolicyDocument, Terms};
+use hauspost_protocol::company::state::Company;
 use hauspost_protocol::company::voucher::Voucher;
 use hauspost_protocol::crypto::{Secret, SigningKey};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::Seen;
 use hauspost_protocol::ids::{CompanyId, DeviceId, Digest, LogId, TimeMs, UserId};
 use hauspost_protocol::invitation::{Invitation, Trust};
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{Found, Hello, NewEntry};
 
 /// The company's id.
@@ -106,6 +108,17 @@ pub fn revocation(device: DeviceId, seen: Option<Seen>) -> NewEntry {
 pub fn handover((from, to): (UserId, UserId), scope: Scope, seen: Option<Seen>) -> NewEntry {
     let body = HandoverEntry { seen, from, to, scope };
     company_entry(COMPANY, body, &[&key(HR), &key(COUNCIL)])
+}
+
+/// The next policy, which differs from the one in force by its suite.
+pub fn policy(company: &Company, suite: Option<Suite>, seen: Option<Seen>) -> NewEntry {
+    let now = company.now();
+    let mut terms = now.terms().clone();
+    terms.general.suite_code = suite.map(Suite::code);
+    let version = now.policy().map_or(1, |policy| policy.version + 1);
+    let document = Bytes(encode(&PolicyDocument::of(&terms)));
+    let body = PolicyEntry { seen, version, document };
+    company_entry(COMPANY, body, &[&key(ADMIN), &key(HR), &key(COUNCIL)])
 }
 
 /// An admin's word that a conversation gets a new group.

@@ -5,7 +5,7 @@ use hauspost_core::store::rows::account;
 use rand::RngExt as _;
 
 use super::world::World;
-use super::{Event, announced, chaos, handing, hints, own, rooms, talk};
+use super::{Event, announced, chaos, handing, hints, own, rooms, suites, talk};
 
 /// How many of a hundred steps are an event, if the plan has any.
 const SELDOM: u32 = 8;
@@ -39,6 +39,7 @@ pub async fn happens(world: &mut World, phone: usize) -> bool {
         Event::Handover => handing::about(world, phone).await,
         Event::Insider => handing::inside(world, phone).await,
         Event::Hints => hints::about(world, phone).await,
+        Event::Suite => suites::about(world, phone).await,
     }
     true
 }

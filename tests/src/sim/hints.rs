@@ -33,13 +33,31 @@ pub(super) async fn about(world: &mut World, phone: usize) {
         world.act(listener, "listens", |account| async move { account.hear_once().await }).await;
     if let Some(account) = world.wire.account(listener) {
         let seed = world.seed();
-        let wrong = wrong(&account).await.unwrap_or_default();
+        let (wrong, typing) = looks(&account).await.unwrap_or_default();
+        world.typing.add(typing);
         assert!(wrong.is_empty(), "seed {seed}, phone {listener}: {}", wrong.join(", "));
     }
 }
 
-/// What a phone shows that it may not; a phone that cannot be read shows nothing.
-async fn wrong(account: &Account) -> Result<Vec<String>, StoreError> {
+/// How often somebody was seen to type, so that a course in which nobody ever is does not pass for a good one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Typing {
+    /// In a conversation of two.
+    pub in_pairs: usize,
+    /// In one of several.
+    pub in_rooms: usize,
+}
+
+impl Typing {
+    /// Adds what was seen elsewhere.
+    pub fn add(&mut self, more: Self) {
+        self.in_pairs += more.in_pairs;
+        self.in_rooms += more.in_rooms;
+    }
+}
+
+/// What a phone shows that it may not, and who types that it shows; a phone that cannot be read shows nothing.
+async fn looks(account: &Account) -> Result<(Vec<String>, Typing), StoreError> {
     let read = account.store().read(|conn| {
         let shown = presence::shown(conn)?;
         let mut logs = Vec::new();
@@ -49,7 +67,7 @@ async fn wrong(account: &Account) -> Result<Vec<String>, StoreError> {
         Ok::<_, StoreError>((shown, logs))
     });
     let (shown, logs) = read.await?;
-    let mut wrong = Vec::new();
+    let (mut wrong, mut typing) = (Vec::new(), Typing::default());
     for (log, kind, kept) in logs {
         if kept.is_some() && (!shown.last_seen || kind != LogType::Dm) {
             wrong.push(format!("{log} keeps when somebody was there"));
@@ -61,11 +79,15 @@ async fn wrong(account: &Account) -> Result<Vec<String>, StoreError> {
         if !presence.typing.is_empty() && (!shown.typing || kind == LogType::SelfNotes) {
             wrong.push(format!("{log} shows who types"));
         }
+        match kind {
+            LogType::Dm => typing.in_pairs += presence.typing.len(),
+            _ => typing.in_rooms += presence.typing.len(),
+        }
         let Ok(people) = account.roles(log).await else { continue };
         let is_there = |user| people.iter().any(|(there, _)| there == user);
         if !presence.typing.iter().all(is_there) {
             wrong.push(format!("{log} shows somebody who is not in it"));
         }
     }
-    Ok(wrong)
+    Ok((wrong, typing))
 }

@@ -18,14 +18,16 @@ pub mod check;
 pub mod company;
 pub mod events;
 mod handing;
-mod hints;
+pub mod hints;
 pub mod network;
 mod own;
 mod rooms;
+mod suites;
 mod talk;
 pub mod trace;
 pub mod world;
 
+use hints::Typing;
 use world::World;
 
 /// How a simulated course is dealt.
@@ -66,6 +68,8 @@ pub enum Event {
     Insider,
     /// Somebody types, is there, goes, or withholds that; the policy lets people see it.
     Hints,
+    /// The policy names another cipher suite or none, or an owner changes the suite of a group by hand.
+    Suite,
 }
 
 /// What may go wrong.
@@ -94,6 +98,8 @@ pub struct Course {
     pub sent: usize,
     /// Records in the server's logs.
     pub records: usize,
+    /// How often somebody was seen to type.
+    pub typing: Typing,
 }
 
 /// Runs one course.
@@ -107,5 +113,6 @@ pub async fn run(seed: u64, plan: Plan) -> Course {
     let (found, records) = Box::pin(check::all(&mut world)).await;
     broken.extend(found);
     let (digest, lines) = world.end();
-    Course { broken, digest, lines, sent: world.sent.len(), records }
+    let (sent, typing) = (world.sent.len(), world.typing);
+    Course { broken, digest, lines, sent, records, typing }
 }

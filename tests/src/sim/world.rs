@@ -19,6 +19,7 @@ use hauspost_protocol::company::state::Company;
 use hauspost_protocol::encoding::{Bytes, Item, decode, encode};
 use hauspost_protocol::entry::{Entry, Seen};
 use hauspost_protocol::ids::{DeviceId, LogId, Seq, UserId};
+use hauspost_protocol::mls::member::Suite;
 use hauspost_protocol::wire::{
     AppendRequest, Hello, NewEntry, Outcome, Principal, SESSION_LABEL, SessionAnswer,
     SessionRequest, SyncAnswer, SyncRequest, path,
@@ -29,8 +30,9 @@ use tempfile::TempDir;
 
 use super::announced::Announced;
 use super::company::{
-    ADMIN, COMPANY, founding, handover, invitation, key, pin, reset_order, revocation,
+    ADMIN, COMPANY, founding, handover, invitation, key, pin, policy, reset_order, revocation,
 };
+use super::hints::Typing;
 use super::network::{SimNetwork, Weather, Wire};
 use super::trace::Trace;
 use super::{Event, Harm, Plan};
@@ -39,6 +41,7 @@ use super::{Event, Harm, Plan};
 pub const START_MS: u64 = 1_800_000_000_000;
 /// A long holiday of nothing happening is over after this many rounds.
 const ROUNDS: usize = 60;
+const DAY_MS: u64 = 86_400_000;
 const CHECKPOINT_AT_LEAST: Duration = Duration::from_secs(300);
 
 /// A phone, running or not.
@@ -95,6 +98,8 @@ pub struct World {
     pub sent: Vec<Sent>,
     /// What was promised to be announced in several rooms.
     pub announced: Vec<Announced>,
+    /// How often somebody was seen to type.
+    pub typing: Typing,
     /// The server's data folder.
     pub data: PathBuf,
     /// How many texts were written, so that each is another one.
@@ -121,6 +126,7 @@ impl World {
             phones: Vec::new(),
             sent: Vec::new(),
             announced: Vec::new(),
+            typing: Typing::default(),
             data,
             texts: 0,
             seed,
@@ -387,6 +393,13 @@ impl World {
         can
     }
 
+    /// The policy names this suite for all groups, or none any more.
+    pub async fn name_suite(&mut self, suite: Option<Suite>) {
+        let token = self.admin().await;
+        let company = self.company(&token).await;
+        self.append_company(|newest| policy(&company, suite, newest)).await;
+    }
+
     /// An admin orders a reset of a conversation.
     pub async fn order_reset(&mut self, log: LogId) {
         self.append_company(|newest| reset_order(log, newest)).await;
@@ -463,6 +476,10 @@ impl World {
             self.start_server().await;
         }
         self.wire.deliver_late().await;
+        if self.plan.events.contains(&Event::Suite) {
+            // No device makes two new groups of one conversation on a day.
+            self.pass(DAY_MS);
+        }
         for number in 0..self.phones.len() {
             // A fault that is armed and did not strike goes with the process.
             self.kill_phone(number);

@@ -28,6 +28,16 @@ pub(super) fn stands(truths: &BTreeMap<LogId, Truth>) -> Stands {
     stands
 }
 
+impl Truth {
+    /// Where who was put out by then may have read it first: behind a word about people, which the commit that
+    /// takes his leaf follows.
+    pub(super) fn word_before(&self, end: u64) -> u64 {
+        let mut rows = self.rows.iter().rev().filter(|row| row.entry.seq.0 < end);
+        let word = rows.find(|row| row.kind == Kind::Invite);
+        word.map_or(end, |row| row.entry.seq.0 + 1)
+    }
+}
+
 /// The entries whose keys a device was given.
 pub(super) fn granted(truth: &Truth, device: DeviceId) -> BTreeSet<Seq> {
     let mut granted = BTreeSet::new();
