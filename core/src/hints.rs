@@ -216,12 +216,16 @@ impl Hearing {
         Some(Seen { seen_ms, is_here })
     }
 
-    /// How long until something is not so any more that was heard.
-    pub fn wait_ms(&self, now_ms: TimeMs) -> Option<TimeMs> {
+    /// How long until something is not so any more that was heard, of what was so when views were told last:
+    /// no time at all, if it ended since then.
+    pub fn wait_ms(&self, told_ms: TimeMs, now_ms: TimeMs) -> Option<TimeMs> {
         let typing = self.devices.values().filter_map(|heard| heard.typing.map(|(_, until)| until));
         let here = self.devices.values().map(|heard| heard.here_until_ms);
-        let ends = typing.chain(here).filter(|until_ms| is_ahead(*until_ms, now_ms));
-        ends.min().map(|until_ms| until_ms - now_ms)
+        // A clock that was set back begins anew.
+        let told_ms = told_ms.min(now_ms);
+        let ends = typing.chain(here).filter(|until_ms| *until_ms > told_ms);
+        let waits = ends.map(|until_ms| until_ms.saturating_sub(now_ms));
+        waits.min().filter(|wait_ms| *wait_ms <= AHEAD_MS)
     }
 
     /// Nobody was there, as far as this person may see.

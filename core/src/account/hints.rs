@@ -429,6 +429,7 @@ pub(super) async fn say(core: Arc<Core>) {
 
 /// Takes in what comes, and tells views when what was heard is not so any more.
 pub(super) async fn hear(core: Arc<Core>) {
+    let mut told_ms = core.env.clock.now_ms();
     loop {
         let next = lock(&core.hints.came).0.pop_front();
         if let Some(hint) = next {
@@ -437,10 +438,15 @@ pub(super) async fn hear(core: Arc<Core>) {
             }
             continue;
         }
-        let wait_ms = lock(&core.hints.hearing).wait_ms(core.env.clock.now_ms());
+        let now_ms = core.env.clock.now_ms();
+        let wait_ms = lock(&core.hints.hearing).wait_ms(told_ms, now_ms);
         tokio::select! {
             () = core.hints.to_hear.notified() => {}
-            () = wait(&core, wait_ms) => core.store.tell(Change::Presence),
+            () = wait(&core, wait_ms) => {
+                // Read before views look: what ends while they do is told again.
+                told_ms = core.env.clock.now_ms();
+                core.store.tell(Change::Presence);
+            }
         }
     }
 }

@@ -89,12 +89,17 @@ fn typing_shows_who_began_first_foremost_and_ends_by_itself_or_with_the_message(
     hearing.heard(LOG, BEN, &hint(2, NOW_MS + 4_000, said(true, false)), NOW_MS + 4_000);
     assert_eq!(hearing.typing(LOG, NOW_MS + 4_100), [BEN, ANNA]);
     assert!(hearing.typing(OTHER, NOW_MS + 4_100).is_empty());
-    assert_eq!(hearing.wait_ms(NOW_MS + 4_100), Some(TYPING_SHOWN_MS - 4_000));
+    assert_eq!(hearing.wait_ms(NOW_MS + 4_100, NOW_MS + 4_100), Some(TYPING_SHOWN_MS - 4_000));
+    // What ended before anybody looked is told at once, whenever it is looked at; and once.
+    let told_ms = NOW_MS + 4_100;
+    assert_eq!(hearing.wait_ms(told_ms, NOW_MS + 500_000), Some(0));
+    assert_eq!(hearing.wait_ms(NOW_MS + 500_000, NOW_MS + 500_000), None);
+    assert_eq!(hearing.wait_ms(NOW_MS + 500_000, told_ms), Some(TYPING_SHOWN_MS - 4_000));
     assert_eq!(hearing.typing(LOG, NOW_MS + 100 + TYPING_SHOWN_MS), [BEN]);
     assert!(hearing.wrote(LOG, DeviceId([2; 16])));
     assert!(!hearing.wrote(LOG, DeviceId([2; 16])));
     assert!(hearing.typing(LOG, NOW_MS + 6_300).is_empty());
-    assert_eq!(hearing.wait_ms(NOW_MS + 6_300), None);
+    assert_eq!(hearing.wait_ms(NOW_MS + 6_300, NOW_MS + 6_300), None);
     hearing.heard(LOG, BEN, &hint(2, NOW_MS + 7_000, said(true, false)), NOW_MS + 7_000);
     assert!(
         hearing.typing(LOG, 5_000).is_empty(),
