@@ -171,7 +171,6 @@ impl Hearing {
         }
         let new = Heard { user, newest_ms: 0, typing: None, seen_ms: 0, here_until_ms: 0 };
         let heard = self.devices.entry(place).or_insert(new);
-        heard.user = user;
         heard.newest_ms = hint.t_ms;
         let since_ms = heard.typing.filter(|typing| is_on(*typing, now_ms)).map(|(since, _)| since);
         heard.typing = hint.types(now_ms).map(|until_ms| (since_ms.unwrap_or(now_ms), until_ms));

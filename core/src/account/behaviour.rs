@@ -241,7 +241,11 @@ impl Core {
     }
 
     /// Forgets receipts that are older than the policy keeps them, by the server's clock.
-    pub(super) async fn forget_receipts(&self) -> Result<(), AccountError> {
+    pub(super) async fn forget_behaviour(&self) -> Result<(), AccountError> {
+        self.forget_receipts().await.and(self.forget_presence().await)
+    }
+
+    async fn forget_receipts(&self) -> Result<(), AccountError> {
         let server_ms = self.server_ms();
         let forget = move |tx: &Tx<'_>| {
             if let Some(days) = receipt::policy(tx)? {

@@ -216,9 +216,10 @@ impl Core {
         }
         let mut said = BTreeMap::<LogId, Said>::new();
         if due.here || due.goes {
-            said.extend(told.iter().map(|log| {
-                (*log, Said { here: due.here, goes: due.goes && !due.here, typing: false })
-            }));
+            said.extend(
+                told.iter()
+                    .map(|log| (*log, Said { here: due.here, goes: due.goes, typing: false })),
+            );
         }
         for log in due.typing {
             if shown.typing && self.may_type(log, self.me.user).await? {
@@ -306,9 +307,7 @@ impl Core {
             let Some(known) = conversation(conn, log)? else { return Ok(None) };
             let device = opened.claimed_device();
             let author = known.roster.leaf_of(device).and_then(|leaf| known.roster.member(leaf));
-            let Some(author) = author.filter(|author| author.device == device) else {
-                return Ok(None);
-            };
+            let Some(author) = author else { return Ok(None) };
             let (user, verified) = (author.user, opened.verify(&author.signature_key));
             Ok::<_, AccountError>(verified.ok().map(|hint| (shown, row, user, hint)))
         });

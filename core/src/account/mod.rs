@@ -236,9 +236,10 @@ impl Account {
         self.core.fill_index().await
     }
 
-    /// Forgets receipts that are older than the policy keeps them; a started account does so by itself.
-    pub async fn forget_receipts(&self) -> Result<(), AccountError> {
-        self.core.forget_receipts().await
+    /// Forgets receipts, and when people were last there, if that is older than the policy keeps it, or they
+    /// are gone; a started account does so by itself.
+    pub async fn forget_behaviour(&self) -> Result<(), AccountError> {
+        self.core.forget_behaviour().await
     }
 
     /// Pulls, sends and listens by itself on the current tokio runtime, until the account is

@@ -228,7 +228,7 @@ async fn look_after(core: Arc<Core>) {
         let agreed = core.agree().await;
         let witnessed = core.ask_witnesses_hourly().await;
         let looked = core.look_at_ways_in().await;
-        let forgot = core.forget_receipts().await.and(core.forget_presence().await);
+        let forgot = core.forget_behaviour().await;
         let done = stocked.and(named).and(added).and(agreed).and(witnessed).and(looked);
         if let Err(error) = done.and(forgot) {
             tracing::debug!(code = error.code(), "upkeep failed");

@@ -43,6 +43,15 @@ fn who_types_says_so_at_the_first_key_and_then_once_in_four_seconds() {
 }
 
 #[test]
+fn what_is_said_late_is_the_last_word_for_four_seconds_from_then_on() {
+    let mut saying = Saying::default();
+    assert!(saying.types(LOG, NOW_MS));
+    assert_eq!(saying.due(NOW_MS + 3_000).typing, [LOG]);
+    assert!(!saying.types(LOG, NOW_MS + TYPING_EVERY_MS), "it went out a second ago");
+    assert!(saying.types(LOG, NOW_MS + 3_000 + TYPING_EVERY_MS));
+}
+
+#[test]
 fn who_types_everywhere_is_held_in_sixteen_conversations_and_no_more() {
     let mut saying = Saying::default();
     let said = (0..=255).filter(|log| saying.types(LogId([*log; 16]), NOW_MS)).count();
@@ -58,6 +67,9 @@ fn who_is_there_says_so_at_once_then_every_minute_and_when_he_goes_and_nothing_a
     assert_eq!(saying.wait_ms(NOW_MS), Some(0));
     assert!(saying.due(NOW_MS).here);
     assert_eq!(saying.wait_ms(NOW_MS + 1_000), Some(HERE_EVERY_MS - 1_000));
+    for over_ms in [NOW_MS + 2 * HERE_EVERY_MS, 10_000] {
+        assert_eq!(saying.wait_ms(over_ms), Some(0), "now, and after a clock was set back too");
+    }
     assert!(saying.due(NOW_MS + HERE_EVERY_MS - 1).is_nothing());
     assert!(saying.due(NOW_MS + HERE_EVERY_MS).here);
     assert!(saying.due(10_000).here, "a clock that was set back holds nothing up");
@@ -67,6 +79,16 @@ fn who_is_there_says_so_at_once_then_every_minute_and_when_he_goes_and_nothing_a
     assert!(saying.due(NOW_MS + 10 * HERE_EVERY_MS).is_nothing());
     assert_eq!(saying.wait_ms(NOW_MS + 10 * HERE_EVERY_MS), None);
     assert!(!saying.set_in_front(false, NOW_MS), "he was not there");
+}
+
+#[test]
+fn who_comes_back_before_he_has_said_that_he_goes_says_only_that_he_is_there() {
+    let mut saying = Saying::default();
+    saying.set_in_front(true, NOW_MS);
+    saying.due(NOW_MS);
+    saying.set_in_front(false, NOW_MS + 1_000);
+    saying.set_in_front(true, NOW_MS + 2_000);
+    assert_eq!(saying.due(NOW_MS + 2_000), Due { here: true, ..Due::default() });
 }
 
 #[test]
@@ -134,6 +156,28 @@ fn a_hint_without_typing_ends_it_and_one_of_there_says_so_until_it_is_over() {
 }
 
 #[test]
+fn nobody_is_there_for_ever_whose_reader_set_his_clock_back() {
+    let mut hearing = Hearing::default();
+    hearing.heard(LOG, BEN, &hint(2, NOW_MS, said(false, true)), NOW_MS);
+    // He said so a moment before, by the clock of then; by that of now he says so far ahead.
+    let early_ms = NOW_MS - HERE_SHOWN_MS;
+    assert_eq!(hearing.seen(LOG, BEN, early_ms), Some(Seen { seen_ms: NOW_MS, is_here: false }));
+}
+
+#[test]
+fn who_begins_to_type_anew_comes_after_those_who_went_on_and_each_types_where_he_does() {
+    let mut hearing = Hearing::default();
+    hearing.heard(LOG, BEN, &hint(2, NOW_MS, said(true, false)), NOW_MS);
+    hearing.heard(OTHER, BEN, &hint(2, NOW_MS, said(true, true)), NOW_MS);
+    assert!(hearing.typing(LogId([0; 16]), NOW_MS).is_empty());
+    assert_eq!(hearing.seen(LOG, BEN, NOW_MS), None, "that he said elsewhere");
+    let later_ms = NOW_MS + TYPING_SHOWN_MS;
+    hearing.heard(LOG, ANNA, &hint(1, later_ms, said(true, false)), later_ms);
+    hearing.heard(LOG, BEN, &hint(2, later_ms + 1, said(true, false)), later_ms + 1);
+    assert_eq!(hearing.typing(LOG, later_ms + 1), [ANNA, BEN]);
+}
+
+#[test]
 fn of_devices_that_are_heard_so_many_are_remembered_and_no_more() {
     let mut hearing = Hearing::default();
     for number in 0..HEARD as u64 + 10 {
@@ -145,6 +189,10 @@ fn of_devices_that_are_heard_so_many_are_remembered_and_no_more() {
     }
     assert_eq!(hearing.devices.len(), HEARD);
     assert_eq!(hearing.newest_ms(LOG, DeviceId([0; 16])), None, "the oldest went");
+    let (_, known) = *hearing.devices.last_key_value().unwrap().0;
+    let again = Hint { device: known, t_ms: NOW_MS + 90_000, said: said(true, false) };
+    hearing.heard(LOG, BEN, &again, NOW_MS);
+    assert_eq!(hearing.devices.len(), HEARD, "for one of them nobody has to go");
 }
 
 #[test]
@@ -155,6 +203,7 @@ fn attacks_33_a_server_that_floods_is_listened_to_so_often_and_no_more() {
     assert!(!gate.opens(NOW_MS + OPENED_EVERY_MS - 1));
     assert!(gate.opens(NOW_MS + OPENED_EVERY_MS));
     assert!(!gate.opens(NOW_MS + OPENED_EVERY_MS));
+    assert!(gate.opens(5_000), "a clock that was set back holds nothing up");
 }
 
 #[test]
@@ -189,5 +238,10 @@ fn attacks_33_a_line_without_an_end_takes_no_room() {
         sealed: Bytes(vec![7; SEALED_BYTES]),
     };
     let line = hint.to_line() + "\n";
-    assert_eq!(lines.feed(line.as_bytes()), [Line::Hint(hint)], "the next line is whole again");
+    let next = Line::Hint(hint.clone());
+    assert_eq!(lines.feed(line.as_bytes()), [next], "the next line is whole again");
+    // What stands before the rest that is passed over is no line of its own.
+    assert!(lines.feed(hint.to_line().as_bytes()).is_empty());
+    assert!(lines.feed(&[b'x'; LINE_BYTES]).is_empty());
+    assert_eq!(lines.feed(b"\n"), [Line::News]);
 }

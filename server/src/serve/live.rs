@@ -222,6 +222,9 @@ mod tests {
         bell.pass(passed(1, 1, "c\n"));
         bell.news();
         assert_eq!(bell.lines(), "c\nb\n\n");
+        bell.pass(passed(1, 1, "a\n"));
+        bell.pass(passed(2, 1, "d\n"));
+        assert_eq!(bell.lines(), "a\nd\n", "one in each conversation");
         assert!(bell.lines().is_empty(), "each goes out once");
     }
 
@@ -231,7 +234,26 @@ mod tests {
         (0..=255).for_each(|from| bell.pass(passed(1, from, "x\n")));
         let waiting = std::mem::take(&mut bell.waiting().hints);
         assert_eq!(waiting.len(), WAITING);
-        assert_eq!(waiting.last().map(|hint| hint.from), Some(DeviceId([255; 16])));
+        let of = |hint: Option<&Passed>| hint.map(|hint| hint.from.0[0]);
+        assert_eq!((of(waiting.first()), of(waiting.last())), (Some(192), Some(255)));
+    }
+
+    #[test]
+    fn streams_that_were_closed_take_no_room() {
+        let live = Live::default();
+        let [anna, ben] = [1, 2].map(|id| Principal::Device(DeviceId([id; 16])));
+        let kept = |live: &Live| live.streams.lock().unwrap().values().map(Vec::len).sum::<usize>();
+        let (hers, his) = (live.listen(anna), live.listen(ben));
+        drop(hers);
+        assert_eq!((live.streams(), kept(&live)), (1, 2));
+        let again = live.listen(anna);
+        assert_eq!((live.streams(), kept(&live)), (2, 2), "her next one takes its place");
+        let other = live.listen(ben);
+        drop((again, other));
+        live.hint_all();
+        assert_eq!((live.streams(), kept(&live)), (1, 1), "news for all find who is there still");
+        assert_eq!(live.streams.lock().unwrap().len(), 1);
+        assert_eq!(his.lines(), "\n");
     }
 
     #[test]

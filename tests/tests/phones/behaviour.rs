@@ -412,7 +412,7 @@ async fn receipts_are_kept_for_as_many_days_as_the_policy_says() {
             Ok::<_, StoreError>(())
         };
         anna.account.store().write(age).await.unwrap();
-        anna.account.forget_receipts().await.unwrap();
+        anna.account.forget_behaviour().await.unwrap();
         assert_eq!(reach(&anna, log).await.read, Some(read), "{days} days more");
     }
 }

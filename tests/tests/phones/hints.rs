@@ -21,6 +21,8 @@ use hauspost_protocol::wire::{HintsRequest, path};
 use hauspost_tests::hostile::Hostile;
 use hauspost_tests::real::{PATIENCE, Phone, World, env};
 
+mod shown;
+
 /// The policy that turns both on.
 fn with_hints() -> Terms {
     let council = CouncilPart { typing: true, last_seen: true, ..CouncilPart::default() };
@@ -29,6 +31,7 @@ fn with_hints() -> Terms {
 
 const TYPING: Said = Said { typing: true, here: false, goes: false };
 const HERE: Said = Said { typing: false, here: true, goes: false };
+const GOES: Said = Said { typing: false, here: false, goes: true };
 
 /// A phone whose clock moves when it is told, behind somebody who may say what he likes to it.
 struct Watched {
@@ -172,7 +175,9 @@ async fn who_types_is_shown_to_the_others_until_he_stops_or_sends_it() {
     ben.clock.advance(TYPING_EVERY_MS);
     ben.types(group).await;
     anna.sees(group, |shown| shown.typing == [ben.user()]).await;
+    let observer = anna.phone.account.observe();
     ben.phone.account.send_text(group, "Ich komme").await.unwrap();
+    anna.is_told(&observer, Change::Presence).await;
     anna.sees(group, |shown| shown.typing.is_empty()).await;
     anna.phone.hears(group, "Ich komme").await;
     // What he writes next is another message.
@@ -317,8 +322,11 @@ async fn attacks_33_who_withholds_his_own_sees_nobodys_and_each_for_itself() {
     ben.comes_to_the_front().await;
     anna.comes_to_the_front().await;
     ben.sees(dm, |shown| shown.last_seen.is_some()).await;
-    ben.phone.account.withhold(Trace::LastSeen, true).await.unwrap();
+    for withheld in [true, false] {
+        ben.phone.account.withhold(Trace::LastSeen, withheld).await.unwrap();
+    }
     assert_eq!(ben.presence(dm).await.last_seen, None, "what he knew went");
+    ben.phone.account.withhold(Trace::LastSeen, true).await.unwrap();
     let asked = ben.network.asked(path::HINTS);
     ben.clock.advance(HERE_EVERY_MS);
     ben.phone.account.say_hints().await.unwrap();
@@ -367,6 +375,20 @@ async fn attacks_33_hints_that_are_forged_played_again_moved_or_of_another_time_
     // Carla is in the group and has its key; she cannot speak for Ben.
     let forged = carla.seals(group, bens, now(), TYPING).await.to_line();
     assert_eq!(anna.believes(&forged, &carla, group).await, only_carla);
+    // Nor does anybody see himself, whatever the server brings back.
+    let annas = anna.phone.account.device();
+    let own = anna.seals(group, annas, anna.phone.env().clock.now_ms(), TYPING).await.to_line();
+    assert_eq!(anna.believes(&own, &carla, group).await, only_carla);
+    // Where more than two are, whoever says that he is there or goes is not listened to.
+    for said in [HERE, GOES] {
+        let seen = ben.seals(group, bens, anna.phone.env().clock.now_ms(), said).await.to_line();
+        assert_eq!(anna.believes(&seen, &carla, group).await, only_carla);
+    }
+    let noted = anna.phone.account.store().read(move |conn| {
+        let local = log::local(conn, group)?.unwrap();
+        presence::last_seen(conn, local)
+    });
+    assert_eq!(noted.await.unwrap(), None);
 
     // What the server heard of Ben once, it plays again.
     ben.clock.set(anna.phone.env().clock.now_ms());
@@ -409,7 +431,7 @@ async fn attacks_33_hints_that_are_forged_played_again_moved_or_of_another_time_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attacks_33_a_server_that_floods_or_says_too_much_is_passed_over() {
-    let (_world, [anna, ben, carla], _, group) = three(with_hints()).await;
+    let (_world, [anna, ben, carla], dm, group) = three(with_hints()).await;
     let long = "x".repeat(2 * LINE_BYTES);
     let huge = "A".repeat(1 << 20);
     for line in [long.as_str(), huge.as_str(), "", "kein Hinweis", "%%%"] {
@@ -418,12 +440,15 @@ async fn attacks_33_a_server_that_floods_or_says_too_much_is_passed_over() {
     let bens = ben.phone.account.device();
     let forged = carla.seals(group, bens, ben.phone.env().clock.now_ms(), TYPING).await.to_line();
     (0..2_000).for_each(|_| anna.network.says(&forged));
+    let now_ms = anna.phone.env().clock.now_ms();
+    anna.network.says(&ben.seals(dm, bens, now_ms, HERE).await.to_line());
     anna.network.was_heard().await;
     // What comes in the flood is lost with it; afterwards all is as before.
     ben.phone.account.send_text(group, "Es geht weiter").await.unwrap();
     anna.phone.hears(group, "Es geht weiter").await;
     [&anna, &carla].iter().for_each(|phone| phone.clock.advance(20_000));
     assert_eq!(anna.believes("", &carla, group).await, [carla.user()]);
+    assert_eq!(anna.presence(dm).await.last_seen, None, "he said so in the flood");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -434,6 +459,9 @@ async fn attacks_33_a_leaver_is_not_heard_and_what_was_known_of_him_is_forgotten
     world.revoke("ben").await;
     anna.phone.account.sync_all().await.unwrap();
     assert_eq!(anna.presence(dm).await.last_seen, None);
+    anna.phone.account.forget_behaviour().await.unwrap();
+    let kept = anna.phone.account.store().read(presence::people);
+    assert!(kept.await.unwrap().is_empty());
     let now_ms = anna.phone.env().clock.now_ms();
     for (log, said) in [(dm, HERE), (group, TYPING)] {
         // He has the epoch's key still, and a server that helps him.

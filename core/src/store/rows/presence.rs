@@ -154,3 +154,90 @@ pub fn told(conn: &Connection) -> Result<Vec<LogId>, StoreError> {
     let rows = select.query_map([HERE_LOGS as i64], |row| cell(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use hauspost_protocol::body::LogType;
+
+    use super::*;
+    use crate::store::fixture::enrolled;
+    use crate::store::rows::log::{self, Log, LogState};
+
+    /// The conversation with this person, in which somebody wrote last at this time.
+    fn dm(tx: &Tx<'_>, number: u8, last_ms: TimeMs) -> Result<LocalLog, StoreError> {
+        let mut row = Log::new(LogId([number; 16]), LogType::Dm);
+        row.peer = Some(UserId([number; 16]));
+        let local = log::insert(tx, &row, None, last_ms)?;
+        let sql = "UPDATE conversation SET last_ms = ?2 WHERE log = ?1";
+        tx.execute(sql, params![local.number, C(last_ms)])?;
+        Ok(local)
+    }
+
+    async fn within(job: impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static) {
+        let folder = tempfile::tempdir().unwrap();
+        enrolled(folder.path()).await.write(move |tx| job(tx)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_there_says_so_in_the_newest_conversations_of_two_that_go_on_and_in_so_many() {
+        within(|tx| {
+            for number in 1..=HERE_LOGS as u8 + 2 {
+                dm(tx, number, u64::from(number))?;
+            }
+            let group = log::insert(tx, &Log::new(LogId([200; 16]), LogType::Group), None, 900)?;
+            let mut left = Log::new(LogId([201; 16]), LogType::Dm);
+            left.local = dm(tx, 201, 901)?;
+            left.state = LogState::Left;
+            log::update(tx, &left)?;
+            let told = told(tx)?;
+            assert!(!told.contains(&group.id) && !told.contains(&left.local.id));
+            let newest = (3..=HERE_LOGS as u8 + 2).rev().map(|number| LogId([number; 16]));
+            assert_eq!(told, newest.collect::<Vec<_>>());
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn when_somebody_was_last_there_is_kept_while_it_may_be_seen_and_does_not_go_back() {
+        within(|tx| {
+            let ben = dm(tx, 1, 1)?;
+            note(tx, ben, 500)?;
+            assert_eq!(last_seen(tx, ben)?, None, "no policy says so");
+            set_policy(tx, true, true)?;
+            note(tx, ben, 500)?;
+            note(tx, ben, 400)?;
+            assert_eq!(last_seen(tx, ben)?, Some(500));
+            set_withheld(tx, Trace::Typing, true)?;
+            assert_eq!(last_seen(tx, ben)?, Some(500), "typing is another thing");
+            set_withheld(tx, Trace::LastSeen, true)?;
+            set_withheld(tx, Trace::LastSeen, false)?;
+            assert_eq!(last_seen(tx, ben)?, None, "who withheld it begins anew");
+            note(tx, ben, 600)?;
+            set_policy(tx, false, true)?;
+            assert_eq!(last_seen(tx, ben)?, Some(600));
+            set_policy(tx, true, false)?;
+            set_policy(tx, true, true)?;
+            assert_eq!(last_seen(tx, ben)?, None, "and so does a policy");
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_it_is_kept_goes_and_all_of_who_is_gone() {
+        within(|tx| {
+            set_policy(tx, true, true)?;
+            let (anna, ben, carla) = (dm(tx, 1, 1)?, dm(tx, 2, 2)?, dm(tx, 3, 3)?);
+            for (log, t_ms) in [(anna, 100), (ben, 500), (carla, 900)] {
+                note(tx, log, t_ms)?;
+            }
+            forget(tx, 500, &[UserId([3; 16])])?;
+            let left = [anna, ben, carla].map(|log| last_seen(tx, log).unwrap());
+            assert_eq!(left, [None, Some(500), None]);
+            assert_eq!(people(tx)?, [UserId([2; 16])]);
+            Ok(())
+        })
+        .await;
+    }
+}

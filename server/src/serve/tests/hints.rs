@@ -3,16 +3,18 @@
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, StatusCode};
 use futures_util::{FutureExt as _, StreamExt as _};
+use hauspost_core::group::commit::Change;
 use hauspost_protocol::body::LogType;
 use hauspost_protocol::company::body::{CompanyBody, PolicyEntry};
 use hauspost_protocol::company::policy::{CouncilPart, PolicyDocument, Terms};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::hint::{AT_ONCE, SEALED_BYTES, SealedHint};
-use hauspost_protocol::ids::{Epoch, Gen, LogId};
+use hauspost_protocol::ids::{Epoch, Gen, LeafIndex, LogId};
 use hauspost_protocol::limits::DAY_MS;
 use hauspost_protocol::wire::{HintsRequest, Outcome, TOKEN_HEADER, path};
 
-use super::world::{ADMIN, COUNCIL, HR, Phone, World};
+use super::conversation::{at, entries};
+use super::world::{ADMIN, COUNCIL, HR, Phone, World, newest};
 use crate::serve::limits::{HINT_EVERY_MS, HINTS_IN_A_ROW};
 
 async fn policy(world: &World, typing: bool, last_seen: bool) {
@@ -106,6 +108,28 @@ async fn attacks_33_a_hint_reaches_the_other_devices_of_its_conversation_and_no_
     passes(&world, &anna, vec![hint(log, 6)]).await;
     assert!(lines(bens).iter().all(String::is_empty));
     assert_eq!(send(&world, &ben, vec![hint(log, 7)]).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn attacks_33_who_was_removed_is_passed_nothing_on_and_has_nothing_passed_on() {
+    let world = World::founded().await;
+    policy(&world, true, true).await;
+    let (mut anna, ben, carla) = (world.phone(1).await, world.phone(2).await, world.phone(3).await);
+    let mut room = anna.create(&world, LogType::Group, &[&ben, &carla]).await;
+    let seen = Some(newest(&entries(&world, &anna, room.log).await));
+    let judged_by = at(&world, &anna).await;
+    let change = Change { removes: vec![LeafIndex(1)], ..Change::default() };
+    let request = anna.commit(&mut room, change, seen, judged_by, None);
+    assert!(matches!(anna.append(&world, &request).await[..], [Outcome::Ok(_), Outcome::Ok(_)]));
+
+    let mut streams = [live(&world, &ben).await, live(&world, &carla).await];
+    streams.iter_mut().for_each(|stream| drop(lines(stream)));
+    passes(&world, &anna, vec![hint(room.log, 1)]).await;
+    let [bens, carlas] = &mut streams;
+    assert_eq!(lines(carlas), [hint(room.log, 1).to_line()]);
+    assert!(lines(bens).is_empty());
+    let not_found = (StatusCode::NOT_FOUND, "not_found".to_owned());
+    assert_eq!(send(&world, &ben, vec![hint(room.log, 2)]).await, not_found);
 }
 
 #[tokio::test]
