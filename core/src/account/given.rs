@@ -214,6 +214,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_of_a_record_that_the_grant_does_not_name_is_not_taken_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = three(&store, 0, |tx, log, row| history::add_unread(tx, log, row).unwrap()).await;
+        let done = store.write(move |tx| {
+            let ranges = vec![(Seq(5), Seq(5))];
+            let given = Given { by: Seq(9), ranges: &ranges, by_handover: None };
+            let honest = given.keep(tx, log, &KeyList::new(keys().to_vec()))?;
+            let taken: Vec<_> = history::granted(tx, log, 9)?.iter().map(|row| row.seq.0).collect();
+            Ok::<_, StoreError>((honest, taken))
+        });
+        assert_eq!(done.await.unwrap(), (false, vec![5]));
+    }
+
+    #[tokio::test]
     async fn a_grantor_is_judged_by_the_handover_at_his_own_time_and_his_keys_by_those_in_force() {
         let folder = tempfile::tempdir().unwrap();
         let store = enrolled(folder.path()).await;

@@ -120,3 +120,27 @@ async fn a_server_that_shows_a_successor_a_conversation_that_was_not_handed_over
     }
     assert_eq!(grants(&carla).await, 1, "of what was handed over");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_shows_a_successor_the_leavers_own_notes_shows_nothing_of_them() {
+    let mut world = World::found().await;
+    let (listening, lies) = (Hostile::default(), Hostile::default());
+    let ben = world.phone_over("ben", listening.network()).await;
+    let anna = world.phone_over("anna", lies.network()).await;
+    ben.account.sync_all().await.unwrap();
+    let notes = ben.account.notes().await.unwrap();
+    ben.account.send_text(notes, "nur für mich").await.unwrap();
+    ben.settle().await;
+    world.hands_over(("ben", "anna"), &Wanted::default(), &["hr", "council-1"]).await.unwrap();
+    let shown = news_seen(&listening, notes);
+    assert!(!shown.is_empty());
+    let shown = Arc::new(Mutex::new(shown));
+    let left = shown.clone();
+    lies.twists_news(move |answer| answer.logs.append(&mut shown.lock().unwrap()));
+    let _ = anna.account.sync_all().await;
+    assert!(left.lock().unwrap().is_empty(), "she was shown them");
+    if let Some(row) = anna.account.conversation(notes).await.unwrap() {
+        assert_ne!(row.state, LogState::HandedOver);
+        assert_eq!(anna.missing(notes).await, 0, "nothing to be asked for");
+    }
+}

@@ -11,6 +11,8 @@ use hauspost_protocol::company::policy::{CouncilPart, Terms};
 use hauspost_protocol::ids::{LogId, UserId};
 use hauspost_tests::real::{PATIENCE, Phone, World};
 
+mod between;
+
 /// Who signs a handover where the council has its say.
 const BOTH: [&str; 2] = ["hr", "council-1"];
 

@@ -107,5 +107,6 @@ mod tests {
         let cut = some.within(LOG, (Seq(7), Seq(30)));
         assert_eq!(cut, [(Seq(7), Seq(9)), (Seq(20), Seq(30))]);
         assert_eq!(some.within(LOG, (Seq(10), Seq(19))), []);
+        assert_eq!(some.within(LogId([9; 16]), (Seq(7), Seq(30))), []);
     }
 }

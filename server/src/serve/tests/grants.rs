@@ -13,6 +13,7 @@ use hauspost_protocol::wire::{HistoryRequest, NewEntry, Outcome, path};
 use super::conversation::{at, entries, two};
 use super::documents::{Document, OK, not_found};
 use super::world::{Phone, Room, World, newest};
+use crate::serve::limits::PAGE_BYTES;
 
 /// A conversation that Carol came to later: records 3 to 5 were not for her, the first with a document.
 struct Later {
@@ -241,4 +242,23 @@ async fn a_history_key_is_handed_out_to_devices_and_no_request_is_too_large() {
     let request = HistoryRequest { log: room.log, seqs: vec![Seq(0); 257] };
     let answer = world.post(path::HISTORY, Some(&anna.token), &request).await;
     assert_eq!(answer.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn however_much_was_granted_so_many_bytes_go_out_at_once_and_the_rest_when_it_is_asked_for() {
+    let mut later = Later::new().await;
+    later.room.cap = Seq(8);
+    let Later { world, anna, carol, room, .. } = &later;
+    let big = vec![7; 60_000];
+    for four in 0..5 {
+        let said = (4 * four..4 * four + 4).map(|index| room.record(0, index, &big)).collect();
+        assert!(matches!(anna.append(world, &room.request(said)).await[3], Outcome::Ok(_)));
+    }
+    let list = later.list(anna, 2).await;
+    assert_eq!(later.grants(anna, carol, &[(9, 28)], &list).await, Outcome::Ok(Seq(29)));
+    let all: Vec<u64> = (9..29).rev().collect();
+    let first = later.gets(carol, &all).await;
+    assert!(first.len() * big.len() <= PAGE_BYTES && first.len() > 10, "{}", first.len());
+    let rest = later.gets(carol, &all[first.len()..]).await;
+    assert_eq!([first, rest].concat(), all);
 }

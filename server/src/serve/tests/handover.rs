@@ -1,17 +1,19 @@
 //! History for a successor, as the server takes it and serves it: to his devices, up to the newest grant,
 //! while the handover is in force, and nothing else (docs/protocol.md §10).
 
+use hauspost_core::group::commit::Change;
 use hauspost_protocol::authorise::Rule;
 use hauspost_protocol::body::{GrantBasis, GrantBody, SignedPayload};
 use hauspost_protocol::company::body::{CompanyBody, HandoverEntry, Scope};
 use hauspost_protocol::encoding::{Bytes, encode};
 use hauspost_protocol::entry::{Entry, Head, Kind};
-use hauspost_protocol::ids::{Gen, KeyId, Seq};
-use hauspost_protocol::wire::{HistoryRequest, NewEntry, Outcome, path};
+use hauspost_protocol::ids::{CompanyId, Gen, KeyId, LeafIndex, Seq, UserId};
+use hauspost_protocol::wire::{HistoryRequest, NewEntry, Outcome, Person, path};
 
 use super::conversation::{at, entries, two};
 use super::documents::{Document, OK, not_found};
 use super::world::{ADMIN, COUNCIL, HR, Phone, Room, World, newest};
+use crate::company::handover::{self, HandoverError, Wanted};
 
 /// Anna and Ben said records 3 and 4, the first with a document; Carol was never in the conversation.
 struct Leaving {
@@ -36,7 +38,17 @@ impl Leaving {
 
     /// Ben's past goes to Carol, signed by these keys.
     async fn hands_over(&self, scope: Scope, keys: &[u8]) -> Outcome {
-        let (from, to) = (self.ben.user(), self.carol.user());
+        self.hands_over_between(&self.ben, &self.carol, scope, keys).await
+    }
+
+    async fn hands_over_between(
+        &self,
+        from: &Phone,
+        to: &Phone,
+        scope: Scope,
+        keys: &[u8],
+    ) -> Outcome {
+        let (from, to) = (from.user(), to.user());
         let body = HandoverEntry { seen: self.world.seen().await, from, to, scope };
         self.world.append_company(CompanyBody::Handover(body), keys).await
     }
@@ -145,6 +157,65 @@ async fn what_a_handover_gave_is_served_as_long_as_it_is_in_force_and_covers_it(
     let ended = Scope { t_from: Some(1), t_to: Some(0), ..Scope::default() };
     assert!(matches!(leaving.hands_over(ended, &[HR, COUNCIL]).await, Outcome::Ok(_)));
     assert_eq!((leaving.gets(&[4]).await, leaving.sent().await), (None, 0));
+    // What goes from Ben to somebody else is not hers, nor is there anything of who never was there.
+    let dora = world.phone(4).await;
+    for (from, to) in [(&leaving.ben, &dora), (&dora, carol)] {
+        let all = Scope::default();
+        let handed = leaving.hands_over_between(from, to, all, &[HR, COUNCIL]).await;
+        assert!(matches!(handed, Outcome::Ok(_)));
+        assert_eq!((leaving.gets(&[4]).await, leaving.sent().await), (None, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_after_the_leaver_was_removed_is_not_handed_over() {
+    let mut leaving = Leaving::new().await;
+    let Leaving { world, anna, room, .. } = &mut leaving;
+    let seen = Some(newest(&entries(world, anna, room.log).await));
+    let judged_by = at(world, anna).await;
+    let change = Change { removes: vec![LeafIndex(1)], ..Change::default() };
+    let request = anna.commit(room, change, seen, judged_by, None);
+    assert_eq!(anna.append(world, &request).await, [Outcome::Ok(Seq(5)), Outcome::Ok(Seq(6))]);
+    room.cap = Seq(6);
+    let said = vec![room.record(0, 0, b"without him")];
+    assert_eq!(anna.append(world, &room.request(said)).await, [Outcome::Ok(Seq(7))]);
+    let handover = leaving.handed().await;
+    let outside = Outcome::Authorise(Rule::GrantRange.code());
+    let carol = &leaving.carol;
+    assert_eq!(leaving.grant(carol, handover, &[(3, 4), (7, 7)], 2).await, outside);
+    assert_eq!(leaving.grant(carol, handover, &[(3, 4)], 3).await, Outcome::Ok(Seq(8)));
+}
+
+#[tokio::test]
+async fn a_request_that_says_nothing_to_sign_is_refused_before_anybody_signs_it() {
+    let leaving = Leaving::new().await;
+    let Leaving { world, ben, carol, .. } = &leaving;
+    let newcomer = Person { user: UserId([77; 16]), handle: "neu".into(), name: None };
+    let token = world.role(ADMIN).await;
+    let request = async |from: &str, to: &str, nothing| {
+        let wanted = Wanted { nothing, ..Wanted::default() };
+        let people = std::slice::from_ref(&newcomer);
+        let company = world.company(&token).await;
+        handover::request(&company, CompanyId([1; 16]), people, (from, to), &wanted).err()
+    };
+    let (bens, carols) = (ben.user().to_string(), carol.user().to_string());
+    assert!(request(&bens, &carols, false).await.is_none());
+    let same = request(&bens, &bens, false).await;
+    assert!(matches!(same, Some(HandoverError::Same(_))), "{same:?}");
+    let nobodys = request("neu", &carols, false).await;
+    assert!(matches!(nobodys, Some(HandoverError::NothingLeft(_))), "{nobodys:?}");
+    let to_nobody = request(&bens, "neu", false).await;
+    assert!(matches!(to_nobody, Some(HandoverError::NoDevice(_))), "{to_nobody:?}");
+    let unknown = request(&bens, "wer", false).await;
+    assert!(matches!(unknown, Some(HandoverError::Unknown(_))), "{unknown:?}");
+    let early = request(&bens, &carols, true).await;
+    assert!(matches!(early, Some(HandoverError::NothingToEnd)), "{early:?}");
+    leaving.handed().await;
+    assert!(request(&bens, &carols, true).await.is_none());
+    assert!(matches!(world.revoke(carol.device()).await, Outcome::Ok(_)));
+    assert!(request(&bens, &carols, true).await.is_none(), "what goes to nobody can be ended");
+    let late = request(&bens, &carols, false).await;
+    assert!(matches!(late, Some(HandoverError::NoDevice(_))), "{late:?}");
 }
 
 #[tokio::test]

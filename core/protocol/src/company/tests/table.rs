@@ -334,3 +334,42 @@ fn a_handover_needs_the_council_unless_the_policy_says_that_it_does_not() {
     stage.founded.must(policy, &[&admin, &hr, &council]);
     assert_eq!(finding(&stage, &handover(stage.founded.seen()), &[&hr]), None);
 }
+
+#[test]
+fn a_handover_that_was_signed_before_one_between_the_same_two_ended_does_not_outlive_it() {
+    let mut stage = stage();
+    let keys = &stage.founded.keys;
+    let (hr, council) = (keys.hr.clone(), keys.council[0].clone());
+    let seen = stage.founded.seen();
+    let handover = |to, scope| -> CompanyBody {
+        HandoverEntry { seen, from: user(ANNA), to: user(to), scope }.into()
+    };
+    let ended = Scope { t_from: Some(1), t_to: Some(0), ..Scope::default() };
+    let mut ends = handover(2, ended);
+    let all = handover(2, Scope::default());
+    assert_eq!(finding(&stage, &all, &[&hr, &council]), None);
+    stage.founded.must(all, &[&hr, &council]);
+    let CompanyBody::Handover(body) = &mut ends else { unreachable!() };
+    body.seen = stage.founded.seen();
+    let end = body.seen.unwrap().seq.next();
+    stage.founded.must(ends, &[&hr, &council]);
+    // Both signed it as well, for another part, and nobody sent it until now.
+    let held_back = handover(2, Scope { t_from: Some(5), ..Scope::default() });
+    let found = finding(&stage, &held_back, &[&hr, &council]);
+    assert_eq!(found, Some(Finding::Replay(end)));
+    let elsewhere = handover(3, Scope::default());
+    assert_eq!(finding(&stage, &elsewhere, &[&hr, &council]), None, "between others");
+}
+
+#[test]
+fn nobody_hands_over_to_himself_or_only_what_certain_people_wrote() {
+    let stage = stage();
+    let (hr, council) = (stage.founded.keys.hr.clone(), stage.founded.keys.council[0].clone());
+    let users = vec![user(2)];
+    for (to, scope) in [(ANNA, Scope::default()), (2, Scope { users, ..Scope::default() })] {
+        let body =
+            HandoverEntry { seen: stage.founded.seen(), from: user(ANNA), to: user(to), scope };
+        let found = finding(&stage, &body.into(), &[&hr, &council]);
+        assert_eq!(found, Some(Finding::Contradiction), "{to}");
+    }
+}
