@@ -13,6 +13,9 @@ import kotlinx.coroutines.withTimeout
 
 /** Who is typing and who is there, between two phones of a company whose policy lets them see it. */
 class PresenceTest {
+    /** A phone that nobody holds any more is collected: these are held until the end. */
+    private val held = mutableListOf<Account>()
+
     @Test
     fun `who is there and who types is seen where the policy has it, and only by who shows it`() = Company().use { company ->
         runBlocking {
@@ -64,5 +67,6 @@ class PresenceTest {
     }
 
     private suspend fun Company.phone(shortName: String, name: String): Account =
-        Account.enrol(phoneFolder(shortName), invite(shortName, name), SoftwareKeys()).also { it.start() }
+        Account.enrol(phoneFolder(shortName), invite(shortName, name), SoftwareKeys())
+            .also { held += it }.also { it.start() }
 }
