@@ -8,8 +8,8 @@ use super::*;
 
 /// What the newest hint of this phone's says in a conversation, of those that it sent.
 async fn said_last(from: &Watched, bodies: &[Bytes], log: LogId) -> Said {
-    let hints = bodies.iter().flat_map(|body| decode::<HintsRequest>(body).unwrap().hints);
-    let hint = hints.filter(|hint| hint.log == log).next_back().expect("it sent one");
+    let mut hints = bodies.iter().flat_map(|body| decode::<HintsRequest>(body).unwrap().hints);
+    let hint = hints.rfind(|hint| hint.log == log).expect("it sent one");
     let opened = from.phone.account.store().read(move |conn| {
         let local = log::local(conn, log)?.unwrap();
         let (.., key) = epoch::hint_key(conn, local)?.unwrap();
