@@ -116,6 +116,9 @@ fn one_announcement_in_several_rooms_is_new_found_and_due_once_and_the_same_in_a
     play_all(1100..1108, Plan { phones: 3, steps: 100, events: &[Event::Several], ..LARGE });
     let events = &[Event::Several, Event::Device, Event::Own];
     play_all(1108..1112, Plan { phones: 3, steps: 100, events, ..LARGE });
+    // In this one a device has a leaf, and is put out before it gets the keys.
+    let events = &[Event::Device, Event::Own, Event::Several];
+    play_all([6008].into_iter(), Plan { events, ..LARGE });
 }
 
 #[test]
@@ -142,6 +145,8 @@ fn a_successor_who_comes_goes_and_comes_again_reads_what_was_handed_over_to_him_
 #[test]
 fn groups_move_to_the_suite_that_the_policy_names_and_lose_and_double_nothing() {
     play_all(1400..1408, Plan { phones: 3, steps: 80, events: &[Event::Suite], ..LARGE });
+    // In this one the only device that may move a group has made it anew on that day already.
+    play_all([8054].into_iter(), Plan { events: &[Event::Suite], ..LARGE });
     let events = &[Event::Suite, Event::Device, Event::Talk, Event::Several];
     play_all(1408..1412, Plan { events, ..LARGE });
 }
