@@ -1,5 +1,6 @@
 //! The archive: opened in two halves that never meet, exported as files, verified offline.
 
+pub mod announced;
 pub mod approval;
 pub mod documents;
 pub mod export;

@@ -17,6 +17,7 @@ use hauspost_protocol::rules::client::{self, AuthorPlace};
 use hauspost_protocol::statement::{File, FileRole, Statement};
 use serde::Serialize;
 
+use super::announced::{self, AnnouncementName};
 use super::export::parse_digest;
 use super::replay::PlacedRecord;
 use super::time;
@@ -179,6 +180,8 @@ pub struct Reading {
     /// Who was asked to confirm a message and who has, for each message that asks; among the records that
     /// were opened.
     pub confirmations: Vec<Confirmations>,
+    /// Those of them that are of announcements, with what names each.
+    pub announced: Vec<(AnnouncementName, Confirmations)>,
     /// Records that do not open, or do not belong where they stand.
     pub findings: Vec<Finding>,
     /// Records in the log for which there is no key: outside of the scope.
@@ -223,6 +226,7 @@ pub fn read(
     }
     known::count(known, &mut reading.messages);
     reading.confirmations = confirmations(conversation, people, log, &reading.messages);
+    reading.announced = announced::of_room(conversation, &reading.messages, &reading.confirmations);
     reading
 }
 

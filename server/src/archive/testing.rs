@@ -270,6 +270,16 @@ impl World {
 
     /// A group of these phones, created by the first.
     pub fn room(&mut self, creator: &mut Phone, others: &mut [&mut Phone]) -> Room {
+        self.room_of(LogType::Group, creator, others)
+    }
+
+    /// A conversation of this type, created by the first.
+    pub fn room_of(
+        &mut self,
+        r#type: LogType,
+        creator: &mut Phone,
+        others: &mut [&mut Phone],
+    ) -> Room {
         let log_no = LogNo(self.logs.len() as u64 + 1);
         let log = LogId([log_no.0 as u8 + 100; 16]);
         self.logs.insert(log, (log_no, Log::default()));
@@ -278,7 +288,7 @@ impl World {
         let body = encode(&Genesis {
             log,
             log_no,
-            r#type: LogType::Group,
+            r#type,
             creator: creator.user(),
             members: others.iter().map(|other| other.user()).collect(),
             class: 0,

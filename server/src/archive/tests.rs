@@ -1,5 +1,6 @@
 //! The archive's promises, on a company with real keys, groups and records.
 
+mod announced;
 mod cards;
 
 use hauspost_protocol::archive_key::ShareError;

@@ -5,10 +5,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hauspost_core::read::Confirmations;
 use hauspost_protocol::ids::LogId;
 use hauspost_protocol::key_list::KeyList;
 
 use super::Work;
+use crate::archive::announced::{Announced, joined};
 use crate::archive::approval::Approval;
 use crate::archive::documents;
 use crate::archive::opening::{ANSWER, HALVES, Message};
@@ -160,7 +162,7 @@ impl Open {
             fs::create_dir(out)
                 .map_err(|error| Failure::files(format_args!("{}: {error}", out.display())))?;
         }
-        let mut findings = 0;
+        let (mut findings, mut announced) = (0, Vec::new());
         for (log, keys) in &keys {
             let mut reading = read(&work.examined, &work.export.people, *log, keys);
             match &self.out {
@@ -174,6 +176,10 @@ impl Open {
                 terminal::result(format_args!("FINDING {finding}"));
             }
             findings += reading.findings.len();
+            announced.append(&mut reading.announced);
+        }
+        for announced in joined(announced) {
+            tell(self.out.as_deref(), &announced)?;
         }
         if findings == 0 { Ok(()) } else { Err(Failure::findings(findings)) }
     }
@@ -235,18 +241,38 @@ fn write(folder: &Path, log: LogId, reading: &Reading) -> Result<(), Failure> {
         writeln!(text, "{}", message.line()).expect("writing to a Vec does not fail");
         writeln!(lines, "{json}").expect("writing to a Vec does not fail");
     }
-    let put = |name: String, bytes: &[u8]| {
-        let path = folder.join(name);
-        crate::company::key_file::write_private(&path, bytes)?;
-        terminal::result(path.display());
-        Ok::<_, Failure>(())
-    };
-    put(format!("{log}.txt"), &text)?;
-    put(format!("{log}.jsonl"), &lines)?;
+    put(folder, format!("{log}.txt"), &text)?;
+    put(folder, format!("{log}.jsonl"), &lines)?;
     for list in &reading.confirmations {
         let entry = list.seq.unwrap_or_default();
-        put(format!("{log}-{entry}-confirmed.csv"), list.to_csv().as_bytes())?;
-        put(format!("{log}-{entry}-confirmed.json"), list.to_json().as_bytes())?;
+        put_list(folder, &format!("{log}-{entry}"), list)?;
     }
-    Ok::<_, Failure>(())
+    Ok(())
+}
+
+/// One announcement in several rooms: the list of all of them.
+fn tell(out: Option<&Path>, announced: &Announced) -> Result<(), Failure> {
+    let (Announced { rooms, list, .. }, (author, id)) = (announced, &announced.name);
+    match out {
+        Some(folder) => put_list(folder, &format!("announcement-{author}-{id}"), list),
+        None => {
+            let (confirmed, asked) = (list.confirmed(), list.asked());
+            terminal::result(format_args!(
+                "Announcement {id} of {author}, in {rooms} conversations: {confirmed} of {asked} have confirmed"
+            ));
+            Ok(())
+        }
+    }
+}
+
+fn put_list(folder: &Path, name: &str, list: &Confirmations) -> Result<(), Failure> {
+    put(folder, format!("{name}-confirmed.csv"), list.to_csv().as_bytes())?;
+    put(folder, format!("{name}-confirmed.json"), list.to_json().as_bytes())
+}
+
+fn put(folder: &Path, name: String, bytes: &[u8]) -> Result<(), Failure> {
+    let path = folder.join(name);
+    crate::company::key_file::write_private(&path, bytes)?;
+    terminal::result(path.display());
+    Ok(())
 }
