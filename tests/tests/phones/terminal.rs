@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use hauspost::chat;
 use hauspost::chat::event::Event;
+use hauspost::company::handover::Wanted;
 use hauspost_core::account::Account;
 use hauspost_core::env::system::SystemClock;
 use hauspost_protocol::company::policy::{CouncilPart, Terms};
@@ -213,6 +214,53 @@ async fn a_file_that_one_sends_at_a_terminal_the_other_lists_opens_and_saves_at_
     at_ben.sees("there is no such document").await;
     at_ben.leaves().await;
     at_anna.leaves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_reads_at_a_terminal_what_was_handed_over_to_him_also_in_his_own_group() {
+    let (mut world, [anna, ben, carla, dora]) = World::of(["anna", "ben", "carla", "dora"]).await;
+    for phone in [&anna, &dora] {
+        phone.account.refresh_people().await.unwrap();
+    }
+    let pair = ben.writes_first(&carla, "Angebot 4711 gilt bis Freitag").await;
+    let others = vec![ben.account.user()];
+    let hall = carla.account.create_group(Some("Halle 3"), others).await.unwrap();
+    for phone in [&carla, &ben] {
+        phone.settle().await;
+    }
+    ben.account.send_text(hall, "Kran steht seit Montag").await.unwrap();
+    for phone in [&ben, &carla] {
+        phone.settle().await;
+    }
+    carla.account.add_members(hall, vec![anna.account.user()]).await.unwrap();
+    for phone in [&carla, &ben, &anna] {
+        phone.settle().await;
+    }
+    let seats = [&anna, &carla, &dora].map(|phone| Seat::at(&phone.account));
+    let [at_anna, _, at_dora] = &seats;
+    at_anna.sees("▌# group without a").await;
+    at_anna.press(KeyCode::Enter);
+    at_anna.sees("Esc list").await;
+    assert!(!at_anna.text().contains("Kran"), "{}", at_anna.text());
+    for (to, log) in [("anna", hall), ("dora", pair)] {
+        let wanted = Wanted { logs: vec![log], ..Wanted::default() };
+        let seq = world.hands_over(("ben", to), &wanted, &["hr", "council-1"]).await;
+        assert!(seq.is_some(), "{to}");
+    }
+    // She is in the group: it stands there, with the name that it was given, and she may write.
+    at_anna.sees("Kran steht seit Montag").await;
+    at_anna.sees("ben's past here was handed over to you").await;
+    at_anna.sees("# Halle 3").await;
+    at_anna.types("danke");
+    at_anna.press(KeyCode::Enter);
+    at_anna.sees(" ✓").await;
+    at_dora.sees("handed over from ben").await;
+    at_dora.press(KeyCode::Enter);
+    at_dora.sees("handed over from ben: to be read only").await;
+    at_dora.sees("Angebot 4711 gilt bis Freitag").await;
+    for seat in seats {
+        seat.leaves().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,6 +122,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_handed_over_to_the_person_rings_nowhere_though_others_are_unread_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = enrolled(folder.path()).await;
+        let log = group(&store, 1, "Lager").await;
+        write(&store, move |tx| {
+            message::insert(tx, log, &text(1, "neu"))?;
+            let handed = NewMessage { handed: true, unread: false, ..text(2, "übergeben") };
+            message::insert(tx, log, &handed).map(|_| ())
+        })
+        .await;
+        assert_eq!(told(&store).await, ["neu"]);
+    }
+
+    #[tokio::test]
     async fn what_the_person_was_told_of_is_not_told_again_whatever_is_noted_late() {
         let folder = tempfile::tempdir().unwrap();
         let store = enrolled(folder.path()).await;
