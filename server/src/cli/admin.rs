@@ -3,6 +3,7 @@
 mod handover;
 mod office;
 mod policy;
+mod request;
 mod watch;
 
 use std::fs;

@@ -7,10 +7,11 @@ use hauspost_protocol::ids::{LogId, TimeMs};
 
 use super::Keys;
 use super::policy::Desk;
+use super::request::{Sign, Submit};
 use crate::archive::approval::Approval;
 use crate::archive::time::{parse_end, parse_start};
+use crate::cli::Failure;
 use crate::cli::terminal::{self, Terminal};
-use crate::cli::{Failure, now_ms};
 use crate::company::handover::{self, HandoverError, Wanted};
 
 /// Hand what a leaver had in conversations to a successor.
@@ -26,8 +27,16 @@ pub enum Handover {
     /// Write a request, signed by HR.
     Request(Request),
     /// Sign a request, after reading what it says.
+    #[command(
+        after_help = "Shows what the request says, read from the very bytes that are signed, asks, and adds the signature.\n\n\
+    Example:\n  hauspost admin handover sign handover.json --keys keys/council-1"
+    )]
     Sign(Sign),
     /// Append a request that all have signed.
+    #[command(
+        after_help = "From its entry on the phones in the leaver's conversations give the successor what it names. Prints the \
+    entry's number.\n\nExample:\n  hauspost admin handover submit handover.json --keys keys/hr"
+    )]
     Submit(Submit),
     /// Show what is handed over.
     List(List),
@@ -73,33 +82,6 @@ pub struct Request {
 
 #[derive(Args)]
 #[command(
-    after_help = "Shows what the request says, read from the very bytes that are signed, asks, and adds the signature.\n\n\
-    Example:\n  hauspost admin handover sign handover.json --keys keys/council-1"
-)]
-pub struct Sign {
-    /// The request.
-    request: PathBuf,
-    #[command(flatten)]
-    keys: Keys,
-    /// Sign without being asked, where nobody sits at the terminal.
-    #[arg(long)]
-    yes: bool,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "From its entry on the phones in the leaver's conversations give the successor what it names. Prints the \
-    entry's number.\n\nExample:\n  hauspost admin handover submit handover.json --keys keys/hr"
-)]
-pub struct Submit {
-    /// The request.
-    request: PathBuf,
-    #[command(flatten)]
-    keys: Keys,
-}
-
-#[derive(Args)]
-#[command(
     after_help = "One line for the newest handover between each two: entry, time, leaver, successor, extent, or that nothing is handed over any more; separated by tabs.\n\n\
     Example:\n  hauspost admin handover list --keys keys/council-1"
 )]
@@ -112,8 +94,8 @@ impl Handover {
     pub async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
         match self {
             Self::Request(request) => request.run().await,
-            Self::Sign(sign) => sign.run().await,
-            Self::Submit(submit) => submit.run(terminal).await,
+            Self::Sign(sign) => sign.run(say).await,
+            Self::Submit(submit) => submitted(submit, terminal).await,
             Self::List(list) => list.run().await,
         }
     }
@@ -156,35 +138,19 @@ impl Request {
     }
 }
 
-impl Sign {
-    async fn run(self) -> Result<(), Failure> {
-        let desk = self.keys.desk().await?;
-        let approval = Approval::read(&self.request)?;
-        if approval.company != desk.holder.card.company {
-            return Err(Failure::refused("the request is for another company"));
-        }
-        say(&desk, &approval)?;
-        desk.sign(approval, &self.request, self.yes)
-    }
-}
-
-impl Submit {
-    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
-        let working = terminal.spinner("appending to the company log …");
-        let desk = self.keys.desk().await?;
-        let approval = Approval::read(&self.request)?;
-        handover::read(&approval)?;
-        approval.check(&desk.company, now_ms()).map_err(|error| {
-            Failure::refused(error).next(format_args!(
-                "A handover takes the signatures of {}: hauspost admin handover sign FILE --keys …",
-                who_signs(&desk)
-            ))
-        })?;
-        let seq = desk.client.append(desk.holder.card.company.log(), approval.entry()).await?;
-        working.finish_and_clear();
-        terminal::result(format_args!("handed over by entry {seq} of the company log"));
-        Ok(())
-    }
+/// Appends a request that all have signed.
+async fn submitted(submit: Submit, terminal: &Terminal) -> Result<(), Failure> {
+    let read = |desk: &Desk, approval: &Approval| {
+        handover::read(approval)?;
+        let takes = format!(
+            "A handover takes the signatures of {}: hauspost admin handover sign FILE --keys …",
+            who_signs(desk)
+        );
+        Ok(((), takes))
+    };
+    let ((), seq) = submit.run(terminal, read).await?;
+    terminal::result(format_args!("handed over by entry {seq} of the company log"));
+    Ok(())
 }
 
 impl List {

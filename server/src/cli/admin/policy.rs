@@ -10,9 +10,10 @@ use hauspost_protocol::ids::UserId;
 use hauspost_protocol::wire::Person;
 
 use super::Keys;
+use super::request::{Sign, Submit};
 use crate::archive::approval::Approval;
 use crate::cli::terminal::{self, Terminal};
-use crate::cli::{Failure, now_ms, rng};
+use crate::cli::{Failure, rng};
 use crate::company::holder::Holder;
 use crate::company::policy::file::{self, FileError};
 use crate::company::policy::words::{changes, settings};
@@ -31,8 +32,16 @@ pub enum Policy {
     /// Make the next version from a file, and sign it.
     Set(Set),
     /// Sign the next version, after reading what it changes.
+    #[command(
+        after_help = "Shows what the request changes against the policy in force, read from the very bytes that are signed, asks, \
+    and adds the signature.\n\nExample:\n  hauspost admin policy sign policy-2.json --keys keys/council-1"
+    )]
     Sign(Sign),
     /// Append a version that all have signed.
+    #[command(
+        after_help = "Server and phones obey it from its entry on. Prints the entry's number.\n\n\
+    Example:\n  hauspost admin policy submit policy-2.json --keys keys/admin"
+    )]
     Submit(Submit),
 }
 
@@ -76,33 +85,6 @@ pub struct Set {
     yes: bool,
 }
 
-#[derive(Args)]
-#[command(
-    after_help = "Shows what the request changes against the policy in force, read from the very bytes that are signed, asks, \
-    and adds the signature.\n\nExample:\n  hauspost admin policy sign policy-2.json --keys keys/council-1"
-)]
-pub struct Sign {
-    /// The request.
-    request: PathBuf,
-    #[command(flatten)]
-    keys: Keys,
-    /// Sign without being asked, where nobody sits at the terminal.
-    #[arg(long)]
-    yes: bool,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Server and phones obey it from its entry on. Prints the entry's number.\n\n\
-    Example:\n  hauspost admin policy submit policy-2.json --keys keys/admin"
-)]
-pub struct Submit {
-    /// The request.
-    request: PathBuf,
-    #[command(flatten)]
-    keys: Keys,
-}
-
 /// What a command works with: the holder, the directory, the company as its log says.
 pub(super) struct Desk {
     pub(super) holder: Holder,
@@ -117,8 +99,8 @@ impl Policy {
             Self::Template(template) => template.run().await,
             Self::Show(show) => show.run().await,
             Self::Set(set) => set.run().await,
-            Self::Sign(sign) => sign.run().await,
-            Self::Submit(submit) => submit.run(terminal).await,
+            Self::Sign(sign) => sign.run(Desk::say).await,
+            Self::Submit(submit) => submitted(submit, terminal).await,
         }
     }
 }
@@ -256,38 +238,19 @@ fn in_file(path: &Path, error: &FileError) -> Failure {
         .next("`hauspost admin policy template` prints a file with an explanation of every line.")
 }
 
-impl Sign {
-    async fn run(self) -> Result<(), Failure> {
-        let desk = self.keys.desk().await?;
-        let approval = Approval::read(&self.request)?;
-        if approval.company != desk.holder.card.company {
-            return Err(Failure::refused("the request is for another company"));
-        }
-        desk.say(&approval)?;
-        desk.sign(approval, &self.request, self.yes)
-    }
-}
-
-impl Submit {
-    async fn run(self, terminal: &Terminal) -> Result<(), Failure> {
-        let working = terminal.spinner("appending to the company log …");
-        let desk = self.keys.desk().await?;
-        let approval = Approval::read(&self.request)?;
-        let requested = Requested::read(&approval, &desk.company)?;
-        approval.check(&desk.company, now_ms()).map_err(|error| {
-            let council = if requested.needs_council { " and of the works council" } else { "" };
-            Failure::refused(error).next(format_args!(
-                "A policy takes the signatures of an admin and of HR{council}: hauspost admin policy sign FILE --keys …"
-            ))
-        })?;
-        let seq = desk.client.append(desk.holder.card.company.log(), approval.entry()).await?;
-        working.finish_and_clear();
-        terminal::result(format_args!(
-            "policy version {} by entry {seq} of the company log",
-            requested.version
-        ));
-        Ok(())
-    }
+/// Appends a version that all have signed.
+async fn submitted(submit: Submit, terminal: &Terminal) -> Result<(), Failure> {
+    let read = |desk: &Desk, approval: &Approval| {
+        let requested = Requested::read(approval, &desk.company)?;
+        let council = if requested.needs_council { " and of the works council" } else { "" };
+        let takes = format!(
+            "A policy takes the signatures of an admin and of HR{council}: hauspost admin policy sign FILE --keys …"
+        );
+        Ok((requested.version, takes))
+    };
+    let (version, seq) = submit.run(terminal, read).await?;
+    terminal::result(format_args!("policy version {version} by entry {seq} of the company log"));
+    Ok(())
 }
 
 impl From<PolicyError> for Failure {
