@@ -13,6 +13,7 @@ use super::engine::Core;
 use crate::store::rows::handover;
 use crate::store::rows::history;
 use crate::store::rows::log::LocalLog;
+use crate::store::rows::stay;
 use crate::store::{StoreError, Tx};
 
 /// What a grant gave, and by which right.
@@ -104,7 +105,7 @@ impl ByHandover {
                 continue;
             }
             covered = true;
-            if handover::was_there(tx, log, known.from, seq)? {
+            if stay::is_there(tx, log, known.from, seq)? {
                 history::hand_passed(tx, log, seq, t_ms)?;
                 break;
             }
@@ -128,7 +129,7 @@ mod tests {
     use crate::store::rows::entry::{self, EntryRow};
     use crate::store::rows::history::Unread;
     use crate::store::rows::message::{self, MessageKind};
-    use crate::store::rows::stay::{self, Move};
+    use crate::store::rows::stay::Move;
 
     const SEQS: [Seq; 3] = [Seq(5), Seq(6), Seq(7)];
 

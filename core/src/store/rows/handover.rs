@@ -7,7 +7,6 @@ use hauspost_protocol::ids::{DeviceId, Seq, TimeMs, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::LocalLog;
-use super::stay;
 use crate::store::cell::{C, cell};
 use crate::store::{StoreError, Tx};
 
@@ -164,16 +163,6 @@ pub fn find(conn: &Connection, log: LocalLog) -> Result<Option<Handed>, StoreErr
         Ok(Handed { from: cell(row, 0)?, with: cell(row, 1)?, t_ms: cell(row, 2)? })
     });
     Ok(found.optional()?)
-}
-
-/// Whether a person was in a conversation just before this entry.
-pub fn was_there(
-    conn: &Connection,
-    log: LocalLog,
-    user: UserId,
-    seq: Seq,
-) -> Result<bool, StoreError> {
-    stay::is_there(conn, log, user, seq)
 }
 
 /// The link of an entry: its time and its size of the company log.

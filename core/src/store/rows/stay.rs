@@ -86,7 +86,7 @@ fn was_ever(conn: &Connection, log: LocalLog, user: UserId) -> Result<bool, Stor
 }
 
 /// Whether a person was there just before this entry.
-pub(super) fn is_there(
+pub(crate) fn is_there(
     conn: &Connection,
     log: LocalLog,
     user: UserId,
